@@ -1,0 +1,1 @@
+"""Errors, settings, file-system operations and progress: what every other layer stands on."""

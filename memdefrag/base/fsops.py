@@ -1,0 +1,211 @@
+"""The only code that renames or fsyncs, with a named fault point before every step that changes the disk.
+
+`fault_point` is where the fault tests kill the process or make the disk fail: with ``MEMDEFRAG_FAULT`` set to
+``kill:N``, ``enospc:N`` or ``eio:N`` the N-th point strikes; with ``list:FILE`` every point's name is appended to
+FILE. Unset, a point costs one dictionary look-up.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import shutil
+import signal
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from memdefrag.base.errors import NotPermitted, StoreDamaged
+
+FAULT_VARIABLE = "MEMDEFRAG_FAULT"
+_FAULTS = {"enospc": errno.ENOSPC, "eio": errno.EIO}
+_points_passed = 0
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_RENAME_SWAP = 2
+PRIVATE_DIR = 0o700
+PRIVATE_FILE = 0o600
+
+
+class ExchangeUnsupported(OSError):
+    """This file system cannot exchange two names in one step."""
+
+
+def fault_point(name: str) -> None:
+    """A place where the fault tests may stop the world. `name` says what is about to happen."""
+    order = os.environ.get(FAULT_VARIABLE)
+    if not order:
+        return
+    global _points_passed
+    _points_passed += 1
+    kind, _, value = order.partition(":")
+    if kind == "list":
+        with open(value, "a", encoding="utf-8") as listing:
+            listing.write(name + "\n")
+    elif _points_passed == int(value):
+        if kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise OSError(_FAULTS[kind], f"injected before {name}")
+
+
+def make_private_dir(path: Path) -> Path:
+    """Make a folder (and its parents) that only its owner can enter."""
+    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIR)
+    return path
+
+
+def fsync_file(path: Path) -> None:
+    """Push a file's bytes to the disk. A failure is final: the kernel may have dropped the pages."""
+    fault_point(f"fsync {path.name}")
+    with open(path, "r+b") as handle:
+        os.fsync(handle.fileno())
+
+
+def fsync_dir(path: Path) -> None:
+    """Push a folder's entries to the disk (Windows has no such call)."""
+    fault_point(f"fsync folder {path.name}")
+    if sys.platform == "win32":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def fsync_tree(root: Path) -> None:
+    """Push every file and folder below `root`, and `root`, to the disk, leaves first."""
+    for folder, _, names in os.walk(root, topdown=False):
+        for name in sorted(names):
+            fsync_file(Path(folder, name))
+        fsync_dir(Path(folder))
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename durably. `target` must not exist, unless both are files, which are then replaced."""
+    fault_point(f"rename {source.name} -> {target.name}")
+    if source.is_file():
+        os.replace(source, target)
+    else:
+        os.rename(source, target)
+    fsync_dir(target.parent)
+    if source.parent != target.parent:
+        fsync_dir(source.parent)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two existing paths trade places in a single step (renameat2, or renamex_np on macOS).
+
+    Raises:
+        ExchangeUnsupported: the system or the file system cannot; nothing was changed.
+    """
+    fault_point(f"exchange {one.name} <-> {other.name}")
+    libc = ctypes.CDLL(None, use_errno=True) if sys.platform != "win32" else None
+    if hasattr(libc, "renameat2"):
+        failed = libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+    elif hasattr(libc, "renamex_np"):
+        failed = libc.renamex_np(os.fsencode(one), os.fsencode(other), _RENAME_SWAP)
+    else:
+        raise ExchangeUnsupported(errno.ENOSYS, "no exchange on this system")
+    if failed:
+        raise ExchangeUnsupported(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    fsync_dir(one.parent)
+    if one.parent != other.parent:
+        fsync_dir(other.parent)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a scratch path beside `path`; on success its content durably takes the place of `path`."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield scratch
+        fsync_file(scratch)
+        rename(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_durable(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
+    """Put `data` at `path`, whole or not at all."""
+    with replacing(path) as scratch:
+        fault_point(f"write {path.name}")
+        with open(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as handle:
+            handle.write(data)
+
+
+def append_durable(path: Path, line: bytes, mode: int = PRIVATE_FILE) -> None:
+    """Append one line to a log and push it to the disk."""
+    fault_point(f"append {path.name}")
+    created = not path.exists()
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, mode), "ab") as handle:
+        handle.write(line)
+        handle.flush()
+        os.fsync(handle.fileno())
+    if created:
+        fsync_dir(path.parent)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy bytes, times and mode of a regular file; never follows a link.
+
+    Raises:
+        StoreDamaged: `source` is a link or no regular file.
+    """
+    if not stat.S_ISREG(source.lstat().st_mode):
+        raise StoreDamaged(f"{source} is not a regular file (a link?); it was not followed.")
+    fault_point(f"copy {source.name}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, target, follow_symlinks=False)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a whole folder if it is there."""
+    fault_point(f"remove {path.name}")
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 hex of a file's bytes.
+
+    Raises:
+        NotPermitted: the file may not be read.
+    """
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except PermissionError as error:
+        raise NotPermitted(f"{path} may not be read: {error.strerror}.") from error
+
+
+def free_bytes(path: Path) -> int:
+    """Free space on the file system of `path` (of its nearest existing parent)."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def probe_writable(folder: Path) -> None:
+    """Prove that files can be made, pushed, renamed and removed in `folder`.
+
+    Raises:
+        NotPermitted: they cannot.
+    """
+    probe = folder / f".memdefrag-probe-{os.getpid()}"
+    try:
+        write_durable(probe, b"probe")
+        remove(probe)
+    except PermissionError as error:
+        raise NotPermitted(f"{folder} cannot be written: {error.strerror}.") from error
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise NotPermitted(f"{folder} is on a read-only file system.") from error

@@ -1,0 +1,1 @@
+"""The nouns: records, addresses, plans, and the pure rules that belong to them."""

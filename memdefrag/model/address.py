@@ -1,0 +1,65 @@
+"""One string names a store everywhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from memdefrag.base.errors import UsageError
+
+_KIND = re.compile(r"^(?P<kind>[a-z][a-z0-9+-]+):(?P<rest>.*)$", re.S)
+_DRIVE_LETTER = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A store's kind, its place (path or URL) and, optionally, the collection that is meant.
+
+    The textual form is ``kind:location#collection``; secrets never stand in it.
+    """
+
+    kind: str
+    location: str
+    collection: str | None = None
+
+    def __str__(self) -> str:
+        chosen = f"#{self.collection}" if self.collection else ""
+        return f"{self.kind}:{self.location}{chosen}"
+
+    @property
+    def path(self) -> Path:
+        """The location as a path of this machine."""
+        return Path(self.location).expanduser()
+
+    def at(self, location: Path | str) -> Address:
+        """The same kind of store (and collection) at another place."""
+        return replace(self, location=str(location))
+
+    def select(self, collection: str | None) -> Address:
+        """The same store with another collection meant."""
+        return replace(self, collection=collection)
+
+
+def parse(text: str) -> Address:
+    """Read ``kind:location#collection``; a bare path gets the kind "" (the registry recognises it).
+
+    Raises:
+        UsageError: the text is empty.
+    """
+    if not text.strip():
+        raise UsageError("No store was named.", todo="Give a path or an address such as chroma:FOLDER.")
+    match = _KIND.match(text)
+    kind, rest = (match["kind"], match["rest"]) if match and len(match["kind"]) > _DRIVE_LETTER else ("", text)
+    if kind and Path(text).expanduser().exists():
+        kind, rest = "", text
+    location, collection = _split_collection(rest)
+    return Address(kind, location, collection)
+
+
+def _split_collection(rest: str) -> tuple[str, str | None]:
+    """Cut at the last ``#`` unless the whole is an existing path."""
+    if "#" not in rest or Path(rest).expanduser().exists():
+        return rest, None
+    location, collection = rest.rsplit("#", 1)
+    return location, collection or None

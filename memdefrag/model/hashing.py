@@ -1,0 +1,56 @@
+"""Hashes that decide whether two memories are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from memdefrag.model.records import MemoryRecord
+
+_MODULUS = 1 << 256
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 hex of a text's UTF-8 bytes (undecodable bytes as the reader kept them)."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """One byte string per JSON value: sorted keys, no spaces, types told apart (1, 1.0 and true differ)."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def record_hash(record: MemoryRecord) -> str:
+    """SHA-256 hex of everything a memory says: text, uri, metadata, tags, times, state, extras.
+
+    The vector is left out: metrics such as cosine do not give back the stored bits.
+    """
+    return hashlib.sha256(_content(record)).hexdigest()
+
+
+def content_hash(records: Iterable[MemoryRecord]) -> str:
+    """Order-independent hash of a set of records, keys included: sum of SHA-256 modulo 2^256, as hex."""
+    total = 0
+    for record in records:
+        digest = hashlib.sha256(canonical_json(list(record.key)) + _content(record)).digest()
+        total += int.from_bytes(digest, "big")
+    return f"{total % _MODULUS:064x}"
+
+
+def _content(record: MemoryRecord) -> bytes:
+    return canonical_json(
+        [
+            record.text,
+            record.uri,
+            record.metadata,
+            sorted(record.tags),
+            record.created,
+            record.updated,
+            record.owner,
+            record.state,
+            record.extras,
+        ]
+    )

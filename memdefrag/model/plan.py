@@ -1,0 +1,227 @@
+"""What is to be done to a store, as plain data: reviewed, saved, edited, replayed.
+
+A plan names records with the content hashes it saw, so that replaying it on a store that has moved on applies
+the steps that still fit and lists the rest. It never holds vectors, only the rule that makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from memdefrag.base.errors import PlanInvalid
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Snapshot
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+FORMAT = 1
+
+
+class Ref(NamedTuple):
+    """A record as the plan saw it."""
+
+    key: Key
+    hash: str
+
+    @classmethod
+    def of(cls, record: MemoryRecord) -> Ref:
+        return cls(record.key, record_hash(record))
+
+
+class VectorRule(StrEnum):
+    """Where the vector of a written record comes from."""
+
+    MEAN = "mean"
+    """Mean of the members' unit vectors; scaled to their mean norm for l2 and ip."""
+    KEEP = "keep"
+    """The one the record (or survivor) has."""
+    EMBED = "embed"
+    """Embedded from the text by the store's model."""
+    SOURCE = "source"
+    """The one the record has in the plan's source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All that a written record will say."""
+
+    text: str | None
+    tags: tuple[str, ...] = ()
+    created: float | None = None
+    updated: float | None = None
+    uri: str | None = None
+    metadata: Metadata = field(default_factory=dict)
+    vector: VectorRule = VectorRule.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The person looked at it and keeps it; nothing is done."""
+
+    record: Ref
+    do: Literal["keep"] = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """`members` disappear into `survivor`, which afterwards says `result`."""
+
+    survivor: Ref
+    members: tuple[Ref, ...]
+    result: Result
+    reason: str = ""
+    do: Literal["merge"] = "merge"
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The record disappears."""
+
+    record: Ref
+    reason: str = ""
+    do: Literal["drop"] = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The source's `record` is written under `key`.
+
+    `expects` is the hash of what the target holds under that key; None: nothing.
+    """
+
+    record: Ref
+    key: Key
+    expects: str | None = None
+    reason: str = ""
+    do: Literal["write"] = "write"
+
+
+Step = Keep | Merge | Drop | Write
+
+
+class StoreStep(StrEnum):
+    """What is done to the store as a whole, beside its records."""
+
+    REPLACE = "replace"
+    """Its files become the source's files."""
+    REBUILD = "rebuild"
+    """Index files are built anew, so that they shrink."""
+    UPGRADE = "upgrade"
+    """It is written by the built-in, newer library; older programs cannot open it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps that turn `target` into what the person chose.
+
+    `source` and `target` are addresses; they are equal when a store is tidied in itself. `collections` are
+    made in the target where they are absent. Records that no step names stay as they are.
+    """
+
+    source: str
+    target: str
+    source_content: str = ""
+    """`Fingerprint.content` of the source when the plan was made."""
+    steps: tuple[Step, ...] = ()
+    store_steps: tuple[StoreStep, ...] = ()
+    collections: tuple[CollectionInfo, ...] = ()
+    settings: Metadata = field(default_factory=dict)
+    memdefrag_plan: int = FORMAT
+
+    @property
+    def removed(self) -> int:
+        """How many records the steps remove."""
+        return sum(
+            len(step.members) if isinstance(step, Merge) else isinstance(step, Drop) for step in self.steps
+        )
+
+
+class Put(NamedTuple):
+    """A record to write, and the hash of what stands there now (None: nothing)."""
+
+    record: MemoryRecord
+    before: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A plan worked out against one store: what its `write` has to do.
+
+    Attributes:
+        put: records to create or to replace whole (metadata is replaced, not merged).
+        delete: records to remove, with the hashes they must still have.
+        archive: originals that the store's own archive keeps, where it has one.
+        collections: to be made where absent.
+    """
+
+    put: tuple[Put, ...] = ()
+    delete: tuple[Ref, ...] = ()
+    archive: tuple[MemoryRecord, ...] = ()
+    collections: tuple[CollectionInfo, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.put or self.delete or self.archive or self.collections)
+
+
+def expected(snapshot: Snapshot, changes: Changes) -> dict[Key, MemoryRecord]:
+    """All records the store must hold after the changes, by key. Pure."""
+    records = dict(snapshot.by_key)
+    for ref in changes.delete:
+        records.pop(ref.key, None)
+    records.update((put.record.key, put.record) for put in changes.put)
+    return records
+
+
+def touched(changes: Changes) -> Iterable[Key]:
+    """The keys the changes name."""
+    yield from (put.record.key for put in changes.put)
+    yield from (ref.key for ref in changes.delete)
+
+
+def dump(plan: Plan) -> bytes:
+    """The plan as indented JSON."""
+    return _adapter().dump_json(plan, indent=2)
+
+
+def load(path: Path) -> Plan:
+    """Read and check a plan file.
+
+    Raises:
+        PlanInvalid: unreadable, not JSON, another format version, or a field that does not fit.
+    """
+    try:
+        return parse(path.read_bytes())
+    except OSError as error:
+        raise PlanInvalid(f"The plan {path} cannot be read: {error.strerror}.") from error
+
+
+def parse(data: bytes) -> Plan:
+    """Check a plan's JSON.
+
+    Raises:
+        PlanInvalid: not JSON, another format version, or a field that does not fit.
+    """
+    from pydantic import ValidationError
+
+    try:
+        plan = _adapter().validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise PlanInvalid(f"The plan does not fit at {where}: {first['msg']}.") from error
+    if plan.memdefrag_plan != FORMAT:
+        raise PlanInvalid(f"The plan has format {plan.memdefrag_plan}; this program reads {FORMAT}.")
+    return plan
+
+
+@cache
+def _adapter() -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Plan)

@@ -1,0 +1,1 @@
+"""One file per memory system; all of them look like `base.Store`."""

@@ -1,0 +1,216 @@
+"""What every memory system looks like to the rest of the program."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from memdefrag.base.fsops import file_sha256
+from memdefrag.base.progress import Progress
+from memdefrag.base.settings import BATCH_RECORDS
+from memdefrag.model.address import Address
+from memdefrag.model.hashing import content_hash
+from memdefrag.model.plan import Changes
+from memdefrag.model.records import CollectionInfo, FileStamp, Fingerprint, Key, MemoryRecord, Relation, Snapshot
+
+
+class Commit(StrEnum):
+    """How a finished copy becomes the store."""
+
+    SQLITE = "sqlite"
+    DIRECTORY = "directory"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store can hold and how it is written.
+
+    Attributes:
+        commit: how a staged copy becomes the live store.
+        writable: False where this program can only read.
+        written_by: version of the library that must write it, when that is not the built-in one.
+        tags_in_metadata: tags and times live inside the metadata under Memory Service's rules.
+        list_values, nested_values: metadata may hold lists of scalars; lists and objects of anything.
+        null_text, null_vector: a record may lack its text; its vector.
+        uri, relations, archive: the store has a place for them.
+    """
+
+    commit: Commit
+    writable: bool = True
+    written_by: str | None = None
+    tags_in_metadata: bool = False
+    list_values: bool = True
+    nested_values: bool = True
+    null_text: bool = True
+    null_vector: bool = True
+    uri: bool = True
+    relations: bool = False
+    archive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """What a person may choose about how stores are opened.
+
+    Attributes:
+        chroma_python: the Python whose chromadb writes Chroma folders; None: the built-in one.
+    """
+
+    chroma_python: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes on disk: now, after the deletions alone, after a rebuild; and the rebuild's estimated seconds.
+
+    A forecast, except `now`.
+    """
+
+    now: int
+    after_apply: int
+    after_compact: int
+    compact_seconds: float
+
+
+class Store(ABC):
+    """A container of memories, opened from one address.
+
+    Opening and reading never change a byte or a directory entry. Only `engine.apply` calls `write` and
+    `rebuild`, and only on a staged copy.
+    """
+
+    kind: ClassVar[str]
+    """The address prefix."""
+
+    def __init__(self, address: Address, settings: StoreSettings) -> None:
+        self.address = address
+        self.settings = settings
+
+    @classmethod
+    @abstractmethod
+    def detect(cls, path: Path) -> Path | None:
+        """The store's own path if `path` holds (or lies in, or encloses) a store of this kind, else None."""
+
+    @property
+    @abstractmethod
+    def format(self) -> str:
+        """Program and version that made it, in words."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities: ...
+
+    @abstractmethod
+    def collections(self) -> list[CollectionInfo]:
+        """All collections, in a stable order."""
+
+    @abstractmethod
+    def scan(
+        self, collection: str, *, vectors: bool = True, batch: int = BATCH_RECORDS
+    ) -> Iterator[list[MemoryRecord]]:
+        """All records of a collection in a stable order, in lists of at most `batch`, with bounded memory.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            StoreDamaged: the files contradict themselves beyond what can be read around.
+        """
+
+    @abstractmethod
+    def raw_files(self) -> list[Path]:
+        """The files that make up the store, absolute and sorted; what a backup copies."""
+
+    @abstractmethod
+    def write(self, changes: Changes, progress: Progress) -> None:
+        """Carry out the changes on this (staged) copy; make it when it does not exist.
+
+        Raises:
+            StoreChanged: a record no longer has the hash the changes name.
+            WriterFailed: the library that writes the format failed.
+        """
+
+    def problems(self) -> list[str]:
+        """What is wrong with the store but does not stop it from being read, one sentence each."""
+        return []
+
+    def rebuild(self, progress: Progress) -> None:
+        """Build this (staged) copy's index files anew. Stores without such files do nothing."""
+
+    def sizes(self, removed: Mapping[str, int]) -> Sizes:
+        """Forecast the size after removing so many records from each collection."""
+        now = sum(path.stat().st_size for path in self.raw_files())
+        return Sizes(now, now, now, 0.0)
+
+    def relations(self) -> Iterator[Relation]:
+        """The links between records; none by default."""
+        return iter(())
+
+    def fetch(self, keys: Iterable[Key]) -> list[MemoryRecord]:
+        """The records of these keys that exist, in the order asked."""
+        wanted = list(keys)
+        names, missing = {key.collection for key in wanted}, set(wanted)
+        found: dict[Key, MemoryRecord] = {}
+        for name in sorted(names & {info.name for info in self.collections()}):
+            for records in self.scan(name):
+                found.update((record.key, record) for record in records if record.key in missing)
+        return [found[key] for key in wanted if key in found]
+
+    def close(self) -> None:
+        """Release files. Calling it twice is fine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something at the address yet."""
+        return self.address.path.exists()
+
+    def file_stamps(self) -> tuple[FileStamp, ...]:
+        """Size and SHA-256 of every raw file, by path relative to the store."""
+        root = self.address.path
+        return tuple(
+            FileStamp(path.relative_to(root).as_posix() if root.is_dir() else path.name, path.stat().st_size,
+                      file_sha256(path))
+            for path in self.raw_files()
+        )
+
+
+def read_snapshot(store: Store, progress: Progress | None = None) -> Snapshot:
+    """Read all of a store; or, where its address selects one collection, all collections' infos but only its
+    records.
+
+    Raises:
+        CollectionNotFound: the selected collection does not exist.
+        StoreChanged: somebody wrote to the store while it was read.
+    """
+    from memdefrag.base.errors import CollectionNotFound, StoreChanged
+
+    progress = progress or Progress()
+    stamps = store.file_stamps()
+    infos = tuple(store.collections())
+    chosen = [info for info in infos if store.address.collection in (None, info.name)]
+    if store.address.collection and not chosen:
+        present = ", ".join(info.name for info in infos) or "none"
+        raise CollectionNotFound(
+            f"There is no collection {store.address.collection!r} in {store.address.location}.",
+            todo=f"Collections present: {present}.",
+        )
+    progress.phase("Reading", sum(info.count for info in chosen))
+    records: list[MemoryRecord] = []
+    for info in chosen:
+        for batch in store.scan(info.name):
+            records += batch
+            progress.step(len(batch))
+    if store.file_stamps() != stamps:
+        raise StoreChanged(f"Somebody wrote to {store.address.location} while it was read.", todo="Try again.")
+    fingerprint = Fingerprint(stamps, len(records), content_hash(records))
+    return Snapshot(str(store.address), infos, tuple(records), tuple(store.relations()), fingerprint)

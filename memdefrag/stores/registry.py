@@ -1,0 +1,78 @@
+"""From an address to an open store."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from memdefrag.base.errors import NotAStore, NotPermitted, UsageError
+from memdefrag.model.address import Address, parse
+from memdefrag.stores.base import Store, StoreSettings
+
+_BUILT_IN = {
+    "chroma": "memdefrag.stores.chroma_local:ChromaLocal",
+    "memory-export": "memdefrag.stores.memory_export:MemoryExport",
+    "jsonl": "memdefrag.stores.jsonl:JsonLines",
+}
+"""Address prefix to class, in the order in which a bare path is offered to them."""
+
+
+def kinds() -> tuple[str, ...]:
+    """The known address prefixes."""
+    return tuple(_BUILT_IN)
+
+
+def store_class(kind: str) -> type[Store]:
+    """The class behind an address prefix.
+
+    Raises:
+        UsageError: the prefix is unknown.
+    """
+    if kind not in _BUILT_IN:
+        raise UsageError(f"Unknown kind of store {kind!r}.", todo=f"Known kinds: {', '.join(_BUILT_IN)}.")
+    module, name = _BUILT_IN[kind].split(":")
+    loaded: type[Store] = getattr(import_module(module), name)
+    return loaded
+
+
+def resolve(text: str) -> Address:
+    """The full address of a store named by an address or a bare path.
+
+    A bare path is recognised by its content; picking a file inside a store's folder, or the folder around
+    it, names the store.
+
+    Raises:
+        NotAStore: nothing we know stands there.
+        NotPermitted: the path may not be read.
+    """
+    address = parse(text)
+    if address.kind:
+        store_class(address.kind)
+        return address
+    path = address.path
+    try:
+        if not path.exists():
+            raise NotAStore(f"There is nothing at {path}.")
+        for kind in _BUILT_IN:
+            found = store_class(kind).detect(path)
+            if found:
+                return Address(kind, str(found), address.collection)
+    except PermissionError as error:
+        raise NotPermitted(f"{path} may not be read: {error.strerror}.") from error
+    what = "an empty folder" if path.is_dir() and not any(path.iterdir()) else "no memory store known to memdefrag"
+    raise NotAStore(f"{path} is {what}.")
+
+
+def open_store(
+    address: Address | str, settings: StoreSettings | None = None, *, must_exist: bool = True
+) -> Store:
+    """Open a store for reading.
+
+    Raises:
+        NotAStore: nothing of that kind stands there (unless `must_exist` is False).
+        StoreDamaged, UnsupportedFormat, NotPermitted: as the kind's reader finds.
+    """
+    resolved = resolve(address) if isinstance(address, str) else address
+    if must_exist and not resolved.path.exists():
+        raise NotAStore(f"There is nothing at {Path(resolved.location)}.")
+    return store_class(resolved.kind)(resolved, settings or StoreSettings())
