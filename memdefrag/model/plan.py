@@ -116,23 +116,27 @@ class StoreStep(StrEnum):
     """It is written by the built-in, newer library; older programs cannot open it again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Steps that turn `target` into what the person chose.
 
-    `source` and `target` are addresses; they are equal when a store is tidied in itself. `collections` are
-    made in the target where they are absent. Records that no step names stay as they are.
+    `source` and `target` are addresses; they are equal when a store is tidied in itself.
+
+    Attributes:
+        source_fingerprint: `Fingerprint.content` of the source when the plan was made.
+        rule: what happens to the target's records that no step names; they stay.
+        collections: made in the target where they are absent.
     """
 
+    memdefrag_plan: int = FORMAT
     source: str
     target: str
-    source_content: str = ""
-    """`Fingerprint.content` of the source when the plan was made."""
-    steps: tuple[Step, ...] = ()
+    source_fingerprint: str = ""
+    settings: Metadata = field(default_factory=dict)
+    rule: Literal["keep"] = "keep"
     store_steps: tuple[StoreStep, ...] = ()
     collections: tuple[CollectionInfo, ...] = ()
-    settings: Metadata = field(default_factory=dict)
-    memdefrag_plan: int = FORMAT
+    steps: tuple[Step, ...] = ()
 
     @property
     def removed(self) -> int:
