@@ -1,0 +1,209 @@
+"""Opening other people's SQLite files: without a trace when reading, and only as data when writing.
+
+Measured facts behind this (SQLite 3.40): `mode=ro` leaves `-shm` and `-wal` beside a WAL-mode file and
+refuses a file with a hot journal; `immutable=1` leaves nothing but reads torn pages where a journal or log is
+pending. So a file at rest is opened immutable; any other is copied with its sidecars, and the copy is opened.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+from memdefrag.base.errors import NoSpace, NotAStore, NotPermitted, StoreChanged, StoreDamaged
+from memdefrag.base.fsops import file_sha256, free_bytes
+from memdefrag.base.settings import LOCK_DEADLINE_SECONDS
+
+MAGIC = b"SQLite format 3\0"
+COPY_ATTEMPTS = 3
+_SIDECARS = ("-journal", "-wal")
+_SETTINGS = ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-32768")
+_INSTRUCTIONS_BETWEEN_LOOKS = 100_000
+_WRITES = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
+
+
+@contextmanager
+def open_readonly(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that reads a SQLite file and leaves neither a byte nor a directory entry behind.
+
+    A file with a pending journal or log is copied privately and finished there (`pending` says which files).
+    Text that is not UTF-8 is kept by surrogate escapes.
+
+    Raises:
+        NotAStore: there is no such file.
+        NotPermitted: the file may not be read.
+        StoreDamaged: it is no SQLite database, or damaged; also for statements that fail on the connection.
+        StoreChanged: somebody wrote to it while it was read.
+        NoSpace: no room for the private copy.
+    """
+    path = path.resolve()
+    with _translated(path):
+        _require_database(path)
+        if pending(path):
+            with tempfile.TemporaryDirectory(prefix="memdefrag-") as folder:
+                copy = _private_copy(path, Path(folder))
+                with _connected(copy, "mode=rw") as connection:
+                    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                    connection.execute("PRAGMA query_only=ON")
+                    yield connection
+            return
+        before = _stamps(path)
+        try:
+            with _connected(path, "mode=ro&immutable=1") as connection:
+                connection.execute("PRAGMA query_only=ON")
+                yield connection
+        except sqlite3.DatabaseError as error:
+            if _stamps(path) != before:
+                raise _changed(path) from error
+            raise
+        if _stamps(path) != before:
+            raise _changed(path)
+
+
+@contextmanager
+def open_staged(
+    path: Path, *, create: bool = False, triggers: Collection[str] = ()
+) -> Iterator[sqlite3.Connection]:
+    """A connection that writes a staged copy, in autocommit mode: the caller says BEGIN and COMMIT.
+
+    Writes that come from a trigger are refused, unless `triggers` names it: a trigger in a stranger's file
+    may do anything.
+
+    Raises:
+        NotAStore: there is no such file (unless `create`).
+        NotPermitted, StoreDamaged: as `open_readonly`.
+    """
+    path = path.resolve()
+    with _translated(path):
+        if not (create and not path.exists()):
+            _require_database(path)
+        with _connected(path, "mode=rwc" if create else "mode=rw") as connection:
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=OFF")
+
+            def allow(action: int, *names: str | None) -> int:
+                origin = names[-1]
+                refused = action in _WRITES and origin is not None and origin not in triggers
+                return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+            connection.set_authorizer(allow)
+            yield connection
+
+
+def pending(path: Path) -> list[Path]:
+    """The journal and log files beside `path` that hold something its last user did not finish."""
+    beside = [path.with_name(path.name + suffix) for suffix in _SIDECARS]
+    return [sidecar for sidecar in beside if sidecar.exists() and sidecar.stat().st_size]
+
+
+def quote(name: str) -> str:
+    """A table or column name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def tables(connection: sqlite3.Connection) -> frozenset[str]:
+    """Names of the real tables: neither views nor triggers, however they are called."""
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return frozenset(name for (name,) in rows)
+
+
+def columns(connection: sqlite3.Connection, table: str) -> frozenset[str]:
+    """Names of a table's columns; empty where there is no such table."""
+    return frozenset(row[1] for row in connection.execute(f"PRAGMA table_info({quote(table)})"))
+
+
+def require_tables(connection: sqlite3.Connection, path: Path, names: Collection[str]) -> None:
+    """Insist that `names` are real tables.
+
+    Raises:
+        StoreDamaged: one is missing, or is a view.
+    """
+    missing = sorted(set(names) - tables(connection))
+    if missing:
+        raise StoreDamaged(f"{path} lacks the table {missing[0]!r} (or has something else of that name).")
+
+
+def check(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite's quick_check complains of; empty when the file is sound."""
+    return [line for (line,) in connection.execute("PRAGMA quick_check(20)") if line != "ok"]
+
+
+@contextmanager
+def deadline(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
+    """Stop any statement that is still running after so many seconds (as an error of the file)."""
+    end = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > end, _INSTRUCTIONS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+@contextmanager
+def _connected(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False,
+        timeout=LOCK_DEADLINE_SECONDS,
+    )
+    with closing(connection):
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        for setting in _SETTINGS:
+            connection.execute(f"PRAGMA {setting}")
+        yield connection
+
+
+def _require_database(path: Path) -> None:
+    if not path.is_file():
+        raise NotAStore(f"There is no file {path}.")
+    with path.open("rb") as handle:
+        head = handle.read(len(MAGIC))
+    if head != MAGIC:
+        raise StoreDamaged(f"{path} is {'empty' if not head else 'not a SQLite database'}.")
+
+
+def _stamps(path: Path) -> tuple[int, int, list[Path]]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, pending(path)
+
+
+def _changed(path: Path) -> StoreChanged:
+    return StoreChanged(f"Somebody wrote to {path} while it was read.", todo="Try again.")
+
+
+def _private_copy(path: Path, folder: Path) -> Path:
+    """Copy `path` and its sidecars into `folder`, at one moment of their lives."""
+    for _ in range(COPY_ATTEMPTS):
+        sources = [path, *pending(path)]
+        if free_bytes(folder) < sum(source.stat().st_size for source in sources):
+            raise NoSpace(f"There is no room in {folder.parent} for a private copy of {path}.")
+        try:
+            copies = [Path(shutil.copyfile(source, folder / source.name)) for source in sources]
+            hashes = [file_sha256(source) for source in sources]
+        except FileNotFoundError:
+            continue
+        if hashes == [file_sha256(copy) for copy in copies] and sources == [path, *pending(path)]:
+            return copies[0]
+        for copy in copies:
+            copy.unlink()
+    raise _changed(path)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn the errors of SQLite and the file system into ours."""
+    try:
+        yield
+    except PermissionError as error:
+        raise NotPermitted(f"{error.filename or path} may not be read: {error.strerror}.") from error
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.DatabaseError as error:
+        if "unable to open" in str(error) or "readonly" in str(error):
+            raise NotPermitted(f"{path} could not be opened: {error}.") from error
+        raise StoreDamaged(f"{path} cannot be read further: {error}.") from error
