@@ -60,9 +60,12 @@ class StoreSettings:
 
     Attributes:
         chroma_python: the Python whose chromadb writes Chroma folders; None: the built-in one.
+        chroma_upgrade: the built-in chromadb may upgrade an older Chroma folder; older programs cannot open it
+            again.
     """
 
     chroma_python: Path | None = None
+    chroma_upgrade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
