@@ -92,12 +92,14 @@ class Drop:
 class Write:
     """The source's `record` is written under `key`.
 
-    `expects` is the hash of what the target holds under that key; None: nothing.
+    `expects` is the hash of what the target holds under that key; None: nothing. `result` says what is written
+    where that differs from the source's record.
     """
 
     record: Ref
     key: Key
     expects: str | None = None
+    result: Result | None = None
     reason: str = ""
     do: Literal["write"] = "write"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -14,44 +13,12 @@ from memdefrag.base.fsops import file_sha256
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.address import Address
+from memdefrag.model.capabilities import Capabilities as Capabilities
+from memdefrag.model.capabilities import Commit as Commit
+from memdefrag.model.codec import fit
 from memdefrag.model.hashing import content_hash
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, FileStamp, Fingerprint, Key, MemoryRecord, Relation, Snapshot
-
-
-class Commit(StrEnum):
-    """How a finished copy becomes the store."""
-
-    SQLITE = "sqlite"
-    DIRECTORY = "directory"
-    FILE = "file"
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a store can hold and how it is written.
-
-    Attributes:
-        commit: how a staged copy becomes the live store.
-        writable: False where this program can only read.
-        written_by: version of the library that must write it, when that is not the built-in one.
-        tags_in_metadata: tags and times live inside the metadata under Memory Service's rules.
-        list_values, nested_values: metadata may hold lists of scalars; lists and objects of anything.
-        null_text, null_vector: a record may lack its text; its vector.
-        uri, relations, archive: the store has a place for them.
-    """
-
-    commit: Commit
-    writable: bool = True
-    written_by: str | None = None
-    tags_in_metadata: bool = False
-    list_values: bool = True
-    nested_values: bool = True
-    null_text: bool = True
-    null_vector: bool = True
-    uri: bool = True
-    relations: bool = False
-    archive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +103,10 @@ class Store(ABC):
             StoreChanged: a record no longer has the hash the changes name.
             WriterFailed: the library that writes the format failed.
         """
+
+    def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
+        """The record as it will read back after being written here, and what is lost by that, in words."""
+        return fit(record, self.capabilities)
 
     def problems(self) -> list[str]:
         """What is wrong with the store but does not stop it from being read, one sentence each."""

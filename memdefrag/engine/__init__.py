@@ -1,0 +1,1 @@
+"""The one engine that analyses, backs up, writes, verifies, recovers and undoes."""

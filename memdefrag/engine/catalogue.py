@@ -1,0 +1,76 @@
+"""The append-only log of all that ever happened to stores: jobs, backups, outcomes.
+
+One JSON object per line in ``<data dir>/catalogue.jsonl``; a torn last line is ignored. Nothing is rewritten, so
+two processes may append at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from memdefrag.base.fsops import append_durable, make_private_dir
+from memdefrag.base.settings import data_dir
+
+Event = dict[str, Any]
+
+
+def record(event: str, **fields: Any) -> None:
+    """Append one event, with the time."""
+    make_private_dir(data_dir())
+    line = json.dumps({"event": event, "time": utc_now(), **fields}, ensure_ascii=True)
+    append_durable(_path(), line.encode() + b"\n")
+
+
+def events() -> Iterator[Event]:
+    """All events, oldest first."""
+    if not _path().exists():
+        return
+    with open(_path(), encoding="utf-8") as lines:
+        for line in lines:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue
+
+
+def unfinished_jobs() -> dict[str, Event]:
+    """Jobs that began and have no outcome, by id."""
+    jobs: dict[str, Event] = {}
+    for event in events():
+        if event["event"] == "job":
+            jobs[event["id"]] = event
+        elif event["event"] == "outcome":
+            jobs.pop(event["id"], None)
+    return jobs
+
+
+def outcomes() -> dict[str, str]:
+    """What became of each finished job: "applied", "discarded" or "failed", by id."""
+    return {event["id"]: event["outcome"] for event in events() if event["event"] == "outcome"}
+
+
+def utc_now() -> str:
+    """The time as ISO text with microseconds and Z."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def new_id() -> str:
+    """A name for a job or backup that sorts by time and is unique on this machine."""
+    return re.sub(r"[-:.]", "", utc_now())
+
+
+def store_id(path: Path) -> str:
+    """A folder name for all that belongs to the store at `path`: readable, and unique by its real path."""
+    real = path.expanduser().resolve()
+    name = re.sub(r"[^\w.-]+", "_", real.name) or "store"
+    return f"{name[:40]}-{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
+
+
+def _path() -> Path:
+    return data_dir() / "catalogue.jsonl"

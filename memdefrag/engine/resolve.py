@@ -1,0 +1,180 @@
+"""Works a plan out against a store: which steps still fit, and exactly what to write. Pure but for embedding."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from memdefrag.analysis.merge import mean_vector
+from memdefrag.base.errors import ModelUnavailable, PlanInvalid
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.plan import Changes, Drop, Keep, Merge, Plan, Put, Ref, Result, Step, VectorRule, Write
+from memdefrag.model.records import Key, MemoryRecord, Snapshot, Vector
+from memdefrag.model.report import Skipped
+from memdefrag.stores.base import Store
+
+Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+"""Texts to float32 vectors, shape (texts, dimension)."""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The changes a plan comes down to, and the steps that could not be taken."""
+
+    changes: Changes
+    merged: int
+    skipped: tuple[Skipped, ...]
+    losses: dict[str, int]
+
+
+@dataclass
+class _Work:
+    """Collects changes while the steps are gone through."""
+
+    target: Snapshot
+    source: Snapshot
+    put: dict[Key, Put] = field(default_factory=dict)
+    delete: dict[Key, Ref] = field(default_factory=dict)
+    archive: list[MemoryRecord] = field(default_factory=list)
+    embed: list[Key] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    merged: int = 0
+
+    def stale(self, refs: Sequence[Ref]) -> str | None:
+        """Why records of the target no longer are what the plan saw; None when they are."""
+        for ref in refs:
+            present = self.target.by_key.get(ref.key)
+            if present is None:
+                return f"{ref.key} is no longer there"
+            if record_hash(present) != ref.hash:
+                return f"{ref.key} was changed since the plan was made"
+        return None
+
+
+def resolve(plan: Plan, store: Store, target: Snapshot, source: Snapshot, embed: Embed | None) -> Resolution:
+    """Turn steps into changes for `store`, whose present content is `target`.
+
+    Args:
+        source: where `Write` steps take their records from; `target` itself when a store is tidied in place.
+        embed: makes vectors for texts; None when no model may be used.
+
+    Raises:
+        PlanInvalid: two steps name the same record.
+        ModelUnavailable: a step needs a vector made and `embed` is None.
+    """
+    _check_disjoint(plan.steps)
+    work = _Work(target, source)
+    for step in plan.steps:
+        _take(step, work)
+    vectors = _embedded(work, embed)
+    losses: Counter[str] = Counter()
+    puts = []
+    for key, put in work.put.items():
+        record = replace(put.record, embedding=vectors[key]) if key in vectors else put.record
+        fitted, lost = store.fit(record)
+        losses.update(lost)
+        puts.append(Put(fitted, put.before))
+    changes = Changes(
+        tuple(puts),
+        tuple(work.delete.values()),
+        tuple(work.archive) if store.capabilities.archive else (),
+        tuple(info for info in plan.collections if target.collection(info.name) is None),
+    )
+    return Resolution(changes, work.merged, tuple(work.skipped), dict(losses))
+
+
+def _take(step: Step, work: _Work) -> None:
+    match step:
+        case Keep():
+            return
+        case Merge():
+            reason = work.stale([step.survivor, *step.members])
+            if reason is None:
+                _merge(step, work)
+        case Drop():
+            reason = work.stale([step.record])
+            if reason is None:
+                work.delete[step.record.key] = step.record
+                work.archive.append(work.target.by_key[step.record.key])
+        case Write():
+            reason = _write(step, work)
+    if reason is not None:
+        work.skipped.append(Skipped(str(_named(step)[0]), reason))
+
+
+def _merge(step: Merge, work: _Work) -> None:
+    originals = [work.target.by_key[ref.key] for ref in (step.survivor, *step.members)]
+    survivor = _with_result(originals[0], step.result)
+    if step.result.vector is VectorRule.MEAN:
+        info = work.target.collection(step.survivor.key.collection)
+        vectors = [record.embedding for record in originals if record.embedding is not None]
+        survivor = replace(survivor, embedding=mean_vector(vectors, info.metric if info else "cosine"))
+    elif step.result.vector is VectorRule.EMBED:
+        work.embed.append(survivor.key)
+    work.put[survivor.key] = Put(survivor, step.survivor.hash)
+    work.delete.update((ref.key, ref) for ref in step.members)
+    work.archive += originals
+    work.merged += 1
+
+
+def _write(step: Write, work: _Work) -> str | None:
+    record = work.source.by_key.get(step.record.key)
+    if record is None or record_hash(record) != step.record.hash:
+        return f"{step.record.key} is no longer the same in the source"
+    present = work.target.by_key.get(step.key)
+    if step.expects is None and present is not None:
+        return f"{step.key} exists already"
+    if step.expects is not None and (present is None or record_hash(present) != step.expects):
+        return f"{step.key} was changed or removed since"
+    record = record.with_key(step.key)
+    if step.result is not None:
+        record = _with_result(record, step.result)
+        if step.result.vector is VectorRule.EMBED:
+            work.embed.append(step.key)
+        elif step.result.vector is VectorRule.KEEP and present is not None:
+            record = replace(record, embedding=present.embedding)
+    work.put[step.key] = Put(record, step.expects)
+    return None
+
+
+def _with_result(record: MemoryRecord, result: Result) -> MemoryRecord:
+    return replace(
+        record,
+        text=result.text,
+        tags=result.tags,
+        created=result.created,
+        updated=result.updated,
+        uri=result.uri,
+        metadata=result.metadata,
+    )
+
+
+def _embedded(work: _Work, embed: Embed | None) -> dict[Key, Vector]:
+    if not work.embed:
+        return {}
+    if embed is None:
+        raise ModelUnavailable(f"{len(work.embed)} merged texts need new vectors and no model may be used.")
+    rows = embed([work.put[key].record.text or "" for key in work.embed])
+    return dict(zip(work.embed, rows, strict=True))
+
+
+def _check_disjoint(steps: Sequence[Step]) -> None:
+    counted = Counter(key for step in steps for key in _named(step))
+    key, times = counted.most_common(1)[0] if counted else (None, 0)
+    if times > 1:
+        raise PlanInvalid(f"{times} steps of the plan name the record {key}.")
+
+
+def _named(step: Step) -> list[Key]:
+    """The target keys that a step decides about, the main one first."""
+    match step:
+        case Merge():
+            return [step.survivor.key, *(ref.key for ref in step.members)]
+        case Write():
+            return [step.key]
+        case _:
+            return [step.record.key]

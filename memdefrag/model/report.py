@@ -1,0 +1,51 @@
+"""What came of a plan, for the person and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A step that was not carried out, and why."""
+
+    record: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyReport:
+    """The outcome of applying (or rehearsing) a plan.
+
+    Attributes:
+        step: name of the step in the history, for undo; None when nothing was written.
+        backup: id of the backup made before.
+        bytes_before, bytes_after: of all the store's files.
+        losses: what the target cannot hold, with the number of records concerned.
+        next_steps: what the person should do now, one sentence each.
+    """
+
+    store: str
+    reason: str
+    dry_run: bool
+    records_before: int
+    records_after: int
+    merged: int
+    written: int
+    removed: int
+    bytes_before: int
+    bytes_after: int | None = None
+    step: str | None = None
+    backup: str | None = None
+    backup_folder: str | None = None
+    compacted: bool = False
+    output: str | None = None
+    skipped: tuple[Skipped, ...] = ()
+    losses: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    next_steps: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
