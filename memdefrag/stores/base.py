@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -114,6 +114,13 @@ class Store(ABC):
 
     def rebuild(self, progress: Progress) -> None:
         """Build this (staged) copy's index files anew. Stores without such files do nothing."""
+
+    def lost_in_search(self, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
+        """Of these records, those that the store's own search does not return first for their own vector.
+
+        Changes nothing: a library that writes on opening is given a copy. Stores without a search of their own lose none.
+        """
+        return []
 
     def sizes(self, removed: Mapping[str, int]) -> Sizes:
         """Forecast the size after removing so many records from each collection."""

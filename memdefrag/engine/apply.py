@@ -1,0 +1,261 @@
+"""Carries out a plan: preflight, backup, stage, write, verify, commit, report. The only code that writes stores.
+
+Nothing is changed in the store before the copy that replaces it has been written, pushed to the disk and proved
+to hold exactly what the plan promises. A crash at any moment leaves the old store or the new one; `recover`
+tells which and tidies up.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from memdefrag.base.errors import ConfirmationNeeded, NoSpace, NotPermitted, StoreChanged, UsageError
+from memdefrag.base.fsops import free_bytes, fsync_tree, make_private_dir, probe_writable
+from memdefrag.base.progress import Progress
+from memdefrag.base.settings import data_dir
+from memdefrag.engine import backup as backups
+from memdefrag.engine import catalogue, history, in_use, recover
+from memdefrag.engine.advice import next_steps
+from memdefrag.engine.commit import state_hash, swap
+from memdefrag.engine.journal import Job, JobState
+from memdefrag.engine.resolve import Embed, Resolution, resolve
+from memdefrag.engine.verify import verify_content, verify_probes
+from memdefrag.engine.writers import WriterOptions, choose
+from memdefrag.model.address import parse
+from memdefrag.model.plan import Changes, Plan, StoreStep
+from memdefrag.model.records import Snapshot
+from memdefrag.model.report import ApplyReport
+from memdefrag.stores.base import Store, StoreSettings, read_snapshot
+from memdefrag.stores.registry import open_store
+
+SPACE_FACTOR = 2.2
+BACKUP_FACTOR = 1.1
+SPACE_RESERVE = 64 << 20
+SHRINK_GUARD = 0.30
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """How a plan is carried out.
+
+    Attributes:
+        dry_run: work everything out and report, write nothing anywhere.
+        writer: the choice for stores that an older library made.
+        confirm_shrink: go on although more than 30 % of a collection's records are removed.
+        embed: makes vectors for texts that need one; None: such plans are refused.
+    """
+
+    dry_run: bool = False
+    writer: WriterOptions = WriterOptions()
+    confirm_shrink: bool = False
+    embed: Embed | None = None
+
+
+def apply(plan: Plan, options: ApplyOptions | None = None, progress: Progress | None = None) -> ApplyReport:
+    """Carry out a plan.
+
+    Raises:
+        WriteError, StoreError, PlanInvalid, …: as their messages say. Whatever is raised before the commit
+            leaves the store as it was.
+    """
+    return _Application(plan, options or ApplyOptions(), progress or Progress()).run()
+
+
+class _Application:
+    """One run of the phases over one plan."""
+
+    def __init__(self, plan: Plan, options: ApplyOptions, progress: Progress) -> None:
+        self.plan, self.options, self.progress = plan, options, progress
+        self.started = time.monotonic()
+        self.address = parse(plan.target).select(None)
+        real = self.address.path.resolve()
+        self.address = self.address.at(real)
+        output = options.writer.output
+        self.job = Job(output.expanduser().resolve() if output else real)
+        self.id = catalogue.new_id()
+
+    def run(self) -> ApplyReport:
+        with open_store(self.address, must_exist=False) as store:
+            before = read_snapshot(store, self.progress) if store.exists else Snapshot(str(self.address), ())
+            if StoreStep.REPLACE in self.plan.store_steps:
+                resolution = Resolution(Changes(), 0, (), {})
+            else:
+                source = self._source(before)
+                resolution = resolve(self.plan, store, before, source, self.options.embed)
+            self._guard_shrink(before, resolution)
+            nothing = not resolution.changes and not self.plan.store_steps and not self.options.writer.output
+            if self.options.dry_run or nothing:
+                return self._report(store, before, resolution, None)
+            self._preflight(store)
+            settings = choose(store, self.options.writer, self.progress)
+            return self._write(store, before, resolution, settings)
+
+    def _source(self, before: Snapshot) -> Snapshot:
+        if parse(self.plan.source).select(None).at(parse(self.plan.source).path.resolve()) == self.address:
+            return before
+        with open_store(self.plan.source) as source:
+            return read_snapshot(source, self.progress)
+
+    def _guard_shrink(self, before: Snapshot, resolution: Resolution) -> None:
+        """Removing much is either what the person saw in the review, or an accident."""
+        removed = len(resolution.changes.delete)
+        if self.options.confirm_shrink or removed <= max(1, SHRINK_GUARD * len(before.records)):
+            return
+        raise ConfirmationNeeded(
+            f"The plan removes {removed} of {len(before.records)} records.",
+            todo="Look at the plan; if that is what you want, add --confirm-shrink.",
+        )
+
+    def _preflight(self, store: Store) -> None:
+        self.progress.phase("Checking")
+        if not store.capabilities.writable:
+            raise NotPermitted(f"{store.format} can only be read.")
+        if self.options.writer.output and self.job.target.exists():
+            raise UsageError(f"{self.job.target} exists already; --output wants a new folder.")
+        recover.require_none(self.job)
+        make_private_dir(data_dir())
+        self.job.target.parent.mkdir(parents=True, exist_ok=True)
+        probe_writable(self.job.target.parent)
+        probe_writable(data_dir())
+        files = store.raw_files() if store.exists else []
+        if not self.options.writer.output:
+            in_use.require_free(files)
+        size = sum(path.stat().st_size for path in files)
+        _require_space(self.job.target.parent, int(size * SPACE_FACTOR) + SPACE_RESERVE)
+        _require_space(data_dir(), int(size * BACKUP_FACTOR) + SPACE_RESERVE)
+
+    def _write(
+        self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings
+    ) -> ApplyReport:
+        catalogue.record("job", id=self.id, path=str(self.job.target), store=str(self.address))
+        kind = store.capabilities.commit
+        self.job.begin(
+            id=self.id,
+            **recover.owner(),
+            kind=kind,
+            source_hash=state_hash(self.job.target, kind),
+        )
+        try:
+            backup = backups.create(store, before, f"before {self._reason}", self.progress) if store.exists else None
+            self.job.note(JobState.BACKED_UP, backup=backup.id if backup else None)
+            self._stage(backup)
+            after = self._write_staged(resolution, before, settings)
+            report = self._report(store, before, resolution, backup)
+            if not self.options.writer.output:
+                history.save(_history_step(report, self.plan, self.id), self.plan, before, after, resolution.changes)
+            self.job.note(JobState.VERIFIED, new_hash=state_hash(self.job.new, kind))
+            self._commit(store)
+        except BaseException:
+            recover.settle(self.job)
+            raise
+        recover.settle(self.job)
+        return self._finished(report, store)
+
+    def _stage(self, backup: backups.Backup | None) -> None:
+        """The copy to work on comes out of the backup, which so proves that it can be restored."""
+        if StoreStep.REPLACE in self.plan.store_steps:
+            backup = backups.find(self.plan.source.partition(":")[2])
+        if backup:
+            backups.extract(backup, self.job.new, self.progress)
+        self.job.note(JobState.STAGED)
+
+    def _write_staged(self, resolution: Resolution, before: Snapshot, settings: StoreSettings) -> Snapshot:
+        """Change the copy, push it to the disk, and prove what it holds."""
+        staged = open_store(self.address.at(self.job.new), settings, must_exist=False)
+        with staged:
+            if resolution.changes or StoreStep.UPGRADE in self.plan.store_steps:
+                staged.write(resolution.changes, self.progress)
+            if StoreStep.REBUILD in self.plan.store_steps:
+                staged.rebuild(self.progress)
+        if self.job.new.is_dir():
+            fsync_tree(self.job.new)
+        with open_store(self.address.at(self.job.new), settings) as written:
+            self.progress.phase("Verifying")
+            after = read_snapshot(written, self.progress)
+            if StoreStep.REPLACE not in self.plan.store_steps:
+                verify_content(before, resolution.changes, after)
+                verify_probes(written, resolution.changes, after, self.progress)
+        return after
+
+    def _commit(self, store: Store) -> None:
+        facts = self.job.facts()
+        kind = store.capabilities.commit
+        files = store.raw_files() if store.exists else []
+        if not self.options.writer.output:
+            in_use.require_free(files)
+        if state_hash(self.job.target, kind) != facts["source_hash"]:
+            raise StoreChanged("Somebody wrote to the store while the new copy was made.")
+        store.close()
+        self.progress.phase("Putting the new store in place", cancellable=False)
+        self.job.note(JobState.SWAP)
+        swap(self.job, kind, facts["source_hash"])
+        self.job.note(JobState.SWAPPED)
+
+    @property
+    def _reason(self) -> str:
+        return str(self.plan.settings.get("reason", "apply"))
+
+    def _report(
+        self, store: Store, before: Snapshot, resolution: Resolution, backup: backups.Backup | None
+    ) -> ApplyReport:
+        changes = resolution.changes
+        added = sum(put.before is None for put in changes.put)
+        return ApplyReport(
+            store=str(self.address),
+            reason=self._reason,
+            dry_run=self.options.dry_run,
+            records_before=len(before.records),
+            records_after=len(before.records) + added - len(changes.delete),
+            merged=resolution.merged,
+            written=len(changes.put),
+            removed=len(changes.delete),
+            bytes_before=_size(self.address.path),
+            backup=backup.id if backup else None,
+            backup_folder=str(backup.folder) if backup else None,
+            compacted=StoreStep.REBUILD in self.plan.store_steps,
+            output=str(self.job.target) if self.options.writer.output else None,
+            skipped=resolution.skipped,
+            losses=resolution.losses,
+            seconds=time.monotonic() - self.started,
+        )
+
+    def _finished(self, report: ApplyReport, store: Store) -> ApplyReport:
+        with open_store(self.address.at(self.job.target)) as present:
+            count = sum(info.count for info in present.collections())
+        return replace(
+            report,
+            step=None if self.options.writer.output else self.id,
+            records_after=count,
+            bytes_after=_size(self.job.target),
+            next_steps=next_steps(self.address, report),
+            seconds=time.monotonic() - self.started,
+        )
+
+
+def _history_step(report: ApplyReport, plan: Plan, job_id: str) -> history.HistoryStep:
+    return history.HistoryStep(
+        id=job_id,
+        time=catalogue.utc_now(),
+        store=report.store,
+        reason=report.reason,
+        merged=report.merged,
+        written=report.written,
+        removed=report.removed,
+        backup=report.backup,
+        whole_store=bool({StoreStep.REPLACE, StoreStep.UPGRADE} & set(plan.store_steps)),
+        undoes=plan.settings.get("undoes"),
+    )
+
+
+def _require_space(folder: Path, needed: int) -> None:
+    free = free_bytes(folder)
+    if free < needed:
+        raise NoSpace(f"{folder} has {free / 1e6:.0f} MB free; {needed / 1e6:.0f} MB are needed.")
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,163 @@
+"""Finishes or undoes what a crash interrupted, by looking at what stands where.
+
+Deciding is by hash, never by guess, and may itself be interrupted and repeated:
+
+=================  ==========================================================================
+journal says       done
+=================  ==========================================================================
+before ``swap``    the store was not touched: the copy is thrown away
+``swap``           store == new: finish; store == source: throw the copy away; store missing:
+                   put the new one (else the old one) in place; neither: touch nothing, raise
+``swapped``        finish
+=================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from memdefrag.base.errors import StoreDamaged, StoreInUse, UnfinishedJob
+from memdefrag.base.fsops import rename
+from memdefrag.engine import catalogue, history
+from memdefrag.engine.commit import ABSENT, state_hash
+from memdefrag.engine.journal import Job, JobState
+from memdefrag.model.capabilities import Commit
+
+APPLIED, DISCARDED = "applied", "discarded"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an interrupted job."""
+
+    id: str
+    store: str
+    outcome: str
+
+    def __str__(self) -> str:
+        done = "finished" if self.outcome == APPLIED else "undone; the store is as it was before"
+        return f"The interrupted write to {self.store} was {done}."
+
+
+def owner() -> dict[str, Any]:
+    """Facts that tell later whether the process that began a job still runs."""
+    process = psutil.Process()
+    return {"pid": process.pid, "process_created": process.create_time()}
+
+
+def require_none(job: Job) -> None:
+    """Insist that nobody is writing this store and that no interrupted write waits.
+
+    Raises:
+        StoreInUse: another memdefrag is at it.
+        UnfinishedJob: an interrupted one waits to be recovered.
+    """
+    if not job.folder.exists():
+        return
+    facts = job.facts()
+    if _runs(facts):
+        raise StoreInUse(f"Another memdefrag (process {facts['pid']}) is writing {job.target}.", todo="Wait for it.")
+    raise UnfinishedJob(f"An earlier write to {job.target} was interrupted.")
+
+
+def recover_all() -> list[Outcome]:
+    """Settle every interrupted job in the catalogue whose process is gone.
+
+    Raises:
+        StoreDamaged: a store is neither the old nor the new one; nothing was touched.
+    """
+    found = []
+    for event in catalogue.unfinished_jobs().values():
+        outcome = recover_path(Path(event["path"]), event["id"])
+        if outcome:
+            found.append(outcome)
+    return found
+
+
+def recover_path(target: Path, job_id: str = "") -> Outcome | None:
+    """Settle the interrupted job beside `target`; None when there is none or its process still runs."""
+    job = Job(target)
+    facts = job.facts()
+    if facts and facts["id"] != job_id and job_id:
+        catalogue.record("outcome", id=job_id, outcome=DISCARDED)
+        return None
+    if _runs(facts):
+        return None
+    if not job.folder.exists():
+        if job_id:
+            history.discard(job_id)
+            catalogue.record("outcome", id=job_id, outcome=DISCARDED)
+        return None
+    outcome = settle(job)
+    return Outcome(facts.get("id", job_id), str(target), outcome)
+
+
+def settle(job: Job) -> str:
+    """Bring a job to its end and tell which: "applied" or "discarded". Repeating it changes nothing.
+
+    Raises:
+        StoreDamaged: the store is neither the old nor the new one; nothing was touched.
+    """
+    facts = job.facts()
+    outcome = _decide(job, facts) if facts else DISCARDED
+    if facts:
+        if outcome == DISCARDED:
+            history.discard(facts["id"])
+        catalogue.record("outcome", id=facts["id"], outcome=outcome)
+        job.note(JobState.DONE)
+    job.remove()
+    return outcome
+
+
+def _decide(job: Job, facts: dict[str, Any]) -> str:
+    state = facts["state"]
+    if state == JobState.DONE:
+        return catalogue.outcomes().get(facts["id"], APPLIED)
+    if state == JobState.SWAPPED:
+        return APPLIED
+    if state != JobState.SWAP:
+        return DISCARDED
+    kind = Commit(facts["kind"])
+    known = {facts["new_hash"]: APPLIED, facts["source_hash"]: DISCARDED}
+    present = state_hash(job.target, kind)
+    if present == ABSENT and facts["source_hash"] != ABSENT:
+        return _put_in_place(job, kind, facts)
+    if present in known:
+        return known[present]
+    raise StoreDamaged(
+        f"{job.target} is neither the store from before the interrupted write nor the one after it.",
+        safe=f"Nothing was touched; the copies are kept in {job.folder}.",
+        todo=f"Restore the backup from before: memdefrag backup restore {facts.get('backup')}.",
+    )
+
+
+def _put_in_place(job: Job, kind: Commit, facts: dict[str, Any]) -> str:
+    """The crash came between two renames: roll forward if the new copy is whole, else back."""
+    choices: list[tuple[Path, str, str]] = [
+        (job.new, facts["new_hash"], APPLIED),
+        (job.old, facts["source_hash"], DISCARDED),
+    ]
+    for place, wanted, outcome in choices:
+        if state_hash(place, kind) == wanted:
+            rename(place, job.target)
+            return outcome
+    raise StoreDamaged(
+        f"{job.target} is missing and neither copy of it in {job.folder} is whole.",
+        todo=f"Restore the backup from before: memdefrag backup restore {facts.get('backup')}.",
+    )
+
+
+def _runs(facts: dict[str, Any]) -> bool:
+    """Whether the process that began the job is another one, and alive."""
+    pid = facts.get("pid")
+    if pid is None or pid == os.getpid():
+        return False
+    try:
+        return bool(psutil.Process(pid).create_time() == facts["process_created"])
+    except psutil.Error:
+        return False
