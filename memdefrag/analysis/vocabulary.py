@@ -1,0 +1,83 @@
+"""The words the rules of `words` and `guard` know by heart."""
+
+from __future__ import annotations
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "january jan", "february feb", "march mar", "april apr", "may", "june jun", "july jul",
+            "august aug", "september sept sep", "october oct", "november nov", "december dec",
+        ),
+        start=1,
+    )
+    for name in names.split()
+}
+
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+)
+_ORDINALS = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+
+NUMBER_WORDS = {
+    **{word: str(value) for value, word in enumerate(_UNITS.split())},
+    **{word: str(value) for value, word in enumerate(_ORDINALS.split())},
+    **{word: str(value * 10) for value, word in enumerate(_TENS.split(), start=2)},
+    "hundred": "100", "thousand": "1000", "million": "1000000", "billion": "1000000000",
+    "once": "1", "twice": "2", "double": "2", "triple": "3", "dozen": "12",
+}
+
+NEGATIONS = _set(
+    "not no never none nobody nothing nowhere neither nor without cannot cant wont dont doesnt didnt "
+    "isnt arent wasnt werent hasnt havent hadnt couldnt shouldnt wouldnt hardly barely nicht kein keine "
+    "keinen keinem keiner nie niemals nichts niemand ohne nunca ningún ninguna ninguno nadie nada sin "
+    "jamás pas jamais aucun aucune sans rien niet geen nooit zonder non mai nessun nessuna senza não"
+)
+UNSPACED_NEGATIONS = "不没沒无無未非ない"
+
+FUNCTION_WORDS = NEGATIONS | _set(
+    "a an the this that these those and or but so as at by for from in into of on onto to with about "
+    "over under than then there here it its it's is are was were be been being am 's i i'm me my mine "
+    "we us our ours you your yours he him his she her hers they them their theirs who whom whose which "
+    "what when where why how do does did doing done has have had having will would shall should can "
+    "could may might must if because while also too very just again some any each other such own same "
+    "both all more most much many up out off s t d ll re ve m has hasn't haven't don't doesn't didn't "
+    "isn't aren't wasn't weren't can't couldn't won't wouldn't shouldn't hadn't mustn't needn't ain't "
+    "i've i'd i'll he's she's he'd she'd he'll she'll we're we've we'd we'll you're you've you'd you'll "
+    "they're they've they'd they'll that's there's what's who's let's & %"
+)
+
+FOREIGN_FUNCTION_WORDS = _set(
+    "der das und ist nicht ein eine einen einem einer ich mit für auf dem den des von zu sich auch wird "
+    "sind hat bei el la los las es en que de una un y con para por del se lo su al como está le les et "
+    "est une dans pas il elle je du au aux sur qui ne ce cette pour avec che di il per con una della "
+    "sono è het een van niet ik op zijn dat voor met o os um uma não com da do na no em och att är det "
+    "som på av jag den inte og er ikke i nie jest się na że w z do to a v je se že"
+) - _set(
+    "a i do to no den il"
+)
+
+NOT_NAMES = _set(
+    "i i'm i've i'd i'll the a an and or but if it it's its he she they we you this that these those "
+    "when where what who why how in on at by for from to of as is are was were do does did not no yes "
+    "my our your his her their there here with after before during while since because so then also "
+    "user"
+) | frozenset(MONTHS)
+
+ABBREVIATIONS = _set(
+    "e.g i.e eg ie cf vs mr mrs ms dr prof st no nr fig approx ca al inc ltd co jr sr dept est p.m a.m "
+    "u.s u.k z.b d.h bzw usw"
+)
+
+EXTENSIONS = (
+    "py|pyi|js|jsx|ts|tsx|json|jsonl|ya?ml|toml|ini|cfg|conf|md|rst|txt|csv|tsv|parquet|sqlite3?|db|sql|html?|css|"
+    "sh|bash|zsh|ps1|bat|exe|dll|so|rs|go|c|h|cc|cpp|hpp|java|kt|rb|php|pl|lua|swift|ipynb|log|lock|env|xml|svg|"
+    "png|jpe?g|gif|pdf|docx?|xlsx?|pptx?|zip|gz|tar|tgz|whl|bin|pem|key|crt|service|plist|dockerfile"
+)
