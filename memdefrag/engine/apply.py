@@ -130,7 +130,7 @@ class _Application:
         self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings
     ) -> ApplyReport:
         catalogue.record("job", id=self.id, path=str(self.job.target), store=str(self.address))
-        kind = store.capabilities.commit
+        kind, existed = store.capabilities.commit, self.job.target.exists()
         self.job.begin(
             id=self.id,
             **recover.owner(),
@@ -143,7 +143,7 @@ class _Application:
             self._stage(backup)
             after = self._write_staged(resolution, before, settings)
             report = self._report(store, before, resolution, backup)
-            if not self.options.writer.output:
+            if existed:
                 history.save(_history_step(report, self.plan, self.id), self.plan, before, after, resolution.changes)
             self.job.note(JobState.VERIFIED, new_hash=state_hash(self.job.new, kind))
             self._commit(store)
@@ -151,7 +151,7 @@ class _Application:
             recover.settle(self.job)
             raise
         recover.settle(self.job)
-        return self._finished(report, store)
+        return self._finished(report, existed)
 
     def _stage(self, backup: backups.Backup | None) -> None:
         """The copy to work on comes out of the backup, which so proves that it can be restored."""
@@ -221,12 +221,12 @@ class _Application:
             seconds=time.monotonic() - self.started,
         )
 
-    def _finished(self, report: ApplyReport, store: Store) -> ApplyReport:
+    def _finished(self, report: ApplyReport, existed: bool) -> ApplyReport:
         with open_store(self.address.at(self.job.target)) as present:
             count = sum(info.count for info in present.collections())
         return replace(
             report,
-            step=None if self.options.writer.output else self.id,
+            step=self.id if existed else None,
             records_after=count,
             bytes_after=_size(self.job.target),
             next_steps=next_steps(self.address, report),

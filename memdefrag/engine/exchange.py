@@ -1,0 +1,308 @@
+"""Taking memories out into a portable file and bringing the tidied file back, without losing what came since.
+
+An export leaves ``<file>.export-record.json`` beside the file: what every exported record said, in the store and
+in the file. With it an import can tell three things apart that a plain file cannot: a memory that the person
+dropped from the file, one that the assistant has added to the store since, and one that was edited there since.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from memdefrag.base.errors import CollectionNeeded, CollectionNotFound, UsageError
+from memdefrag.base.fsops import copy_file, fsync_file, remove, rename, write_durable
+from memdefrag.base.progress import Progress
+from memdefrag.engine import catalogue, in_use
+from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.model.address import Address, parse
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.plan import Drop, Plan, Ref, Result, Step, VectorRule, Write
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
+from memdefrag.model.report import ApplyReport, Skipped
+from memdefrag.model.service_metadata import restate
+from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.registry import open_store, resolve, store_class
+
+DEFAULT_COLLECTION = "memory_collection"
+"""What Memory Service calls its collection."""
+
+RECORD_SUFFIX = ".export-record.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportChoices:
+    """How a file is brought back.
+
+    Attributes:
+        collection: of the target; None: its only one, or Memory Service's.
+        mirror: also drop records of the store that the file never held.
+        regenerate: make all vectors anew.
+    """
+
+    collection: str | None = None
+    mirror: bool = False
+    regenerate: bool = False
+
+
+def export_store(
+    source: str,
+    target: Address,
+    *,
+    collection: str | None = None,
+    limit: int | None = None,
+    where: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> ApplyReport:
+    """Write a collection (or the part of it that `where` selects) into a new file.
+
+    An older file of that name is kept as ``<name>.<time>.bak``; the new one takes its place in one step.
+
+    Args:
+        where: metadata values, compared as text.
+
+    Raises:
+        CollectionNotFound, CollectionNeeded: as the source has them.
+        StoreInUse: a program has the older file open.
+    """
+    progress = progress or Progress()
+    out = target.path.resolve()
+    scratch = out.with_name(f".{out.name}.export")
+    with open_store(source) as store:
+        name = choose_collection(store.collections(), collection or store.address.collection, source)
+        store.address = store.address.select(name)
+        snapshot = read_snapshot(store, progress)
+    chosen = [record for record in snapshot.records if _selected(record, where or {})][:limit]
+    inside = _collection_of(target)
+    steps = tuple(Write(Ref.of(record), Key(inside or name, record.key.id), reason="export") for record in chosen)
+    info = snapshot.collection(name)
+    plan = Plan(
+        source=str(store.address),
+        target=str(target.at(scratch)),
+        settings={"reason": "export"},
+        collections=(_renamed(info, inside or name),) if info else (),
+        steps=steps,
+    )
+    remove(scratch)
+    report = apply(plan, ApplyOptions(), progress)
+    write_durable(_record_path(out), _export_record(store.address, name, chosen, target.at(scratch)))
+    _take_place(scratch, out)
+    return report
+
+
+def import_store(
+    source: str,
+    target: Address,
+    *,
+    choices: ImportChoices | None = None,
+    options: ApplyOptions | None = None,
+    progress: Progress | None = None,
+) -> ApplyReport:
+    """Bring a file into a store; records kept on purpose are listed among the report's skipped ones."""
+    progress = progress or Progress()
+    plan, kept = import_plan(source, target, choices or ImportChoices(), progress)
+    report = apply(plan, options or ApplyOptions(), progress)
+    return replace(report, skipped=(*report.skipped, *kept))
+
+
+def import_plan(
+    source: str, target: Address, choices: ImportChoices, progress: Progress
+) -> tuple[Plan, tuple[Skipped, ...]]:
+    """The plan that brings `source` into `target`, and the records of the target that are kept on purpose.
+
+    Raises:
+        CollectionNotFound: the target exists and lacks the collection.
+        UsageError: the source holds several collections.
+    """
+    given = resolve(source)
+    with open_store(given) as store:
+        names = [info.name for info in store.collections()]
+        if len(names) > 1 and not given.collection:
+            raise UsageError(f"{given.location} holds several collections: {', '.join(names)}.")
+        file = read_snapshot(store, progress)
+    with open_store(target, must_exist=False) as store:
+        present = read_snapshot(store, progress) if store.exists else Snapshot(str(target), ())
+        wanted = choices.collection or target.collection
+        name = wanted or DEFAULT_COLLECTION
+        if store.exists:
+            name = choose_collection(list(present.collections), wanted, str(target))
+    merger = _Import(file, present, name, _load_record(given.path, target), choices)
+    plan = Plan(
+        source=str(given),
+        target=str(target.select(None)),
+        source_fingerprint=file.fingerprint.content if file.fingerprint else "",
+        settings={"reason": "import", "mirror": choices.mirror},
+        collections=() if present.collection(name) else (_new_collection(name),),
+        steps=tuple(merger.steps()),
+    )
+    return plan, tuple(merger.kept)
+
+
+def choose_collection(infos: list[CollectionInfo], wanted: str | None, where: str) -> str:
+    """The collection that is meant: the named one, the only one, or Memory Service's.
+
+    Raises:
+        CollectionNotFound: the named one does not exist.
+        CollectionNeeded: there are several and none is named.
+    """
+    names = [info.name for info in infos]
+    present = f"Collections present: {', '.join(names) or 'none'}."
+    if wanted is not None:
+        if wanted not in names:
+            raise CollectionNotFound(f"ChromaDB collection not found: {wanted!r} in {where}.", todo=present)
+        return wanted
+    if len(names) == 1:
+        return names[0]
+    if DEFAULT_COLLECTION in names:
+        return DEFAULT_COLLECTION
+    if not names:
+        raise CollectionNotFound(f"ChromaDB collection not found: {where} holds none.", todo=present)
+    raise CollectionNeeded(f"{where} holds several collections.", todo=f"Name one with --collection. {present}")
+
+
+class _Import:
+    """Compares a file with the store it goes into, record by record."""
+
+    def __init__(
+        self, file: Snapshot, present: Snapshot, name: str, record: dict[str, Any], choices: ImportChoices
+    ) -> None:
+        self.file, self.present, self.name, self.choices = file, present, name, choices
+        self.exported: dict[str, dict[str, str]] = record
+        self.kept: list[Skipped] = []
+
+    def steps(self) -> list[Step]:
+        taken = [step for record in self.file.records if (step := self._take(record))]
+        in_file = {record.key.id for record in self.file.records}
+        own = [record for record in self.present.records if record.key.collection == self.name]
+        gone = [step for record in own if record.key.id not in in_file and (step := self._missing(record))]
+        return [*taken, *gone]
+
+    def _take(self, record: MemoryRecord) -> Step | None:
+        """What the file's record means for the store."""
+        present = self.present.by_key.get(Key(self.name, record.key.id))
+        known = self.exported.get(record.key.id)
+        unchanged = known is not None and known["file"] == record_hash(record)
+        if present is None:
+            if unchanged:
+                return self._keep(record, "was removed from the store since the export; it stays removed")
+            return self._write(record, None)
+        if unchanged or (known is None and present.text == record.text and set(present.tags) == set(record.tags)):
+            return self._write(record, present) if self.choices.regenerate else None
+        if known is not None and known["store"] != record_hash(present):
+            return self._keep(present, "was edited in the store since the export; the store's version is kept")
+        return self._write(record, present)
+
+    def _missing(self, present: MemoryRecord) -> Step | None:
+        """What is to become of a record of the store that the file does not hold."""
+        known = self.exported.get(present.key.id)
+        if known is None and not self.choices.mirror:
+            return self._keep(present, "is not in the file, which never held it; kept")
+        if known is not None and known["store"] != record_hash(present) and not self.choices.mirror:
+            return self._keep(present, "was dropped from the file, but edited in the store since the export; kept")
+        return Drop(Ref.of(present), reason="not in the imported file")
+
+    def _keep(self, record: MemoryRecord, reason: str) -> None:
+        self.kept.append(Skipped(str(record.key), reason))
+
+    def _write(self, record: MemoryRecord, present: MemoryRecord | None) -> Write:
+        created = min(
+            (moment for moment in (record.created, present and present.created) if moment is not None), default=None
+        )
+        metadata = dict(present.metadata) if present else _service_keys(record)
+        metadata = {key: value for key, value in metadata.items() if key in record.metadata or key in _COLUMNS}
+        metadata.update(
+            (key, value) for key, value in record.metadata.items() if str(metadata.get(key)) != str(value)
+        )
+        changed = present is None or present.text != record.text
+        result = Result(
+            text=record.text,
+            tags=record.tags,
+            created=created,
+            updated=record.updated,
+            uri=record.uri,
+            metadata=restate(
+                metadata,
+                tags=record.tags,
+                created=created,
+                updated=record.updated,
+                text=record.text if changed else None,
+            ),
+            vector=self._vector_rule(record, present, changed),
+        )
+        expects = record_hash(present) if present else None
+        return Write(Ref.of(record), Key(self.name, record.key.id), expects, result, reason="import")
+
+    def _vector_rule(self, record: MemoryRecord, present: MemoryRecord | None, changed: bool) -> VectorRule:
+        if self.choices.regenerate:
+            return VectorRule.EMBED
+        if present is not None and not changed:
+            return VectorRule.KEEP
+        return VectorRule.SOURCE if record.embedding is not None else VectorRule.EMBED
+
+
+_COLUMNS = ("content_hash", "timestamp", "timestamp_float", "created_at")
+"""Memory Service keys that Memory Defragmenter's file keeps in columns of its own."""
+
+
+def _service_keys(record: MemoryRecord) -> dict[str, Any]:
+    """The keys a record new to the store gets from the file's columns."""
+    keys: dict[str, Any] = {"content_hash": record.extras.get("content_hash") or record.key.id}
+    if record.created is not None:
+        keys["timestamp"] = record.created
+    return keys
+
+
+def _selected(record: MemoryRecord, where: Mapping[str, str]) -> bool:
+    return all(str(record.metadata.get(key)) == value for key, value in where.items())
+
+
+def _collection_of(target: Address) -> str | None:
+    """The fixed collection name of formats that hold just one."""
+    name: str | None = getattr(store_class(target.kind), "collection_name", None)
+    return name
+
+
+def _renamed(info: CollectionInfo, name: str) -> CollectionInfo:
+    return replace(info, name=name)
+
+
+def _new_collection(name: str) -> CollectionInfo:
+    settings = {"metadata": {"hnsw:space": "cosine"}}
+    return CollectionInfo(name, 0, 0, 0, metric="cosine", settings=settings)
+
+
+def _record_path(file: Path) -> Path:
+    return file.with_name(file.name + RECORD_SUFFIX)
+
+
+def _export_record(source: Address, name: str, chosen: list[MemoryRecord], written: Address) -> bytes:
+    with open_store(written) as store:
+        inside = {record.key.id: record_hash(record) for record in read_snapshot(store).records}
+    records = {
+        record.key.id: {"store": record_hash(record), "file": inside[record.key.id]} for record in chosen
+    }
+    head = {"memdefrag_export": 1, "source": str(source), "collection": name, "time": catalogue.utc_now()}
+    return json.dumps({**head, "records": records}, indent=0).encode()
+
+
+def _load_record(file: Path, target: Address) -> dict[str, dict[str, str]]:
+    """What the export of this store wrote down; empty when there is none, or it is of another store."""
+    try:
+        found = json.loads(_record_path(file).read_bytes())
+        same = parse(found["source"]).path.resolve() == target.path.resolve()
+        return dict(found["records"]) if same else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _take_place(scratch: Path, out: Path) -> None:
+    """Let the new file take the old one's place; the old one is kept under another name."""
+    if out.exists():
+        in_use.require_free([out])
+        kept = out.with_name(f"{out.name}.{catalogue.new_id()}.bak")
+        copy_file(out, kept)
+        fsync_file(kept)
+    rename(scratch, out)
