@@ -26,6 +26,8 @@ class Capabilities:
         list_values, nested_values: metadata may hold lists of scalars; lists and objects of anything.
         null_text, null_vector: a record may lack its text; its vector.
         uri, relations, archive: the store has a place for them.
+        extras: owner, state and the extras of any record have a place of their own.
+        raw_bytes: texts may hold bytes that are not UTF-8, read as surrogate escapes.
     """
 
     commit: Commit
@@ -39,3 +41,5 @@ class Capabilities:
     uri: bool = True
     relations: bool = False
     archive: bool = False
+    extras: bool = False
+    raw_bytes: bool = False

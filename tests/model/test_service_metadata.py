@@ -17,19 +17,43 @@ NOON = 1735732800.25
 NOON_ISO = "2025-01-01T12:00:00.250000Z"
 
 encoded_tags = st.one_of(
-    st.none(), st.just(""), st.just("[]"), st.just("a, b"), st.just('["a", "b,c"]'), st.just("[broken"), st.just("[a,b]"),
-    st.text(), st.lists(st.text()), st.integers(), st.just("[" * 5000 + "]" * 5000),
+    st.none(),
+    st.just(""),
+    st.just("[]"),
+    st.just("a, b"),
+    st.just('["a", "b,c"]'),
+    st.just("[broken"),
+    st.just("[a,b]"),
+    st.text(),
+    st.lists(st.text()),
+    st.integers(),
+    st.just("[" * 5000 + "]" * 5000),
 )
 encoded_times = st.one_of(
-    st.none(), st.booleans(), st.text(), st.integers(), st.floats(), st.floats(0, 3e9).map(repr), st.floats(0, 3e9).map(iso),
-    st.integers(10**12, 10**14), st.sampled_from(["nan", "inf", "9" * 400, "0001-01-01T00:00:00+14:00", 0, 10**400]),
+    st.none(),
+    st.booleans(),
+    st.text(),
+    st.integers(),
+    st.floats(),
+    st.floats(0, 3e9).map(repr),
+    st.floats(0, 3e9).map(iso),
+    st.integers(10**12, 10**14),
+    st.sampled_from(["nan", "inf", "9" * 400, "0001-01-01T00:00:00+14:00", 0, 10**400]),
 )
 metadata = st.fixed_dictionaries(
     {},
     optional={
-        "tags": encoded_tags, "tags_str": encoded_tags, "created_at": encoded_times, "timestamp_float": encoded_times,
-        "timestamp": encoded_times, "created_at_iso": encoded_times, "timestamp_str": encoded_times,
-        "updated_at": encoded_times, "updated_at_iso": encoded_times, "is_chunk": st.booleans(), "type": st.text(),
+        "tags": encoded_tags,
+        "tags_str": encoded_tags,
+        "created_at": encoded_times,
+        "timestamp_float": encoded_times,
+        "timestamp": encoded_times,
+        "created_at_iso": encoded_times,
+        "timestamp_str": encoded_times,
+        "updated_at": encoded_times,
+        "updated_at_iso": encoded_times,
+        "is_chunk": st.booleans(),
+        "type": st.text(),
     },
 )
 tag_lists = st.lists(st.text(min_size=1))
@@ -151,7 +175,10 @@ def test_tags_keep_their_encoding(old: Any, new: Any) -> None:
 
 def test_stale_tags_beside_tags_str_both_become_true() -> None:
     stale = {"tags": '["stale"]', "tags_str": "a"}
-    assert restate(stale, tags=["c", "d"], created=None, updated=None) == {"tags": '["c", "d"]', "tags_str": "c,d"}
+    assert restate(stale, tags=["c", "d"], created=None, updated=None) == {
+        "tags": '["c", "d"]',
+        "tags_str": "c,d",
+    }
 
 
 def test_tags_are_new_as_a_comma_string_unless_that_would_be_misread() -> None:
@@ -162,10 +189,17 @@ def test_tags_are_new_as_a_comma_string_unless_that_would_be_misread() -> None:
 
 def test_times_keep_their_types_and_the_first_key_is_exact() -> None:
     old: Metadata = {
-        "created_at": 1.5, "timestamp": 1, "timestamp_float": "1.5", "timestamp_str": "1970-01-01", "created_at_iso": "x",
+        "created_at": 1.5,
+        "timestamp": 1,
+        "timestamp_float": "1.5",
+        "timestamp_str": "1970-01-01",
+        "created_at_iso": "x",
     }
     assert restate(old, tags=(), created=NOON, updated=None) == {
-        "created_at": NOON, "timestamp": 1735732800, "timestamp_float": str(NOON), "timestamp_str": NOON_ISO,
+        "created_at": NOON,
+        "timestamp": 1735732800,
+        "timestamp_float": str(NOON),
+        "timestamp_str": NOON_ISO,
         "created_at_iso": NOON_ISO,
     }
     assert restate({"timestamp": 1}, tags=(), created=3.0, updated=None) == {"timestamp": 3}
@@ -174,12 +208,17 @@ def test_times_keep_their_types_and_the_first_key_is_exact() -> None:
 
 
 def test_milliseconds_stay_milliseconds() -> None:
-    assert restate({"created_at": 1735732800000}, tags=(), created=NOON, updated=None) == {"created_at": 1735732800250}
+    assert restate({"created_at": 1735732800000}, tags=(), created=NOON, updated=None) == {
+        "created_at": 1735732800250
+    }
 
 
 def test_times_nobody_told_yet_are_written_as_the_service_does() -> None:
     assert restate({}, tags=(), created=NOON, updated=NOON) == {
-        "timestamp": NOON, "created_at_iso": NOON_ISO, "updated_at": NOON, "updated_at_iso": NOON_ISO,
+        "timestamp": NOON,
+        "created_at_iso": NOON_ISO,
+        "updated_at": NOON,
+        "updated_at_iso": NOON_ISO,
     }
 
 

@@ -1,0 +1,135 @@
+"""Making a record fit into a store that can hold less than its own did, and saying what gets lost.
+
+A metadata value that the target has no type for becomes the string ``memdefrag:json:<JSON>``; it becomes
+itself again as soon as the record is fitted into a store that can hold it. So no metadata is ever lost.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from memdefrag.model.capabilities import Capabilities, Commit
+from memdefrag.model.records import MemoryRecord, Metadata
+from memdefrag.model.service_metadata import TAG_KEYS, read, restate
+
+ESCAPE = "memdefrag:json:"
+_LARGEST_INT = 2**63
+_NARROWEST = Capabilities(
+    Commit.FILE, list_values=False, nested_values=False, null_text=False, null_vector=False, uri=False
+)
+
+
+def fit(record: MemoryRecord, capabilities: Capabilities) -> tuple[MemoryRecord, tuple[str, ...]]:
+    """The record exactly as the store will give it back, and what of it gets lost, in words.
+
+    Fitting a fitted record again changes nothing. A missing vector is a loss where the store wants one, but
+    none is invented.
+    """
+    losses: list[str] = []
+    record = _fit_body(record, capabilities, losses)
+    record = replace(record, metadata=_fit_metadata(record.metadata, capabilities, losses))
+    if capabilities.tags_in_metadata:
+        metadata = restate(
+            record.metadata,
+            tags=[tag for tag in record.tags if tag],
+            created=record.created,
+            updated=record.updated,
+        )
+        meant = read(metadata)
+        if not capabilities.extras and record.state is not meant.state:
+            losses.append(f"the state {record.state.value!r}")
+        record = replace(record, metadata=metadata, **meant._asdict())
+    return record, tuple(losses)
+
+
+def unfit(metadata: Metadata) -> Metadata:
+    """The metadata with every escaped value restored."""
+    return {key: _restored(value) for key, value in metadata.items()}
+
+
+def _fit_body(record: MemoryRecord, capabilities: Capabilities, losses: list[str]) -> MemoryRecord:
+    """Everything but the metadata."""
+    if record.text is None and not capabilities.null_text:
+        losses.append("the absence of a text (an empty one is written)")
+        record = replace(record, text="")
+    if not capabilities.raw_bytes:
+        text = None if record.text is None else _clean(record.text)
+        tags = tuple([_clean(tag) for tag in record.tags])
+        if text != record.text or tags != record.tags:
+            losses.append("bytes that are not UTF-8 (replaced by question marks)")
+            record = replace(record, text=text, tags=tags)
+    if record.embedding is not None and not np.isfinite(record.embedding).all():
+        losses.append("a vector with values that are no numbers")
+        record = replace(record, embedding=None)
+    if record.embedding is None and not capabilities.null_vector:
+        losses.append("the absence of a vector (one must be made)")
+    if record.uri is not None and not capabilities.uri:
+        losses.append("the uri")
+        record = replace(record, uri=None)
+    if not capabilities.extras:
+        if record.owner is not None:
+            losses.append("the owner")
+        losses += [f"the value of {name!r}" for name in record.extras]
+        record = replace(record, owner=None, extras={})
+    return record
+
+
+def _fit_metadata(metadata: Metadata, capabilities: Capabilities, losses: list[str]) -> Metadata:
+    fitted = {}
+    for key, value in unfit(metadata).items():
+        if _holds(value, capabilities):
+            fitted[key] = value
+        elif key in TAG_KEYS and capabilities.tags_in_metadata and isinstance(value, list):
+            fitted[key] = json.dumps(read({key: value}).tags)
+        else:
+            fitted[key] = ESCAPE + json.dumps(value, separators=(",", ":"))
+            if fitted[key] != metadata[key]:
+                losses.append(f"the type of {key!r} (kept as JSON text)")
+    return fitted
+
+
+def _holds(value: Any, capabilities: Capabilities) -> bool:
+    """Whether the store has a type for the value."""
+    if isinstance(value, str):
+        return capabilities.raw_bytes or _clean(value) == value
+    if isinstance(value, bool):
+        return True
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, int):
+        return capabilities.nested_values or -_LARGEST_INT <= value < _LARGEST_INT
+    if capabilities.nested_values:
+        items = value.values() if isinstance(value, dict) else value or ()
+        return all(_holds(item, capabilities) for item in items)
+    return (
+        capabilities.list_values
+        and isinstance(value, list)
+        and len({type(item) for item in value}) == 1
+        and all(isinstance(item, str | int | float) and _holds(item, capabilities) for item in value)
+    )
+
+
+def _restored(value: Any) -> Any:
+    """What an escaped value stands for; any other value itself."""
+    if not isinstance(value, str) or not value.startswith(ESCAPE):
+        return value
+    try:
+        meant = json.loads(value[len(ESCAPE) :])
+    except (ValueError, RecursionError):
+        return value
+    return value if _everywhere(meant) else meant
+
+
+def _everywhere(value: Any) -> bool:
+    """Whether every store has a type for the value, so that it was never escaped by us."""
+    return _holds(value, _NARROWEST)
+
+
+def _clean(text: str) -> str:
+    """The text with everything that UTF-8 cannot write replaced by question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
