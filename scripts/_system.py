@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import Iterable, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
+from typing import Iterable, NamedTuple, NoReturn, Sequence
 
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 
@@ -61,7 +61,7 @@ WAYLAND = (Need("libwayland-cursor.so.0", "libwayland-cursor0"),)
 VIRTUAL_SCREEN = (Need("Xvfb", "xvfb"), Need("xauth", "xauth"))
 
 
-def displays() -> Tuple[str, ...]:
+def displays() -> tuple[str, ...]:
     """The kinds of display a window could open on; empty where there is none."""
     if sys.platform in ("win32", "darwin"):
         return ("native",)
@@ -69,7 +69,7 @@ def displays() -> Tuple[str, ...]:
     return tuple(kind for kind, variable in variables if os.environ.get(variable))
 
 
-def window_needs() -> Tuple[Need, ...]:
+def window_needs() -> tuple[Need, ...]:
     kinds = displays()
     needs = QT if kinds else ()
     return needs + (X11 if "x11" in kinds else ()) + (WAYLAND if "wayland" in kinds else ())
@@ -122,12 +122,12 @@ def apt_install(packages: Sequence[str]) -> None:
         raise SetupError("apt-get failed. Run it yourself to see why: " + apt_line(packages))
 
 
-def python_version(command: Sequence[str]) -> Optional[Tuple[int, int]]:
-    """The version behind a command; None when it does not run (a version manager's shim may exist and fail)."""
+def python_version(command: Sequence[str]) -> tuple[int, int] | None:
+    """The version behind a command; None when it does not run, as a version manager's shim may."""
     try:
         answer = subprocess.run(
             [*command, "-c", "import sys; print(*sys.version_info[:2])"],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, timeout=30,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=30,
         )
         major, minor = answer.stdout.split()
     except (OSError, ValueError, subprocess.TimeoutExpired):
@@ -135,7 +135,7 @@ def python_version(command: Sequence[str]) -> Optional[Tuple[int, int]]:
     return int(major), int(minor)
 
 
-def find_python(versions: Sequence[Tuple[int, int]] = SUPPORTED) -> Optional[List[str]]:
+def find_python(versions: Sequence[tuple[int, int]] = SUPPORTED) -> list[str] | None:
     """A command that runs one of these versions, oldest first: that is the one tested most."""
     for major, minor in versions:
         version = f"{major}.{minor}"
