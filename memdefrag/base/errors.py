@@ -164,7 +164,9 @@ class HistoryNotFound(MemdefragError):
 
 class ModelUnavailable(MemdefragError):
     exit_code = 40
-    default_todo = "Install the models extra (pipx install 'memdefrag[models]'), or use --no-model to compare texts only."
+    default_todo = (
+        "Install the models extra (pipx install 'memdefrag[models]'), or use --no-model to compare texts only."
+    )
 
 
 class UnsupportedEnvironment(MemdefragError):

@@ -1,8 +1,8 @@
 """The only code that renames or fsyncs, with a named fault point before every step that changes the disk.
 
 `fault_point` is where the fault tests kill the process or make the disk fail: with ``MEMDEFRAG_FAULT`` set to
-``kill:N``, ``enospc:N`` or ``eio:N`` the N-th point strikes; with ``list:FILE`` every point's name is appended to
-FILE. Unset, a point costs one dictionary look-up.
+``kill:N``, ``enospc:N`` or ``eio:N`` the N-th point strikes; with ``list:FILE`` every point's name is
+appended to FILE. Unset, a point costs one dictionary look-up.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ def exchange(one: Path, other: Path) -> None:
         ExchangeUnsupported: the system or the file system cannot; nothing was changed.
     """
     fault_point(f"exchange {one.name} <-> {other.name}")
-    libc = ctypes.CDLL(None, use_errno=True) if sys.platform != "win32" else None
+    if sys.platform == "win32":
+        raise ExchangeUnsupported(errno.ENOSYS, "no exchange on this system")
+    libc = ctypes.CDLL(None, use_errno=True)
     if hasattr(libc, "renameat2"):
         failed = libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
     elif hasattr(libc, "renamex_np"):

@@ -62,7 +62,8 @@ class Progress:
         self._listener = listener
         self.cancel = cancel or Cancel()
         self._cancellable = True
-        self._phase, self._total, self._done = "", None, 0
+        self._phase, self._done = "", 0
+        self._total: int | None = None
         self._started = self._reported = time.monotonic()
 
     def phase(self, name: str, total: int | None = None, *, cancellable: bool = True) -> None:

@@ -50,8 +50,10 @@ def resource(name: str) -> Path:
 
 _SECRETS = (
     (re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^@\s/]+(?=@)", re.I), r"\g<head>***"),
-    (re.compile(r"(?P<head>(?:--)?\b[\w-]*(?:api[-_]?key|token|password|secret)\b\s*[=:\s]\s*)[^\s,;\"']+", re.I),
-     r"\g<head>***"),
+    (
+        re.compile(r"(?P<head>(?:--)?\b[\w-]*(?:api[-_]?key|token|password|secret)\b\s*[=:\s]\s*)[^\s,;\"']+", re.I),
+        r"\g<head>***",
+    ),
     (re.compile(r"(?P<head>\bBearer\s+)\S+", re.I), r"\g<head>***"),
 )
 

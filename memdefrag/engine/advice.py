@@ -31,4 +31,5 @@ def next_steps(address: Address, report: ApplyReport) -> tuple[str, ...]:
 
 def _log_place() -> str:
     folder = _CLAUDE_LOGS.get(sys.platform, "~/.config/Claude/logs")
-    return f"{Path(folder).expanduser()} for Claude Desktop (files mcp*.log), or the terminal that runs the service"
+    desktop = f"{Path(folder).expanduser()} for Claude Desktop (files mcp*.log)"
+    return f"{desktop}, or the terminal that runs the service"

@@ -1,14 +1,15 @@
-"""Carries out a plan: preflight, backup, stage, write, verify, commit, report. The only code that writes stores.
+"""Carries out a plan: preflight, backup, stage, write, verify, commit, report. The only code that writes
+stores.
 
-Nothing is changed in the store before the copy that replaces it has been written, pushed to the disk and proved
-to hold exactly what the plan promises. A crash at any moment leaves the old store or the new one; `recover`
-tells which and tidies up.
+Nothing is changed in the store before the copy that replaces it has been written, pushed to the disk and
+proved to hold exactly what the plan promises. A crash at any moment leaves the old store or the new one;
+`recover` tells which and tidies up.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memdefrag.base.errors import ConfirmationNeeded, NoSpace, NotPermitted, StoreChanged, UsageError
@@ -48,7 +49,7 @@ class ApplyOptions:
     """
 
     dry_run: bool = False
-    writer: WriterOptions = WriterOptions()
+    writer: WriterOptions = field(default_factory=WriterOptions)
     confirm_shrink: bool = False
     embed: Embed | None = None
 
@@ -126,9 +127,7 @@ class _Application:
         _require_space(self.job.target.parent, int(size * SPACE_FACTOR) + SPACE_RESERVE)
         _require_space(data_dir(), int(size * BACKUP_FACTOR) + SPACE_RESERVE)
 
-    def _write(
-        self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings
-    ) -> ApplyReport:
+    def _write(self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings) -> ApplyReport:
         catalogue.record("job", id=self.id, path=str(self.job.target), store=str(self.address))
         kind, existed = store.capabilities.commit, self.job.target.exists()
         self.job.begin(

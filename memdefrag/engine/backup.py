@@ -1,4 +1,5 @@
-"""Backups of whole stores: each raw file compressed, with a manifest of SHA-256 sums, read back before it counts.
+"""Backups of whole stores: each raw file compressed, with a manifest of SHA-256 sums, read back before it
+counts.
 
 Layout: ``<data dir>/backups/<store-id>/<backup-id>/`` with ``manifest.json``, ``manifest.sha256`` and
 ``files/<path>.zst``; folders 0700, files 0600.
@@ -43,6 +44,7 @@ from memdefrag.stores.sqlite_safe import open_readonly
 FORMAT_VERSION = 1
 COMPRESSION_LEVEL = 3
 BLOCK = 1 << 20
+_NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def extract(backup: Backup, target: Path, progress: Progress) -> None:
         path = target if single else target / PurePosixPath(entry["path"])
         path.parent.mkdir(parents=True, exist_ok=True)
         fault_point(f"extract {entry['path']}")
-        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, entry["mode"] | 0o200), "wb") as handle:
+        with os.fdopen(os.open(path, _NEW_FILE, entry["mode"] | 0o200), "wb") as handle:
             for block in _verified_blocks(backup, entry):
                 handle.write(block)
                 progress.step(len(block))
@@ -230,8 +232,8 @@ def _compress(source: Path, folder: Path, relative: str, progress: Progress) -> 
     digest, size = hashlib.sha256(), 0
     compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
     with (
-        open(source, "rb") as reader,
-        open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE), "wb") as raw,
+        source.open("rb") as reader,
+        os.fdopen(os.open(path, _NEW_FILE, PRIVATE_FILE), "wb") as raw,
         compressor.stream_writer(raw, closefd=False) as writer,
     ):
         while block := reader.read(BLOCK):
@@ -250,9 +252,7 @@ def _compress(source: Path, folder: Path, relative: str, progress: Progress) -> 
     }
 
 
-def _manifest(
-    name: str, store: Store, snapshot: Snapshot, reason: str, files: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _manifest(name: str, store: Store, snapshot: Snapshot, reason: str, files: list[dict[str, Any]]) -> dict[str, Any]:
     sqlite = store.capabilities.commit is Commit.SQLITE
     return {
         "format_version": FORMAT_VERSION,
@@ -284,7 +284,7 @@ def _verified_blocks(backup: Backup, entry: dict[str, Any]) -> Iterator[bytes]:
         if path.stat().st_size != entry["zsize"] or file_sha256(path) != entry["zsha256"]:
             raise damaged
         digest = hashlib.sha256()
-        with open(path, "rb") as raw:
+        with path.open("rb") as raw:
             for block in _decompressed(raw):
                 digest.update(block)
                 yield block
@@ -311,4 +311,3 @@ def _verify_deep(backup: Backup, progress: Progress) -> None:
             snapshot = read_snapshot(store, progress)
     if snapshot.fingerprint is None or snapshot.fingerprint.content != backup.manifest["content"]:
         raise BackupDamaged(f"Backup {backup.id} opens, but its records are not those that were backed up.")
-

@@ -1,7 +1,7 @@
 """The append-only log of all that ever happened to stores: jobs, backups, outcomes.
 
-One JSON object per line in ``<data dir>/catalogue.jsonl``; a torn last line is ignored. Nothing is rewritten, so
-two processes may append at once.
+One JSON object per line in ``<data dir>/catalogue.jsonl``; a torn last line is ignored. Nothing is
+rewritten, so two processes may append at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def events() -> Iterator[Event]:
     """All events, oldest first."""
     if not _path().exists():
         return
-    with open(_path(), encoding="utf-8") as lines:
+    with _path().open(encoding="utf-8") as lines:
         for line in lines:
             try:
                 yield json.loads(line)

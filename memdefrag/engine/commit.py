@@ -82,8 +82,9 @@ def _swap_folders(job: Job) -> None:
 def _write_into_live(job: Job, source_hash: str) -> None:
     """Copy all pages into the live file in one SQLite transaction.
 
-    The exclusive lock is taken first and kept (locking_mode), so that nobody writes between the comparison and
-    the copy. SQLite's own journal makes it all or nothing; whoever opens the file next finishes a rollback.
+    The exclusive lock is taken first and kept (locking_mode), so that nobody writes between the comparison
+    and the copy. SQLite's own journal makes it all or nothing; whoever opens the file next finishes a
+    rollback.
     """
     deadline = time.monotonic() + LOCK_DEADLINE_SECONDS
 

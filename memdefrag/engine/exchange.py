@@ -1,8 +1,9 @@
 """Taking memories out into a portable file and bringing the tidied file back, without losing what came since.
 
-An export leaves ``<file>.export-record.json`` beside the file: what every exported record said, in the store and
-in the file. With it an import can tell three things apart that a plain file cannot: a memory that the person
-dropped from the file, one that the assistant has added to the store since, and one that was edited there since.
+An export leaves ``<file>.export-record.json`` beside the file: what every exported record said, in the
+store and in the file. With it an import can tell three things apart that a plain file cannot: a memory
+that the person dropped from the file, one that the assistant has added to the store since, and one that
+was edited there since.
 """
 
 from __future__ import annotations
@@ -187,35 +188,36 @@ class _Import:
         unchanged = known is not None and known["file"] == record_hash(record)
         if present is None:
             if unchanged:
-                return self._keep(record, "was removed from the store since the export; it stays removed")
+                self._keep(record, "was removed from the store since the export; it stays removed")
+                return None
             return self._write(record, None)
         if unchanged or (known is None and present.text == record.text and set(present.tags) == set(record.tags)):
             return self._write(record, present) if self.choices.regenerate else None
         if known is not None and known["store"] != record_hash(present):
-            return self._keep(present, "was edited in the store since the export; the store's version is kept")
+            self._keep(present, "was edited in the store since the export; the store's version is kept")
+            return None
         return self._write(record, present)
 
     def _missing(self, present: MemoryRecord) -> Step | None:
         """What is to become of a record of the store that the file does not hold."""
         known = self.exported.get(present.key.id)
         if known is None and not self.choices.mirror:
-            return self._keep(present, "is not in the file, which never held it; kept")
+            self._keep(present, "is not in the file, which never held it; kept")
+            return None
         if known is not None and known["store"] != record_hash(present) and not self.choices.mirror:
-            return self._keep(present, "was dropped from the file, but edited in the store since the export; kept")
+            self._keep(present, "was dropped from the file, but edited in the store since the export; kept")
+            return None
         return Drop(Ref.of(present), reason="not in the imported file")
 
     def _keep(self, record: MemoryRecord, reason: str) -> None:
         self.kept.append(Skipped(str(record.key), reason))
 
     def _write(self, record: MemoryRecord, present: MemoryRecord | None) -> Write:
-        created = min(
-            (moment for moment in (record.created, present and present.created) if moment is not None), default=None
-        )
+        moments = (record.created, present.created if present else None)
+        created = min((moment for moment in moments if moment is not None), default=None)
         metadata = dict(present.metadata) if present else _service_keys(record)
         metadata = {key: value for key, value in metadata.items() if key in record.metadata or key in _COLUMNS}
-        metadata.update(
-            (key, value) for key, value in record.metadata.items() if str(metadata.get(key)) != str(value)
-        )
+        metadata.update((key, value) for key, value in record.metadata.items() if str(metadata.get(key)) != str(value))
         changed = present is None or present.text != record.text
         result = Result(
             text=record.text,
@@ -281,9 +283,7 @@ def _record_path(file: Path) -> Path:
 def _export_record(source: Address, name: str, chosen: list[MemoryRecord], written: Address) -> bytes:
     with open_store(written) as store:
         inside = {record.key.id: record_hash(record) for record in read_snapshot(store).records}
-    records = {
-        record.key.id: {"store": record_hash(record), "file": inside[record.key.id]} for record in chosen
-    }
+    records = {record.key.id: {"store": record_hash(record), "file": inside[record.key.id]} for record in chosen}
     head = {"memdefrag_export": 1, "source": str(source), "collection": name, "time": catalogue.utc_now()}
     return json.dumps({**head, "records": records}, indent=0).encode()
 

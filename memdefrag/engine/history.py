@@ -1,8 +1,8 @@
 """Every change to a store as a step with before- and after-images, and the plan that undoes it.
 
-``<data dir>/history/<store-id>/<job>/`` holds ``step.json``, ``plan.json`` and the images ``before.jsonl`` and
-``after.jsonl``: exactly the records that were touched, vectors included. A step counts once the catalogue says
-that its job was applied.
+``<data dir>/history/<store-id>/<job>/`` holds ``step.json``, ``plan.json`` and the images ``before.jsonl``
+and ``after.jsonl``: exactly the records that were touched, vectors included. A step counts once the
+catalogue says that its job was applied.
 """
 
 from __future__ import annotations

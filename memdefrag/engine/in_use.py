@@ -32,7 +32,7 @@ class Holder:
         """How a person closes it, in one sentence."""
         known = {
             "claude": "Quit Claude Desktop (from its menu, closing the window is not enough).",
-            "mcp": "Stop the memory service: quit the assistant that started it (Claude Desktop, an editor, …).",
+            "mcp": "Stop the memory service: quit the assistant (Claude Desktop, an editor, …) that started it.",
             "chroma": "Stop the Chroma server (Ctrl-C in its terminal).",
         }
         said = f"{self.name} {self.command}".lower()
@@ -74,7 +74,7 @@ def require_free(paths: Iterable[Path]) -> None:
 
 
 def _is_sqlite(path: Path) -> bool:
-    with open(path, "rb") as handle:
+    with path.open("rb") as handle:
         return handle.read(16) == b"SQLite format 3\x00"
 
 

@@ -1,8 +1,8 @@
 """What has been done so far to one store, so that any crash is finished or undone at the next start.
 
-The journal lies in the job's folder beside the store, ``<name>.memdefrag/journal``: lines of ``crc32 json``, each
-pushed to the disk before the step it announces. A torn or damaged line ends the reading: the state before it
-counts.
+The journal lies in the job's folder beside the store, ``<name>.memdefrag/journal``: lines of ``crc32
+json``, each pushed to the disk before the step it announces. A torn or damaged line ends the reading: the
+state before it counts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Works a plan out against a store: which steps still fit, and exactly what to write. Pure but for embedding."""
+"""Works a plan out against a store: which steps still fit, and exactly what to write.
+
+Pure, but for the embedding of texts.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from memdefrag.engine.resolve import Embed
 from memdefrag.model.records import MemoryRecord, Snapshot
 
 
-
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A found memory; `score` in [0, 1], by the search's `method`."""

@@ -1,7 +1,7 @@
 """Who writes a store that an older library made.
 
-An older Chroma folder that a newer chromadb has written can no longer be opened by the service that owns it. So
-the default is a Python with a fitting chromadb; anything else is the person's explicit choice.
+An older Chroma folder that a newer chromadb has written can no longer be opened by the service that owns
+it. So the default is a Python with a fitting chromadb; anything else is the person's explicit choice.
 """
 
 from __future__ import annotations
@@ -91,4 +91,3 @@ def _ways(store: Store, version: str) -> str:
         "--upgrade-format (the owning service stops working until it is upgraded too)",
     ]
     return "Choose one of: " + "; ".join(ways) + "."
-

@@ -92,8 +92,8 @@ class Drop:
 class Write:
     """The source's `record` is written under `key`.
 
-    `expects` is the hash of what the target holds under that key; None: nothing. `result` says what is written
-    where that differs from the source's record.
+    `expects` is the hash of what the target holds under that key; None: nothing. `result` says what is
+    written where that differs from the source's record.
     """
 
     record: Ref
@@ -216,7 +216,7 @@ def parse(data: bytes) -> Plan:
     from pydantic import ValidationError
 
     try:
-        plan = _adapter().validate_json(data)
+        plan: Plan = _adapter().validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

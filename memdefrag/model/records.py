@@ -129,7 +129,7 @@ class Snapshot:
 
     address: str
     collections: tuple[CollectionInfo, ...]
-    records: tuple[MemoryRecord, ...]
+    records: tuple[MemoryRecord, ...] = ()
     relations: tuple[Relation, ...] = ()
     fingerprint: Fingerprint | None = None
 

@@ -18,7 +18,15 @@ from memdefrag.model.capabilities import Commit as Commit
 from memdefrag.model.codec import fit
 from memdefrag.model.hashing import content_hash
 from memdefrag.model.plan import Changes
-from memdefrag.model.records import CollectionInfo, FileStamp, Fingerprint, Key, MemoryRecord, Relation, Snapshot
+from memdefrag.model.records import (
+    CollectionInfo,
+    FileStamp,
+    Fingerprint,
+    Key,
+    MemoryRecord,
+    Relation,
+    Snapshot,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,8 @@ class StoreSettings:
 
     Attributes:
         chroma_python: the Python whose chromadb writes Chroma folders; None: the built-in one.
-        chroma_upgrade: the built-in chromadb may upgrade an older Chroma folder; older programs cannot open it
+        chroma_upgrade: the built-in chromadb may upgrade an older Chroma folder; older programs cannot
+        open it
             again.
     """
 
@@ -112,13 +121,14 @@ class Store(ABC):
         """What is wrong with the store but does not stop it from being read, one sentence each."""
         return []
 
-    def rebuild(self, progress: Progress) -> None:
+    def rebuild(self, progress: Progress) -> None:  # noqa: B027 - most stores have no index files
         """Build this (staged) copy's index files anew. Stores without such files do nothing."""
 
     def lost_in_search(self, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
         """Of these records, those that the store's own search does not return first for their own vector.
 
-        Changes nothing: a library that writes on opening is given a copy. Stores without a search of their own lose none.
+        Changes nothing: a library that writes on opening is given a copy. Stores without a search of their
+        own lose none.
         """
         return []
 
@@ -141,13 +151,15 @@ class Store(ABC):
                 found.update((record.key, record) for record in records if record.key in missing)
         return [found[key] for key in wanted if key in found]
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most stores hold nothing open
         """Release files. Calling it twice is fine."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -159,8 +171,11 @@ class Store(ABC):
         """Size and SHA-256 of every raw file, by path relative to the store."""
         root = self.address.path
         return tuple(
-            FileStamp(path.relative_to(root).as_posix() if root.is_dir() else path.name, path.stat().st_size,
-                      file_sha256(path))
+            FileStamp(
+                path.relative_to(root).as_posix() if root.is_dir() else path.name,
+                path.stat().st_size,
+                file_sha256(path),
+            )
             for path in self.raw_files()
         )
 
