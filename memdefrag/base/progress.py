@@ -20,6 +20,7 @@ class Tick:
     done: int
     total: int | None
     seconds: float
+    cancellable: bool = True
 
     @property
     def rate(self) -> float:
@@ -97,4 +98,5 @@ class Progress:
     def _report(self) -> None:
         self._reported = time.monotonic()
         if self._listener:
-            self._listener(Tick(self._phase, self._done, self._total, self._reported - self._started))
+            seconds = self._reported - self._started
+            self._listener(Tick(self._phase, self._done, self._total, seconds, self._cancellable))
