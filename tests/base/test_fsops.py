@@ -1,0 +1,92 @@
+"""The one module that renames and pushes to the disk."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memdefrag.base import fsops
+from memdefrag.base.errors import NotPermitted, StoreDamaged
+
+
+def test_write_durable_replaces_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    fsops.write_durable(path, b"old")
+    fsops.write_durable(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_files_are_private(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    fsops.write_durable(path, b"x")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_failed_replacement_leaves_the_old_file_and_no_scratch(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(RuntimeError), fsops.replacing(path) as scratch:
+        scratch.write_bytes(b"half")
+        raise RuntimeError
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_append_durable_adds_lines(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    fsops.append_durable(path, b"one\n")
+    fsops.append_durable(path, b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"
+
+
+def test_exchange_swaps_folders_in_place(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "content").write_text(name)
+    try:
+        fsops.exchange(tmp_path / "one", tmp_path / "two")
+    except fsops.ExchangeUnsupported:
+        pytest.skip("this file system cannot exchange two names")
+    assert (tmp_path / "one/content").read_text() == "two"
+    assert (tmp_path / "two/content").read_text() == "one"
+
+
+def test_links_are_never_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "link").symlink_to(tmp_path / "secret")
+    with pytest.raises(StoreDamaged):
+        fsops.copy_file(tmp_path / "link", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(NotPermitted):
+        fsops.probe_writable(tmp_path)
+
+
+def test_a_probe_leaves_nothing(tmp_path: Path) -> None:
+    fsops.probe_writable(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_the_named_point_kills_the_process(tmp_path: Path) -> None:
+    code = f"from memdefrag.base.fsops import *; write_durable(Path({str(tmp_path / 'file')!r}), b'x')"
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, fsops.FAULT_VARIABLE: "kill:2"})
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "file").exists()
+
+
+def test_the_named_point_fails_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(fsops.FAULT_VARIABLE, "enospc:1")
+    monkeypatch.setattr(fsops, "_points_passed", 0)
+    with pytest.raises(OSError, match="injected"):
+        fsops.write_durable(tmp_path / "file", b"x")
+    assert os.listdir(tmp_path) == []
