@@ -44,7 +44,7 @@ def choose(store: Store, options: WriterOptions, progress: Progress) -> StoreSet
     """
     version = store.capabilities.written_by
     if version is None or options.upgrade or options.output:
-        return StoreSettings()
+        return StoreSettings(chroma_upgrade=version is not None)
     python = options.python or _remembered(store, version)
     if python is None and options.make_environment:
         python = chroma_python.make_environment(version, progress)
