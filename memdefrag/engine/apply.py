@@ -8,11 +8,19 @@ proved to hold exactly what the plan promises. A crash at any moment leaves the 
 
 from __future__ import annotations
 
+import errno
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from memdefrag.base.errors import ConfirmationNeeded, NoSpace, NotPermitted, StoreChanged, UsageError
+from memdefrag.base.errors import (
+    ConfirmationNeeded,
+    NoSpace,
+    NotPermitted,
+    StoreChanged,
+    UsageError,
+    WriteError,
+)
 from memdefrag.base.fsops import free_bytes, fsync_tree, make_private_dir, probe_writable
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
@@ -61,7 +69,10 @@ def apply(plan: Plan, options: ApplyOptions | None = None, progress: Progress | 
         WriteError, StoreError, PlanInvalid, …: as their messages say. Whatever is raised before the commit
             leaves the store as it was.
     """
-    return _Application(plan, options or ApplyOptions(), progress or Progress()).run()
+    try:
+        return _Application(plan, options or ApplyOptions(), progress or Progress()).run()
+    except OSError as error:
+        raise _disk_error(error) from error
 
 
 class _Application:
@@ -246,6 +257,13 @@ def _history_step(report: ApplyReport, plan: Plan, job_id: str) -> history.Histo
         whole_store=bool({StoreStep.REPLACE, StoreStep.UPGRADE} & set(plan.store_steps)),
         undoes=plan.settings.get("undoes"),
     )
+
+
+def _disk_error(error: OSError) -> WriteError:
+    where = f" at {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return NoSpace(f"The disk is full{where}.")
+    return WriteError(f"The disk failed{where}: {error.strerror}.", todo="Check the disk, then try again.")
 
 
 def _require_space(folder: Path, needed: int) -> None:

@@ -12,12 +12,16 @@ from memdefrag.base import fsops
 from memdefrag.base.errors import NotPermitted, StoreDamaged
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_write_durable_replaces_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
     fsops.write_durable(path, b"old")
     fsops.write_durable(path, b"new")
     assert path.read_bytes() == b"new"
-    assert os.listdir(tmp_path) == ["file"]
+    assert names(tmp_path) == ["file"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
@@ -34,7 +38,7 @@ def test_a_failed_replacement_leaves_the_old_file_and_no_scratch(tmp_path: Path)
         scratch.write_bytes(b"half")
         raise RuntimeError
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert names(tmp_path) == ["file"]
 
 
 def test_append_durable_adds_lines(tmp_path: Path) -> None:
@@ -73,7 +77,7 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_probe_leaves_nothing(tmp_path: Path) -> None:
     fsops.probe_writable(tmp_path)
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
@@ -89,4 +93,4 @@ def test_the_named_point_fails_the_disk(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(fsops, "_points_passed", 0)
     with pytest.raises(OSError, match="injected"):
         fsops.write_durable(tmp_path / "file", b"x")
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
