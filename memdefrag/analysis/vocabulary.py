@@ -81,3 +81,43 @@ EXTENSIONS = (
     "sh|bash|zsh|ps1|bat|exe|dll|so|rs|go|c|h|cc|cpp|hpp|java|kt|rb|php|pl|lua|swift|ipynb|log|lock|env|xml|svg|"
     "png|jpe?g|gif|pdf|docx?|xlsx?|pptx?|zip|gz|tar|tgz|whl|bin|pem|key|crt|service|plist|dockerfile"
 )
+
+_OPPOSITES = """
+    like dislike, love hate, likes dislikes, loves hates, enjoy dislike, enjoys dislikes, always never, before after,
+    enable disable, enabled disabled, enables disables, open close, opened closed, open closed, increase decrease,
+    increased decreased, increases decreases, allow deny, allow forbid, allowed forbidden, allow disallow, add remove,
+    added removed, adds removes, start stop, started stopped, starts stops, on off, true false, more less, more fewer,
+    first last, early late, old new, hot cold, high low, higher lower, upper lower, big small, large small, fast slow,
+    faster slower, easy hard, easy difficult, good bad, better worse, best worst, happy sad, left right, up down,
+    inside outside, indoors outdoors, accept reject, accepted rejected, accepts rejects, include exclude,
+    included excluded, supportive critical, support oppose, supports opposes, praise criticize, praised criticized,
+    public private, internal external, local remote, minimum maximum, min max, single married, morning evening,
+    win lose, won lost, buy sell, bought sold, push pull, import export, show hide, shown hidden, lock unlock,
+    with without, do undo, safe unsafe, sync async, synchronous asynchronous, active inactive, valid invalid,
+    can cannot, all none, everyone nobody, agree disagree, agrees disagrees, approve reject, approved rejected,
+    optimistic pessimistic, confident doubtful, inspiring discouraging, tabs spaces, light dark, true untrue,
+    gain lose, gained lost, success failure, succeeded failed, passed failed, pass fail, alive dead, empty full
+"""
+OPPOSITES = frozenset(frozenset(pair.split()) for pair in _OPPOSITES.split(","))
+"""Pairs of words that turn a statement into its opposite."""
+
+HEDGES = _set(
+    "if unless until might may maybe perhaps possibly probably would could should hope hopes hoped hoping plan plans "
+    "planned planning want wants wanted wish wishes wished consider considers considered considering think thinks "
+    "thought almost nearly try tries tried trying attempt attempted used formerly previously except only instead "
+    "stopped quit stop stops allegedly supposedly doubt doubts unlikely"
+)
+"""Words that make a statement a wish, a condition or a thing of the past."""
+
+PERSONS = {
+    pronoun: person
+    for person, pronouns in {
+        "I": "i me my mine i'm i've i'd i'll myself",
+        "we": "we us our ours we're we've we'd we'll",
+        "you": "you your yours you're you've",
+        "he": "he him his he's he'd he'll himself",
+        "she": "she her hers she's she'd she'll herself",
+        "they": "they them their theirs they're they've",
+    }.items()
+    for pronoun in pronouns.split()
+}

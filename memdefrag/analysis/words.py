@@ -146,6 +146,7 @@ _WRAPPER_AFTER = re.compile(
     re.I,
 )
 _EDGES = (_STAMP_BEFORE, _STAMP_AFTER, _WRAPPER_BEFORE, _WRAPPER_AFTER)
+_STAMP_DATE = re.compile(_DATE, re.I)
 
 
 def unwrap(text: str) -> str:
@@ -153,20 +154,29 @@ def unwrap(text: str) -> str:
 
     They say when and how something was noted, not what. A text that is nothing else is returned as it is.
     """
-    previous, bare = "", text.strip()
+    return _peel(text)[0]
+
+
+def _peel(text: str) -> tuple[str, frozenset[str]]:
+    """What `unwrap` leaves, and the dates of the stamps it took off."""
+    previous, bare, removed = "", text.strip(), ""
     while bare != previous:
         previous = bare
         for edge in _EDGES:
-            bare = edge.sub("", bare, count=1).strip() or bare
-    return bare
+            found = edge.search(bare)
+            rest = edge.sub("", bare, count=1).strip()
+            if found and rest:
+                bare, removed = rest, f"{removed} {found[0]}"
+    return bare, frozenset(_date(found[0]) for found in _STAMP_DATE.finditer(removed))
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────
 
-_UNSPACED = (
+UNSPACED = (
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Japanese, Chinese
     "\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
 )
+_NEGATION_REACH = 4
 _LONGEST = "{1,200}"
 """Bounds what an address or path can be, so that no text makes the search quadratic."""
 
@@ -191,8 +201,8 @@ _TOKEN = re.compile(
       | \b(?=\w*[a-z_])(?=\w*\d)(?!\d+(?:st|nd|rd|th)?\b)(?!\d+[a-z]{{1,3}}\b)\w+\b
       | \b\w*[^\W_]_[^\W_]\w*\b)
   | (?P<number>\d+(?:st|nd|rd|th)\b|(?<![\w.])[-+]?\d+(?:,\d{{3}})*(?:\.\d+)?|\d+(?:\.\d+)?)
-  | (?P<unspaced>[{_UNSPACED}]+)
-  | (?P<word>[^\W\d_{_UNSPACED}]+(?:'[^\W\d_]+)*\+{{0,2}}\#?)
+  | (?P<unspaced>[{UNSPACED}]+)
+  | (?P<word>[^\W\d_{UNSPACED}]+(?:'[^\W\d_]+)*\+{{0,2}}\#?)
   | (?P<sign>[%$€£¥°]|!=|==|<=|>=|[<>=≠≤≥])
     """,
     re.X | re.I,
@@ -204,6 +214,7 @@ class Words:
     """A text taken apart, after `unwrap`. All items are case-folded, save options and capitalised names.
 
     Attributes:
+        sentences: of the text.
         tokens: everything that is said, in order: words, and the details below in canonical form.
         content: the words and details that carry meaning (no function words, no negations), without order.
         numbers: canonical ("1000", "2.5", "-3"), number words included ("three" is "3").
@@ -212,10 +223,15 @@ class Words:
         times: "18:05" (24 hours).
         ids: issue numbers, identifiers, hashes.
         names: the capitalised words, in their case ("Maria"), the first of a sentence included.
+        inner_names: those of them that also stand inside a sentence.
+        name_order: the names, case-folded, in the order in which they first appear.
         negations: how many words negate.
+        denied: the content words right after a negation.
+        stamps: the dates in the time stamps that were taken off.
         english: whether the rules for negations, names and function words apply to the text's language.
     """
 
+    sentences: tuple[str, ...]
     tokens: tuple[str, ...]
     content: frozenset[str]
     numbers: frozenset[str]
@@ -228,7 +244,11 @@ class Words:
     options: frozenset[str]
     ids: frozenset[str]
     names: frozenset[str]
+    inner_names: frozenset[str]
+    name_order: tuple[str, ...]
     negations: int
+    denied: frozenset[str]
+    stamps: frozenset[str]
     english: bool
 
     @staticmethod
@@ -245,23 +265,27 @@ class Words:
 
 @lru_cache(maxsize=CACHED_TEXTS)
 def _words(text: str) -> Words:
-    bare = fold(unwrap(text))
+    bare, stamps = _peel(fold(text))
     tokens: list[str] = []
     kinds: defaultdict[str, set[str]] = defaultdict(set)
     words: list[str] = []
+    names: dict[str, bool] = {}
     unspaced = 0
     for match in _TOKEN.finditer(bare):
         kind, raw = match.lastgroup or "", match[0]
         if kind == "word":
             raw = raw.removesuffix("'s")
             folded = raw.casefold()
+            if folded == "s" and bare[match.start() - 1 : match.start()] == "'":
+                continue
             if folded in v.NUMBER_WORDS:
                 folded = v.NUMBER_WORDS[folded]
                 kinds["number"].add(folded)
             else:
                 words.append(folded)
                 if raw[0].isupper() and folded not in v.NOT_NAMES:
-                    kinds["name"].add(raw)
+                    names.setdefault(raw, False)
+                    names[raw] |= not _starts_sentence(bare, match.start())
             tokens.append(folded)
         elif kind == "unspaced":
             unspaced += len(raw)
@@ -274,6 +298,7 @@ def _words(text: str) -> Words:
             if kind == "number" and _names_a_port(tokens, bare, match.start()):
                 kinds["port"].add(item)
     return Words(
+        sentences=tuple(sentences(bare)),
         tokens=tuple(tokens),
         content=frozenset(token for token in tokens if token not in v.FUNCTION_WORDS),
         numbers=frozenset(kinds["number"]),
@@ -285,8 +310,12 @@ def _words(text: str) -> Words:
         urls=frozenset(kinds["url"]),
         options=frozenset(kinds["option"]),
         ids=frozenset(kinds["id"]),
-        names=frozenset(kinds["name"]),
+        names=frozenset(names),
+        inner_names=frozenset(name for name, inner in names.items() if inner),
+        name_order=tuple(dict.fromkeys(name.casefold() for name in names)),
         negations=_negations(words, bare if unspaced else ""),
+        denied=_denied(tokens),
+        stamps=stamps,
         english=not unspaced and _is_english(words),
     )
 
@@ -297,8 +326,25 @@ def _names_a_port(tokens: list[str], text: str, start: int) -> bool:
 
 
 def _negations(words: list[str], unspaced_text: str) -> int:
-    spoken = sum(word in v.NEGATIONS or word.endswith("n't") for word in words)
+    spoken = sum(map(_is_negation, words))
     return spoken + sum(unspaced_text.count(sign) for sign in v.UNSPACED_NEGATIONS)
+
+
+def _denied(tokens: list[str]) -> frozenset[str]:
+    reach: set[str] = set()
+    for at, token in enumerate(tokens):
+        if _is_negation(token):
+            reach.update(word for word in tokens[at + 1 : at + 1 + _NEGATION_REACH] if word not in v.FUNCTION_WORDS)
+    return frozenset(reach)
+
+
+def _is_negation(word: str) -> bool:
+    return word in v.NEGATIONS or word.endswith("n't")
+
+
+def _starts_sentence(text: str, start: int) -> bool:
+    before = text[max(0, start - 4) : start].rstrip(" \"'(*_-")
+    return not before or before[-1] in ".!?:;\n…"
 
 
 def _is_english(words: list[str]) -> bool:

@@ -1,0 +1,217 @@
+"""Why a similar pair may still say different things, and when it surely does not.
+
+The rules and their measured value are those of docs/quality.md. All are symmetric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rapidfuzz.distance import OSA, LCSseq
+
+from memdefrag.analysis import vocabulary
+from memdefrag.analysis.words import Words
+from memdefrag.base.settings import CANDIDATE_COSINE
+
+SAME_ORDER = 0.95
+"""Share of the shorter text's words that must stand in the same order in the longer one."""
+
+_LONG_NAME = 5
+"""Up to this many letters two names one edit apart are two people (John, Joan)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something the one text says and the other does not.
+
+    Attributes:
+        kind: "number", "port", "date", "time", "version", "path", "address", "option", "id", "negation", "name",
+            "roles", "opposite", "word" (one word is replaced) or "words" (each has words of its own).
+        ours, theirs: what stands only in the first and only in the second text.
+        bars: whether the pair must never be merged without a person's decision.
+    """
+
+    kind: str
+    ours: tuple[str, ...]
+    theirs: tuple[str, ...]
+    bars: bool
+
+    @property
+    def text(self) -> str:
+        """In words, as ``number: 8080 / 8081``."""
+        return f"{self.kind}: {', '.join(self.ours) or '–'} / {', '.join(self.theirs) or '–'}"
+
+
+_DETAILS = (
+    ("port", "ports"),
+    ("number", "numbers"),
+    ("time", "times"),
+    ("version", "versions"),
+    ("path", "paths"),
+    ("address", "urls"),
+    ("option", "options"),
+    ("id", "ids"),
+)
+
+
+def differences(a: Words, b: Words) -> list[Difference]:
+    """What tells two similar texts apart, the weightiest first. `a` and `b` swapped swap the sides only."""
+    found = [*_details(a, b), *_dates(a, b), *_negation(a, b), *_names(a, b)]
+    own_a, own_b = own_words(a, b)
+    if own_a and own_b:
+        found += _replaced(own_a, own_b)
+    return found
+
+
+def _details(a: Words, b: Words) -> Iterable[Difference]:
+    told = False
+    for kind, field in _DETAILS:
+        mine, yours = getattr(a, field), getattr(b, field)
+        ours, theirs = mine - yours, yours - mine
+        # A port is a number too: name it once, by the better word.
+        if ours and theirs and not (kind == "number" and told and ours <= a.ports and theirs <= b.ports):
+            told = kind == "port"
+            yield Difference(kind, tuple(sorted(ours)), tuple(sorted(theirs)), bars=True)
+
+
+def _dates(a: Words, b: Words) -> Iterable[Difference]:
+    ours = tuple(sorted(day for day in a.dates if not any(_same_day(day, other) for other in b.dates)))
+    theirs = tuple(sorted(day for day in b.dates if not any(_same_day(day, other) for other in a.dates)))
+    if ours and theirs:
+        yield Difference("date", ours, theirs, bars=True)
+
+
+def _same_day(one: str, other: str) -> bool:
+    """Whether two dates can be the same, one of them perhaps without its year or its day."""
+    if one.startswith("--") or other.startswith("--"):
+        one, other = one[2:] if one.startswith("--") else one[5:], other[2:] if other.startswith("--") else other[5:]
+    return one.startswith(other) or other.startswith(one)
+
+
+def _negation(a: Words, b: Words) -> Iterable[Difference]:
+    if a.negations == b.negations:
+        return
+    few, many = sorted((a, b), key=lambda words: words.negations)
+    longer_denies_more = len(many.tokens) > 1.4 * len(few.tokens)
+    if longer_denies_more and not any(
+        is_same_word(word, other) for word in many.denied for other in few.content
+    ):
+        return
+    yield Difference("negation", ("not",) * (a is many), ("not",) * (b is many), bars=True)
+
+
+def _names(a: Words, b: Words) -> Iterable[Difference]:
+    ours, theirs = _missing_names(a, b), _missing_names(b, a)
+    if ours and theirs:
+        yield Difference("name", ours, theirs, bars=True)
+    elif not ours and not theirs:
+        order_a = [name for name in a.name_order if name in b.name_order]
+        order_b = [name for name in b.name_order if name in a.name_order]
+        if order_a != order_b and ("by" in a.tokens) == ("by" in b.tokens):
+            yield Difference("roles", tuple(order_a), tuple(order_b), bars=True)
+
+
+def _missing_names(a: Words, b: Words) -> tuple[str, ...]:
+    missing = {name for name in a.names if name.casefold() not in b.content}
+    # The first word of a sentence is seldom a name: a typing error there is no other person.
+    first_words = {name for name in missing - a.inner_names if len(name) > _LONG_NAME}
+    return tuple(sorted(
+        name for name in missing
+        if name not in first_words or not any(is_same_word(name.casefold(), word) for word in b.content)
+    ))
+
+
+def _replaced(own_a: frozenset[str], own_b: frozenset[str]) -> Iterable[Difference]:
+    ours, theirs = tuple(sorted(own_a)), tuple(sorted(own_b))
+    if any(frozenset((one, other)) in vocabulary.OPPOSITES for one in ours for other in theirs):
+        yield Difference("opposite", ours, theirs, bars=True)
+    elif len(ours) == len(theirs) == 1:
+        yield Difference("word", ours, theirs, bars=False)
+    else:
+        yield Difference("words", ours, theirs, bars=False)
+
+
+def own_words(a: Words, b: Words) -> tuple[frozenset[str], frozenset[str]]:
+    """The content words that stand only in the first and only in the second text (typing errors aside)."""
+    only_a, only_b = a.content - b.content, b.content - a.content
+    return (
+        frozenset(word for word in only_a if not any(is_same_word(word, other) for other in b.content)),
+        frozenset(word for word in only_b if not any(is_same_word(word, other) for other in a.content)),
+    )
+
+
+def is_same_word(one: str, other: str) -> bool:
+    """Whether two words are equal but for a typing error or an ending.
+
+    One edit (two from nine letters), never in the first letter, never where a digit is involved, never in words
+    of three letters unless a letter was added.
+    """
+    if one == other:
+        return True
+    if one[0] != other[0] or not (one.isalpha() and other.isalpha()):
+        return False
+    shorter = min(len(one), len(other))
+    if shorter < 3 or (shorter == 3 and len(one) == len(other)):
+        return False
+    allowed = 2 if shorter >= 9 else 1
+    return OSA.distance(one, other, score_cutoff=allowed) <= allowed
+
+
+def is_sure(a: Words, b: Words, cosine: float) -> bool:
+    """Whether everything the shorter text says surely stands in the longer one, in the same order.
+
+    The rule without training of docs/quality.md, made for English; in other languages only equal texts are sure.
+
+    Args:
+        cosine: of the stored vectors; NaN where there are none, which then is no objection.
+    """
+    if cosine < CANDIDATE_COSINE or not (a.english and b.english) or (a.stamps and b.stamps and a.stamps != b.stamps):
+        return False
+    short, long = sorted((a, b), key=lambda words: (len(words.tokens), words.tokens))
+    if not short.content or any(found.bars for found in differences(a, b)):
+        return False
+    if _says_all(short, long):
+        return True
+    count = len(short.sentences)
+    runs = (long.sentences[at : at + count] for at in range(len(long.sentences) - count + 1))
+    return count < len(long.sentences) and any(_says_all(short, Words.of(" ".join(run))) for run in runs)
+
+
+def _says_all(short: Words, long: Words) -> bool:
+    if short.negations != long.negations or short.details - long.details:
+        return False
+    if len(short.sentences) == len(long.sentences) and long.details - short.details:
+        return False
+    if _hedges(short) != _hedges(long) or _persons(short) - _persons(long):
+        return False
+    spelling = _spelling(short, long)
+    if spelling is None:
+        return False
+    tokens = [spelling.get(token, token) for token in short.tokens]
+    return LCSseq.similarity(tokens, long.tokens) >= SAME_ORDER * len(tokens)
+
+
+def _hedges(words: Words) -> frozenset[str]:
+    return vocabulary.HEDGES.intersection(words.tokens)
+
+
+def _persons(words: Words) -> set[str]:
+    return {vocabulary.PERSONS[token] for token in words.tokens if token in vocabulary.PERSONS}
+
+
+def _spelling(short: Words, long: Words) -> dict[str, str] | None:
+    """For each word of `short` the form it has in `long`; None when a content word is missing there."""
+    spelling: dict[str, str] = {}
+    names = {name.casefold() for name in short.names | long.names}
+    candidates = sorted(set(long.tokens) - set(short.tokens))
+    for word in sorted(set(short.tokens) - set(long.tokens)):
+        content = word in short.content
+        same = None if word in names else next(
+            (w for w in candidates if (content or w in long.content) and is_same_word(word, w)), None
+        )
+        if same is not None:
+            spelling[word] = same
+        elif content:
+            return None
+    return spelling
