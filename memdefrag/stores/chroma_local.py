@@ -1,0 +1,232 @@
+"""A ChromaDB folder on this machine, any version from 0.4 to 1.5, read without chromadb and without a trace.
+
+Opening such a folder with chromadb rewrites it in place and can lock its owner out; so reading goes through the
+files themselves: `chroma.sqlite3` (`chroma_tables`), the write-ahead queue (`chroma_queue`) and the HNSW files
+(`chroma_index`). Writing is in `chroma_write`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection
+from typing import ClassVar
+
+from memdefrag.base.errors import CollectionNotFound, NotAStore, StoreDamaged, UnsupportedFormat
+from memdefrag.base.progress import Progress
+from memdefrag.base.settings import BATCH_RECORDS
+from memdefrag.model.address import Address
+from memdefrag.model.plan import Changes
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
+from memdefrag.stores import chroma_tables, chroma_versions, sqlite_safe
+from memdefrag.stores.base import Capabilities, Commit, Sizes, Store, StoreSettings
+from memdefrag.stores.chroma_contents import Contents
+from memdefrag.stores.chroma_index import HnswIndex
+from memdefrag.stores.chroma_queue import Operation, read_operations
+from memdefrag.stores.chroma_tables import FILE, Collection
+
+REBUILDS_PER_SECOND = 450
+"""Records that chromadb indexes in a second (384 dimensions, two cores)."""
+_OLD_FILES = ("chroma-collections.parquet", "chroma-embeddings.parquet")
+
+
+class ChromaLocal(Store):
+    """A folder with `chroma.sqlite3` and one folder of index files per collection."""
+
+    kind: ClassVar[str] = "chroma"
+
+    def __init__(self, address: Address, settings: StoreSettings) -> None:
+        path = address.path
+        found = self.detect(path) if path.exists() else None
+        if found is None and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
+            raise NotAStore(f"{path} is no Chroma folder.")
+        super().__init__(address.at(found) if found else address, settings)
+        self._migrations: dict[str, int] | None = None
+
+    @classmethod
+    def detect(cls, path: Path) -> Path | None:
+        """The Chroma folder that `path` is, lies in or encloses (when it is the only one there).
+
+        Raises:
+            UnsupportedFormat: a folder made by Chroma 0.3 or older.
+        """
+        if path.is_dir():
+            children = [path, *sorted(child for child in path.iterdir() if child.is_dir())]
+            found = [folder for folder in children if (folder / FILE).is_file()]
+            if found and (found[0] == path or len(found) == 1):
+                return found[0]
+            if any((path / name).is_file() for name in _OLD_FILES):
+                raise UnsupportedFormat(
+                    f"{path} was made by Chroma 0.3 or older (Parquet files instead of {FILE}).",
+                    todo="Upgrade it with Chroma's own chroma-migrate first.",
+                )
+        inside = [folder for folder in (path, path.parent, path.parent.parent) if (folder / FILE).is_file()]
+        return inside[0] if inside and not path.is_dir() else None
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.address.path
+
+    @property
+    def database(self) -> Path:
+        """Its SQLite file."""
+        return self.path / FILE
+
+    @property
+    def exists(self) -> bool:
+        return self.database.exists()
+
+    @property
+    def migrations(self) -> dict[str, int]:
+        """How far its tables have come (see `chroma_versions`); empty while there is no folder."""
+        if self._migrations is None:
+            if not self.exists:
+                return {}
+            with self._open() as connection:
+                self._migrations = chroma_tables.read_migrations(connection)
+        return self._migrations
+
+    @property
+    def library_version(self) -> str | None:
+        """The chromadb release that must write it; None where the built-in one fits."""
+        level = chroma_versions.level_of(self.migrations)
+        return level.writer if level and level is not chroma_versions.LEVELS[-1] else None
+
+    @property
+    def format(self) -> str:
+        if not self.migrations:
+            return "Chroma"
+        level = chroma_versions.level_of(self.migrations)
+        schema = "/".join(str(self.migrations.get(name, 0)) for name in ("embeddings_queue", "metadb", "sysdb"))
+        if level is None:
+            return f"Chroma of an unknown version (schema {schema})"
+        first, last = (release.rpartition(".")[0] for release in (level.first, level.last))
+        return f"Chroma {first if first == last else f'{first}-{last}'} (schema {schema})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        migrations = self.migrations
+        newest = chroma_versions.LEVELS[-1]
+        level = chroma_versions.level_of(migrations) if migrations else newest
+        return Capabilities(
+            commit=Commit.DIRECTORY,
+            writable=level is not None,
+            written_by=self.library_version,
+            tags_in_metadata=True,
+            list_values=level is newest,
+            nested_values=False,
+            null_text=True,
+            null_vector=False,
+            uri=True,
+        )
+
+    def collections(self) -> list[CollectionInfo]:
+        if not self.exists:
+            return []
+        with self.contents() as (_, opened):
+            return [_info(contents) for contents in opened]
+
+    def scan(
+        self, collection: str, *, vectors: bool = True, batch: int = BATCH_RECORDS
+    ) -> Iterator[list[MemoryRecord]]:
+        with self._open() as connection:
+            yield from self._named(connection, collection).batches(batch, vectors=vectors)
+
+    def fetch(self, keys: Iterable[Key]) -> list[MemoryRecord]:
+        wanted = list(keys)
+        found: dict[Key, MemoryRecord] = {}
+        if not wanted or not self.exists:
+            return []
+        with self._open() as connection:
+            present = {collection.name for collection in chroma_tables.read_collections(connection)}
+            for name in sorted({key.collection for key in wanted} & present):
+                contents = self._named(connection, name)
+                places = contents.positions({key.id for key in wanted if key.collection == name})
+                for start in range(0, len(places), BATCH_RECORDS):
+                    records = contents.read(places[start : start + BATCH_RECORDS], vectors=True)
+                    found.update((record.key, record) for record in records)
+        return [found[key] for key in wanted if key in found]
+
+    def raw_files(self) -> list[Path]:
+        if not self.exists:
+            return []
+        return sorted(path for path in self.path.rglob("*") if path.is_file() and not _linked(path, self.path))
+
+    def problems(self) -> list[str]:
+        from memdefrag.stores import chroma_health
+
+        return chroma_health.problems(self) if self.exists else []
+
+    def sizes(self, removed: Mapping[str, int]) -> Sizes:
+        """Forecast: index files keep the room of deleted records until they are built anew."""
+        from memdefrag.stores import chroma_health
+
+        return chroma_health.sizes(self, removed)
+
+    def write(self, changes: Changes, progress: Progress) -> None:
+        from memdefrag.stores import chroma_write
+
+        self._migrations = None
+        chroma_write.write(self, changes, progress)
+
+    def rebuild(self, progress: Progress) -> None:
+        from memdefrag.stores import chroma_write
+
+        chroma_write.rebuild(self, progress)
+
+    @contextmanager
+    def contents(self) -> Iterator[tuple[Connection, list[Contents]]]:
+        """All collections opened at one moment, for checks that look below the records."""
+        with self._open() as connection:
+            operations = read_operations(connection)
+            yield connection, [
+                self._contents(connection, collection, operations.get(collection.id, []))
+                for collection in chroma_tables.read_collections(connection)
+            ]
+
+    @contextmanager
+    def _open(self) -> Iterator[Connection]:
+        if self.database.is_symlink():
+            raise StoreDamaged(f"{self.database} is a link; it was not followed.")
+        with sqlite_safe.open_readonly(self.database) as connection:
+            chroma_tables.require(connection, self.database)
+            yield connection
+
+    def _named(self, connection: Connection, name: str) -> Contents:
+        for collection in chroma_tables.read_collections(connection):
+            if collection.name == name:
+                operations = read_operations(connection, collection.id)
+                return self._contents(connection, collection, operations.get(collection.id, []))
+        raise CollectionNotFound(f"There is no collection {name!r} in {self.path}.")
+
+    def _contents(
+        self, connection: Connection, collection: Collection, operations: list[Operation]
+    ) -> Contents:
+        index = HnswIndex(
+            folder=self.path / (collection.vector_segment or "no-vector-segment"),
+            dimension=collection.dimension,
+            neighbours=collection.neighbours,
+            unit=collection.metric == "cosine",
+        )
+        return Contents(connection, collection, index, operations)
+
+
+def _info(contents: Contents) -> CollectionInfo:
+    collection = contents.collection
+    return CollectionInfo(
+        name=collection.name,
+        count=len(contents),
+        live=contents.live(),
+        with_embedding=contents.with_embedding,
+        dimension=collection.dimension,
+        metric=collection.metric,
+        model=collection.model,
+        settings=collection.settings,
+    )
+
+
+def _linked(path: Path, root: Path) -> bool:
+    """Whether the path or a folder on the way to it is a link."""
+    return any(part.is_symlink() for part in (path, *path.parents) if part != root and root in part.parents)
