@@ -16,13 +16,19 @@ from memdefrag.stores.base import Sizes
 from memdefrag.stores.chroma_contents import Contents
 from memdefrag.stores.chroma_index import DATA, LINKS, Geometry
 from memdefrag.stores.chroma_queue import parse_metadata
-from memdefrag.stores.chroma_tables import DOCUMENT, URI
+from memdefrag.stores.chroma_tables import DOCUMENT, URI, read_migrations
 
 if TYPE_CHECKING:
     from memdefrag.stores.chroma_local import ChromaLocal
 
 REBUILDS_PER_SECOND = 450
 """Records that chromadb indexes in a second (384 dimensions, two cores)."""
+
+INTEGER_SEQUENCES = 5
+"""The metadb migration that turned sequence numbers from blobs into integers."""
+
+LEAST_ELEMENTS = 100
+"""Room that chromadb 1.5 makes in every new index."""
 
 _UNUSUAL = re.compile(r'NaN|Infinity|: ?null|\\u[dD][89a-fA-F]')
 """Marks a queued change whose metadata may be of the kinds `_poison` looks for."""
@@ -45,7 +51,8 @@ def problems(store: ChromaLocal) -> list[str]:
 def sizes(store: ChromaLocal, removed: Mapping[str, int]) -> Sizes:
     """Bytes now, after removing so many records of each collection, and after building the index files anew.
 
-    SQLite's share is scaled by the records that stay, and index files are forecast at one element per record.
+    Deleting leaves index files as they are; of the tables, SQLite's VACUUM frees the pages that are free
+    already and the removed records' share.
     """
     now = sum(path.stat().st_size for path in store.raw_files())
     if not store.exists:
@@ -55,16 +62,27 @@ def sizes(store: ChromaLocal, removed: Mapping[str, int]) -> Sizes:
         for contents in opened:
             left = max(len(contents) - removed.get(contents.collection.name, 0), 0)
             records, kept = records + len(contents), kept + left
-            dimension = contents.collection.dimension or 0
-            element = Geometry.of(dimension, contents.collection.neighbours, 0).element if dimension else 0
-            index_bytes += left * (element + _NORM_BYTES) + _HEADER_BYTES
+            index_bytes += _index_bytes(contents, left)
         page, pages, free = (
             connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_size", "page_count", "freelist_count")
         )
     used = (pages - free) * page
     tables = int(used * kept / records) if records else used
-    return Sizes(now, now, min(now, index_bytes + tables), kept / REBUILDS_PER_SECOND)
+    after_apply = now - (pages * page - tables)
+    return Sizes(now, after_apply, min(after_apply, tables + index_bytes), kept / REBUILDS_PER_SECOND)
+
+
+def _index_bytes(contents: Contents, records: int) -> int:
+    dimension, neighbours = contents.collection.dimension, contents.collection.neighbours
+    if not records or not dimension:
+        return 0
+    element = Geometry.of(dimension, neighbours, 0).element
+    return max(records, LEAST_ELEMENTS) * (element + _NORM_BYTES) + _HEADER_BYTES
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _files(store: ChromaLocal) -> Iterator[str]:
@@ -80,31 +98,29 @@ def _files(store: ChromaLocal) -> Iterator[str]:
 
 
 def _tables(connection: Connection) -> Iterator[str]:
-    blobs, huge = connection.execute(
-        "SELECT coalesce(sum(typeof(seq_id) = 'blob'), 0), "
-        "coalesce(sum(typeof(seq_id) <> 'blob' AND seq_id > 1 << 48), 0) FROM max_seq_id"
-    ).fetchone() if "max_seq_id" in sqlite_safe.tables(connection) else (0, 0)
-    integers = "metadb" in dict(connection.execute("SELECT dir, version FROM migrations WHERE version >= 5")) \
-        if "migrations" in sqlite_safe.tables(connection) else False
-    if blobs and integers:
-        yield f"{blobs} sequence numbers have the form of Chroma 0.6 or older; Chroma 1.x stops at them."
-    if huge:
-        yield f"{huge} sequence numbers are impossibly large; Chroma takes queued changes for done."
+    present = sqlite_safe.tables(connection)
+    if "max_seq_id" in present:
+        blobs, huge = connection.execute(
+            "SELECT coalesce(sum(typeof(seq_id) = 'blob'), 0), "
+            "coalesce(sum(typeof(seq_id) <> 'blob' AND seq_id > 1 << 48), 0) FROM max_seq_id"
+        ).fetchone()
+        if blobs and read_migrations(connection).get("metadb", 0) >= INTEGER_SEQUENCES:
+            yield f"{_many(blobs, 'sequence number')} in the form of Chroma 0.6 or older: Chroma 1.x stops there."
+        if huge:
+            yield f"{_many(huge, 'sequence number')} impossibly large: Chroma takes queued changes for done."
     poison = _poison(connection)
     if poison:
         yield (
-            f"{poison} queued changes hold an empty document, NaN, infinity or broken Unicode; "
-            "Chroma 1.x stops at them."
+            f"{_many(poison, 'queued change')} with an empty document, NaN, infinity or broken Unicode: "
+            "Chroma 1.x stops there."
         )
 
 
 def _poison(connection: Connection) -> int:
     """How many queued changes Chroma 1.x cannot read (written by 0.6 or older)."""
-    rows = connection.execute("SELECT operation, metadata FROM embeddings_queue WHERE metadata IS NOT NULL")
-    return sum(
-        isinstance(text, str) and bool(_UNUSUAL.search(text)) and any(map(_unreadable, parse_metadata(text).items()))
-        for _, text in rows
-    )
+    rows = connection.execute("SELECT metadata FROM embeddings_queue WHERE metadata IS NOT NULL")
+    suspects = (text for (text,) in rows if isinstance(text, str) and _UNUSUAL.search(text))
+    return sum(any(map(_unreadable, parse_metadata(text).items())) for text in suspects)
 
 
 def _unreadable(item: tuple[str, Any]) -> bool:
@@ -127,7 +143,7 @@ def _orphans(store: ChromaLocal, opened: list[Contents]) -> Iterator[str]:
         name for name in folders if name not in owned and (store.path / name / DATA).is_file()
     )
     if orphans:
-        yield f"{len(orphans)} index folders belong to no collection: {', '.join(orphans)}."
+        yield f"{_many(len(orphans), 'index folder')} without a collection: {', '.join(orphans)}."
 
 
 def _collection(contents: Contents) -> Iterator[str]:
@@ -144,11 +160,11 @@ def _collection(contents: Contents) -> Iterator[str]:
     yield from (f"{name}: {finding}" for finding in index.findings)
     lost = len(contents) - contents.with_embedding
     if lost:
-        yield f"{name}: {lost} of {len(contents)} records have lost their vector; their texts are there."
+        yield f"{name}: {lost} of {_many(len(contents), 'record')} without a vector (lost); the texts are there."
     if invalid:
-        yield f"{name}: {invalid} vectors hold numbers that are not finite; they cannot be compared."
+        yield f"{name}: {_many(invalid, 'vector')} with numbers that are not finite: no comparison is possible."
     if empty and collection.metric == "cosine":
-        yield f"{name}: {empty} vectors are zero; they cannot be compared by cosine."
+        yield f"{name}: {_many(empty, 'vector')} of zeros: no comparison by cosine is possible."
     if collection.configured_metric not in (None, collection.metric):
         yield (
             f"{name}: its configuration says {collection.configured_metric}, but searches use "

@@ -26,8 +26,6 @@ from memdefrag.stores.chroma_index import HnswIndex
 from memdefrag.stores.chroma_queue import Operation, read_operations
 from memdefrag.stores.chroma_tables import FILE, Collection
 
-REBUILDS_PER_SECOND = 450
-"""Records that chromadb indexes in a second (384 dimensions, two cores)."""
 _OLD_FILES = ("chroma-collections.parquet", "chroma-embeddings.parquet")
 
 
