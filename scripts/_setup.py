@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Callable, Iterable, NamedTuple, Sequence
 
-from _system import SUPPORTED, SetupError, ensure_venv_module, find_python, python_version
+from _system import SUPPORTED, Need, SetupError, find_python, python_version, venv_need
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "memdefrag-setup.json"
@@ -67,16 +67,18 @@ class Environment:
         digest.update(str(self.folder).encode())
         return digest.hexdigest()
 
-    def holds(self) -> set[str]:
-        """The parts that are completely installed; none when anything changed since."""
+    def holds(self) -> tuple[set[str], set[str]]:
+        """The parts that are completely installed, and those it goes without; none when anything changed since."""
         try:
             stamp = json.loads(self.stamp.read_text(encoding="utf-8"))
-            return set(stamp["parts"]) if stamp["fingerprint"] == self.fingerprint() else set()
+            if stamp["fingerprint"] == self.fingerprint() and self.works():
+                return set(stamp["parts"]), set(stamp["without"])
         except (OSError, ValueError, KeyError, TypeError):
-            return set()
+            pass
+        return set(), set()
 
-    def finish(self, parts: Iterable[str]) -> None:
-        content = {"fingerprint": self.fingerprint(), "parts": sorted(parts)}
+    def finish(self, parts: Iterable[str], without: Iterable[str] = ()) -> None:
+        content = {"fingerprint": self.fingerprint(), "parts": sorted(parts), "without": sorted(without)}
         # Written beside and renamed: a torn stamp would only cost time, but would look like a bug.
         beside = self.stamp.with_suffix(".new")
         beside.write_text(json.dumps(content), encoding="utf-8")
@@ -94,7 +96,6 @@ class Environment:
             return
         if self.folder.exists():
             print(f"{self.folder.name} does not work with this Python; making it anew.", flush=True)
-        ensure_venv_module(base_python)
         command = [*base_python, "-m", "venv", "--clear", str(self.folder)]
         if subprocess.run(command).returncode or not self.works():
             raise SetupError(f"Python could not make {self.folder}. Remove that folder and start again.")
@@ -125,15 +126,25 @@ class Environment:
         return [package["metadata"]["name"].lower() for package in packages]
 
 
-def prepare(parts: Iterable[str], how_to_leave_models_out: str) -> Path:
-    """Bring the main environment to at least these parts; return its Python."""
-    environment = Environment(ROOT / ".venv", (ROOT / "pyproject.toml", ROOT / "constraints.txt"))
-    held = environment.holds() if environment.works() else set()
-    missing = set(parts) - held
+def main_environment() -> Environment:
+    return Environment(ROOT / ".venv", (ROOT / "pyproject.toml", ROOT / "constraints.txt"))
+
+
+def python_needs() -> tuple[Need, ...]:
+    """What Python itself lacks to make the environment, if it is still to be made."""
+    return () if main_environment().works() else (venv_need(),)
+
+
+def prepare(parts: Iterable[str], script: str, options: Sequence[str]) -> Path:
+    """Bring the main environment to at least these parts and, unless refused, the models; return its Python."""
+    environment = main_environment()
+    held, without = environment.holds()
+    missing = set(parts) | (set() if "--no-models" in options else {"models"})
+    missing -= held if "--models" in options else held | without
     if not missing:
         return environment.python
 
-    announce(missing, environment, how_to_leave_models_out)
+    announce(missing, environment, f"{script} --no-models")
     wanted = held | missing
     environment.make([sys.executable])
     install = ["install", "-c", "constraints.txt"]
@@ -141,14 +152,13 @@ def prepare(parts: Iterable[str], how_to_leave_models_out: str) -> Path:
         # Older pips download whole wheels only to read their requirements, and do not resume a download.
         run_pip(environment, [*install, "--upgrade", "pip"])
     if "models" in missing and not install_torch(environment):
-        print("Going on without the language model; the next start tries again, unless you use")
-        print(how_to_leave_models_out, flush=True)
+        print(f"Going on without the language model. To try again: {script} --models", flush=True)
         wanted.discard("models")
-        if wanted == held:
-            return environment.python
-    extras = ",".join(sorted(wanted - {"base"}))
-    run_pip(environment, [*install, "-e", f".[{extras}]" if extras else "."])
-    environment.finish(wanted)
+        without = {"models"}
+    if wanted != held:
+        extras = ",".join(sorted(wanted - {"base"}))
+        run_pip(environment, [*install, "-e", f".[{extras}]" if extras else "."])
+    environment.finish(wanted, without - wanted)
     return environment.python
 
 
@@ -156,7 +166,8 @@ def prepare_old_chroma() -> Path | None:
     """The environment with ChromaDB 0.5.23; None, with the reason said, where no Python fits it."""
     constraints = ROOT / OLD_CHROMA_CONSTRAINTS
     environment = Environment(ROOT / OLD_CHROMA_FOLDER, (constraints,))
-    if "old_chroma" in environment.holds() and environment.works():
+    held, _ = environment.holds()
+    if held:
         return environment.python
     fits = sys.version_info[:2] in OLD_CHROMA_PYTHONS
     base_python = [sys.executable] if fits else find_python(OLD_CHROMA_PYTHONS)

@@ -6,6 +6,7 @@ Plain Python 3.8: it must run, and say what is wrong, on machines where memdefra
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,6 +14,10 @@ import sys
 from typing import Iterable, NamedTuple, NoReturn, Sequence
 
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
+
+
+# Debian ships Python without the part that makes virtual environments.
+VENV_MODULE = "Python's ensurepip"
 
 
 class SetupError(Exception):
@@ -26,12 +31,11 @@ class Need(NamedTuple):
     package: str
 
     @property
-    def is_library(self) -> bool:
-        return ".so." in self.name
-
-    @property
     def is_missing(self) -> bool:
-        if not self.is_library:
+        if self.name == VENV_MODULE:
+            importlib.invalidate_caches()
+            return importlib.util.find_spec("ensurepip") is None
+        if ".so." not in self.name:
             return shutil.which(self.name) is None
         try:
             ctypes.CDLL(self.name)
@@ -93,11 +97,10 @@ def ensure(needs: Iterable[Need]) -> None:
 
 
 def missing_line(missing: Sequence[Need]) -> str:
-    kind = "system library" if all(need.is_library for need in missing) else "system program"
     names = ", ".join(need.name for need in missing)
     if shutil.which("apt-get") is None:
-        return f"Missing {kind}: {names}. Install the packages of your system that contain it."
-    return f"Missing {kind}: {names}. Install with: {apt_line([need.package for need in missing])}"
+        return f"Missing from the system: {names}. Install the packages that contain it."
+    return f"Missing from the system: {names}. Install with: {apt_line([need.package for need in missing])}"
 
 
 def apt_line(packages: Sequence[str]) -> str:
@@ -170,18 +173,8 @@ def python_advice() -> str:
     return "Install Python 3.11, 3.12 or 3.13 with your system's package manager."
 
 
-def ensure_venv_module(python: Sequence[str]) -> None:
-    """Debian ships Python without the part that makes virtual environments."""
-    check = subprocess.run([*python, "-c", "import venv, ensurepip"], stderr=subprocess.DEVNULL)
-    if check.returncode == 0:
-        return
-    package = "python{}.{}-venv".format(*(python_version(python) or SUPPORTED[0]))
-    if shutil.which("apt-get") is None:
-        raise SetupError(f"Python's venv module is missing; install your system's {package} package.")
-    print(f"Missing Python module: venv. Install with: {apt_line([package])}", flush=True)
-    if not is_root():
-        raise SetupError("Nothing was changed. Run that line, then start again.")
-    apt_install([package])
+def venv_need() -> Need:
+    return Need(VENV_MODULE, "python{}.{}-venv".format(*sys.version_info[:2]))
 
 
 def hand_over(command: Sequence[str]) -> NoReturn:

@@ -1,5 +1,4 @@
 import ast
-import json
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+NOTHING = (set(), set())
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_not_root_is_told_the_library_and_the_line_in_one_line(system, monkeypat
     with pytest.raises(system.SetupError):
         system.ensure(bare_debian)
     assert capsys.readouterr().out == (
-        "Missing system library: libnosuch.so.9, libnone.so.1. Install with: "
+        "Missing from the system: libnosuch.so.9, libnone.so.1. Install with: "
         "sudo apt-get install -y --no-install-recommends libnosuch9 libnone1\n"
     )
 
@@ -171,47 +171,56 @@ def test_only_the_libraries_of_this_display_are_needed(system, monkeypatch, vari
     assert bool(libraries) == bool(packages)
 
 
-def test_a_python_without_venv_is_told_the_package(system, monkeypatch, capsys):
-    monkeypatch.setattr(system.shutil, "which", lambda name: "/usr/bin/" + name)
+def test_a_python_without_venv_is_told_the_package(system, monkeypatch, capsys, bare_debian):
     monkeypatch.setattr(system, "is_root", lambda: False)
-    monkeypatch.setattr(system, "python_version", lambda command: (3, 11))
-    lacking = [sys.executable, "-c", "raise SystemExit(1)"]
+    monkeypatch.setattr(system.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(system.SetupError):
-        system.ensure_venv_module(lacking)
-    assert "sudo apt-get install -y --no-install-recommends python3.11-venv" in capsys.readouterr().out
+        system.ensure([system.venv_need()])
+    package = "python{}.{}-venv".format(*sys.version_info[:2])
+    assert capsys.readouterr().out.endswith(f" {package}\n")
+
+
+def test_an_environment_that_works_needs_no_venv_module(setup, monkeypatch):
+    monkeypatch.setattr(setup.Environment, "works", lambda self: True)
+    assert setup.python_needs() == ()
+    monkeypatch.setattr(setup.Environment, "works", lambda self: False)
+    assert setup.python_needs() == (setup.venv_need(),)
 
 
 # -- the environment
 
 
-def test_the_stamp_counts_only_while_nothing_changed(setup, tmp_path):
+def test_the_stamp_counts_only_while_nothing_changed(setup, monkeypatch, tmp_path):
+    monkeypatch.setattr(setup.Environment, "works", lambda self: True)
     recipe = tmp_path / "constraints.txt"
     recipe.write_text("one==1\n")
     environment = setup.Environment(tmp_path / ".venv", (recipe,))
     environment.folder.mkdir()
-    assert environment.holds() == set()
-    environment.finish({"base", "models"})
-    assert environment.holds() == {"base", "models"}
+    assert environment.holds() == NOTHING
+    environment.finish({"base", "test"}, {"models"})
+    assert environment.holds() == ({"base", "test"}, {"models"})
     recipe.write_text("one==2\n")
-    assert environment.holds() == set()
+    assert environment.holds() == NOTHING
 
 
-def test_another_python_or_another_place_makes_the_stamp_void(setup, tmp_path):
+def test_another_python_or_another_place_makes_the_stamp_void(setup, monkeypatch, tmp_path):
+    monkeypatch.setattr(setup.Environment, "works", lambda self: True)
     environment = setup.Environment(tmp_path / ".venv", ())
     environment.folder.mkdir()
     environment.finish({"base"})
     moved = setup.Environment(environment.folder.rename(tmp_path / "moved"), ())
-    assert moved.holds() == set()
+    assert moved.holds() == NOTHING
     moved.finish({"base"})
     (moved.folder / "pyvenv.cfg").write_text("version = 3.13.0\n")
-    assert moved.holds() == set()
+    assert moved.holds() == NOTHING
 
 
 @pytest.mark.parametrize("torn", ["", "{", "[]", "{}", '{"parts": 1}', "null"])
-def test_a_torn_stamp_only_means_not_ready(setup, tmp_path, torn):
+def test_a_torn_stamp_only_means_not_ready(setup, monkeypatch, tmp_path, torn):
+    monkeypatch.setattr(setup.Environment, "works", lambda self: True)
     environment = setup.Environment(tmp_path, ())
     environment.stamp.write_text(torn)
-    assert environment.holds() == set()
+    assert environment.holds() == NOTHING
 
 
 def test_a_half_made_environment_is_made_anew(setup, tmp_path, capsys):
@@ -254,25 +263,25 @@ def project(setup, monkeypatch, tmp_path):
 
 
 def test_the_second_time_fetches_nothing(setup, project, capsys):
-    setup.prepare({"base"}, "start --no-models")
+    setup.prepare({"base"}, "start", ["--no-models"])
     assert project.calls
     project.calls.clear()
     capsys.readouterr()
-    setup.prepare({"base"}, "start --no-models")
+    setup.prepare({"base"}, "start", ["--no-models"])
     assert project.calls == []
     assert capsys.readouterr().out == ""
 
 
 def test_what_the_other_script_installed_is_kept(setup, project):
-    setup.prepare({"base", "test"}, "")
-    setup.prepare({"base", "models"}, "")
+    setup.prepare({"base", "test"}, "test", ["--no-models"])
+    setup.prepare({"base"}, "start", [])
     assert project.calls[-1].endswith("-e .[models,test]")
 
 
 def test_sizes_and_the_way_without_models_are_said_before_anything_is_fetched(setup, project, capsys):
     project.failing = ("pip",)
     with pytest.raises(setup.SetupError):
-        setup.prepare({"base", "models"}, "scripts/start --no-models")
+        setup.prepare({"base"}, "scripts/start", [])
     said = capsys.readouterr().out
     assert f"{setup.total({'base', 'models'}).download_mb:,} MB to download" in said
     assert "MB free" in said
@@ -283,22 +292,22 @@ def test_too_full_a_disk_stops_before_anything_is_fetched(setup, project, monkey
     monkeypatch.setattr(setup.Environment, "works", lambda self: False)
     monkeypatch.setattr(setup.shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000_000))
     with pytest.raises(setup.SetupError, match="Not enough space"):
-        setup.prepare({"base"}, "")
+        setup.prepare({"base"}, "start", ["--no-models"])
     assert project.calls == []
 
 
 def test_an_interrupted_set_up_is_not_taken_for_done(setup, project):
     project.failing = ("-e .",)
     with pytest.raises(setup.SetupError, match="kept"):
-        setup.prepare({"base"}, "")
+        setup.prepare({"base"}, "start", ["--no-models"])
     project.failing = ()
     project.calls.clear()
-    setup.prepare({"base"}, "")
+    setup.prepare({"base"}, "start", ["--no-models"])
     assert project.calls
 
 
 def test_torch_comes_without_cuda_and_alone_from_its_own_index(setup, project):
-    setup.prepare({"base", "models"}, "")
+    setup.prepare({"base"}, "start", [])
     from_cpu_index = [call for call in project.calls if setup.TORCH_CPU_INDEX in call]
     assert len(from_cpu_index) == 1
     assert from_cpu_index[0].endswith("torch==9.9")
@@ -309,7 +318,7 @@ def test_torch_comes_without_cuda_and_alone_from_its_own_index(setup, project):
 def test_torch_falls_back_to_the_configured_index(setup, project, monkeypatch):
     project.failing = (setup.TORCH_CPU_INDEX,)
     monkeypatch.setattr(setup.Environment, "would_install", lambda self, what: ["torch", "sympy"])
-    setup.prepare({"base", "models"}, "")
+    setup.prepare({"base"}, "start", [])
     assert "install -c constraints.txt torch==9.9" in project.calls
     assert project.calls[-1].endswith("-e .[models]")
 
@@ -317,17 +326,28 @@ def test_torch_falls_back_to_the_configured_index(setup, project, monkeypatch):
 def test_cuda_is_never_dragged_in(setup, project, monkeypatch, capsys):
     project.failing = (setup.TORCH_CPU_INDEX,)
     monkeypatch.setattr(setup.Environment, "would_install", lambda self, what: ["torch", "nvidia-cublas"])
-    setup.prepare({"base", "models"}, "scripts/start --no-models")
+    setup.prepare({"base"}, "scripts/start", [])
     assert "install -c constraints.txt torch==9.9" not in project.calls
     assert project.calls[-1].endswith("-e .")
     assert "without the language model" in capsys.readouterr().out
-    held = json.loads((setup.ROOT / ".venv" / setup.STAMP).read_text())["parts"]
-    assert held == ["base"]
+    assert setup.main_environment().holds() == ({"base"}, {"models"})
+
+
+def test_a_model_left_out_is_tried_again_only_when_asked(setup, project, monkeypatch):
+    project.failing = (setup.TORCH_CPU_INDEX,)
+    monkeypatch.setattr(setup.Environment, "would_install", lambda self, what: ["nvidia-cublas"])
+    setup.prepare({"base"}, "start", [])
+    project.calls.clear()
+    setup.prepare({"base"}, "start", [])
+    assert project.calls == []
+    project.failing = ()
+    setup.prepare({"base"}, "start", ["--models"])
+    assert setup.main_environment().holds() == ({"base", "models"}, set())
 
 
 def test_torch_is_left_to_pip_where_it_has_no_cuda(setup, project, monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    setup.prepare({"base", "models"}, "")
+    setup.prepare({"base"}, "start", [])
     assert not any("torch" in call for call in project.calls)
 
 
