@@ -21,6 +21,7 @@ CREATED_KEYS = ("created_at", "timestamp_float", "timestamp", "created_at_iso", 
 UPDATED_KEYS = ("updated_at", "updated_at_iso")
 """In the order in which they are believed."""
 
+_NUMERIC_CREATED = CREATED_KEYS[:3]
 _NEW_CREATED = ("timestamp", "created_at_iso")
 _NEW_UPDATED = UPDATED_KEYS
 """Written where a record has none of the keys: what the service's last Chroma version wrote."""
@@ -91,12 +92,12 @@ def content_hash(text: str) -> str:
 def in_columns(metadata: Metadata, id: str) -> Metadata:
     """The metadata as a Memory Defragmenter export holds it: one `timestamp`, a float, and a `content_hash`.
 
-    The export keeps these two in columns and drops `created_at` and `timestamp_float`, which say the same. A
-    record without a hash gets its id as one, as the export script does.
+    The export keeps these two in columns and drops `created_at` and `timestamp_float`, which say the same; a
+    time that cannot be understood is dropped too. A record without a hash gets its id as one, as the export
+    script does.
     """
-    folded = {key: value for key, value in metadata.items() if key not in ("created_at", "timestamp_float")}
+    folded = {key: value for key, value in metadata.items() if key not in _NUMERIC_CREATED}
     created = _first_moment(metadata, CREATED_KEYS)
-    folded.pop("timestamp", None)
     if created is not None:
         folded["timestamp"] = created
     folded["content_hash"] = str(metadata.get("content_hash") or id)
