@@ -1,0 +1,127 @@
+"""Measures how well texts that say the same thing are merged, on groups labelled by people.
+
+    python tests/bench/merge_quality.py LABELLED.jsonl [--show N]
+
+Each line of the file is an object with "text" and "group"; texts of one group say the same. Printed are the
+share of the members' words, numbers and addresses that the merged text has to the letter (and has or lists as
+covered), how much of it repeats itself, and how long it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rapidfuzz import fuzz
+
+from memdefrag.analysis.merge_text import MergedText, merge_texts
+from memdefrag.analysis.vocabulary import FUNCTION_WORDS
+from memdefrag.analysis.words import Words, sentences
+
+REPEATS = 90
+"""token_set_ratio from which a sentence repeats an earlier one."""
+NUMBER = re.compile(r"\d+")
+WORD = re.compile(r"[^\W\d_]{2,}")
+ADDRESS = re.compile(r"https?://[^\s)>]+[\w/]|(?<!\w)#\d+|[\w.-]*/[\w./-]*\w|\b\w*_\w+\b")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Shares are of all items of all groups; `length` is the mean over the groups."""
+
+    groups: int
+    words_to_the_letter: float
+    words_kept_or_covered: float
+    details_kept: float
+    numbers_kept: float
+    addresses_kept: float
+    redundancy: float
+    length: float
+    stable: float
+
+
+def measure(groups: Iterable[Sequence[str]]) -> Figures:
+    """Merge every group and count."""
+    merged = [(list(texts), merge_texts(texts)) for texts in groups]
+    said = [(kept_words(text), kept_words(result.text)) for texts, result in merged for text in texts]
+    covered = [
+        (kept_words(text), kept_words(result.text) | kept_words(" ".join(drop.sentence for drop in result.dropped)))
+        for texts, result in merged
+        for text in texts
+    ]
+    own = [(text, result.text) for texts, result in merged for text in texts]
+    everything = [sentence for _, result in merged for sentence in sentences(result.text)]
+    return Figures(
+        groups=len(merged),
+        words_to_the_letter=_share(said),
+        words_kept_or_covered=_share(covered),
+        details_kept=_share((Words.of(text).details, _details(result)) for text, result in own),
+        numbers_kept=_share((set(NUMBER.findall(text)), set(NUMBER.findall(result))) for text, result in own),
+        addresses_kept=_share((set(ADDRESS.findall(text)), set(ADDRESS.findall(result))) for text, result in own),
+        redundancy=sum(repeats(result.text) for _, result in merged) / len(everything),
+        length=sum(len(result.text) / max(map(len, texts)) for texts, result in merged) / len(merged),
+        stable=sum(is_stable(texts, result) for texts, result in merged) / len(merged),
+    )
+
+
+def kept_words(text: str) -> set[str]:
+    """The words that carry meaning, in lower case."""
+    return {word for word in WORD.findall(text.casefold()) if word not in FUNCTION_WORDS}
+
+
+def repeats(text: str) -> int:
+    """How many sentences say what an earlier one says."""
+    found = sentences(text)
+    return sum(
+        any(fuzz.token_set_ratio(sentence.casefold(), earlier.casefold()) >= REPEATS for earlier in found[:position])
+        for position, sentence in enumerate(found)
+    )
+
+
+def is_stable(texts: Sequence[str], result: MergedText) -> bool:
+    """Whether merging the result with any of the texts, or all of them, again changes nothing."""
+    again = [merge_texts([result.text, text]).text for text in texts] + [merge_texts([result.text, *texts]).text]
+    return all(text == result.text for text in again)
+
+
+def labelled_groups(path: Path) -> list[list[str]]:
+    """The texts of every group of at least two, in the file's order."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        memory = json.loads(line)
+        groups[memory["group"]].append(memory["text"])
+    return [texts for texts in groups.values() if len(texts) > 1]
+
+
+def _details(text: str) -> set[str]:
+    return {detail for sentence in [text, *sentences(text)] for detail in Words.of(sentence).details}
+
+
+def _share(pairs: Iterable[tuple[Iterable[str], Iterable[str]]]) -> float:
+    wanted = kept = 0
+    for items, present in pairs:
+        wanted += len(set(items))
+        kept += len(set(items) & set(present))
+    return kept / wanted if wanted else 1.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("labelled", type=Path)
+    parser.add_argument("--show", type=int, default=0, help="print so many of the groups that repeat themselves")
+    options = parser.parse_args()
+    groups = labelled_groups(options.labelled)
+    for name, value in vars(measure(groups)).items():
+        print(f"{name:24} {value:.4f}" if isinstance(value, float) else f"{name:24} {value}")
+    repeating = [texts for texts in groups if repeats(merge_texts(texts).text)]
+    for texts in repeating[: options.show]:
+        print("", *texts, "=> " + merge_texts(texts).text, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
