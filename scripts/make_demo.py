@@ -104,7 +104,7 @@ def main() -> None:
 
     model = SentenceTransformer(str(get_model_path()), device="cpu")
     vectors = model.encode([text for _, _, text in MEMORIES], normalize_embeddings=True)
-    header = {"memdefrag": 1, "collection": "demo", "settings": {"model": MODEL, "metric": "cosine"}}
+    header = {"memdefrag": 1, "collection": "demo", "metric": "cosine", "model": MODEL, "settings": {}}
     with TARGET.open("w", encoding="utf-8") as out:
         for line in (header, *map(memory, count(1), MEMORIES, vectors.tolist())):
             out.write(json.dumps(line, ensure_ascii=False) + "\n")

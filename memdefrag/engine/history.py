@@ -101,6 +101,19 @@ def undone(store_path: Path | None = None) -> set[str]:
     return gone
 
 
+def latest(store_path: Path) -> HistoryStep:
+    """The newest step of a store that can still be undone; steps that undid others are passed over.
+
+    Raises:
+        HistoryNotFound: there is none.
+    """
+    gone = undone(store_path)
+    for step in steps(store_path):
+        if step.id not in gone and step.undoes is None:
+            return step
+    raise HistoryNotFound(f"Nothing that memdefrag did to {store_path} is left to undo.")
+
+
 def undo_plan(step: HistoryStep) -> Plan:
     """The inverse plan: every touched record becomes what it was, if it still is what the step made of it.
 
