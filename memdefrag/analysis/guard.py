@@ -59,8 +59,8 @@ def differences(a: Words, b: Words) -> list[Difference]:
     """What tells two similar texts apart, the weightiest first. `a` and `b` swapped swap the sides only."""
     found = [*_details(a, b), *_dates(a, b), *_negation(a, b), *_names(a, b)]
     own_a, own_b = own_words(a, b)
-    if own_a and own_b:
-        found += _replaced(own_a, own_b)
+    if own_a - a.details and own_b - b.details:
+        found += _replaced(own_a - a.details, own_b - b.details)
     return found
 
 
@@ -105,15 +105,32 @@ def _names(a: Words, b: Words) -> Iterable[Difference]:
     ours, theirs = _missing_names(a, b), _missing_names(b, a)
     if ours and theirs:
         yield Difference("name", ours, theirs, bars=True)
-    elif not ours and not theirs:
-        order_a = [name for name in a.name_order if name in b.name_order]
-        order_b = [name for name in b.name_order if name in a.name_order]
-        if order_a != order_b and ("by" in a.tokens) == ("by" in b.tokens):
-            yield Difference("roles", tuple(order_a), tuple(order_b), bars=True)
+    elif not ours and not theirs and ("by" in a.tokens) == ("by" in b.tokens):
+        shared = {name.casefold() for name in a.names | b.names} & a.content & b.content
+        roles_a, roles_b = _roles(a, shared), _roles(b, shared)
+        if roles_a != roles_b:
+            yield Difference("roles", *_unequal_part(roles_a, roles_b), bars=True)
+
+
+def _roles(words: Words, names: set[str]) -> list[str]:
+    """The names in the order in which they first appear; "A and B" has none."""
+    order: list[str] = []
+    for at, token in enumerate(words.tokens):
+        if token in names and token not in order:
+            swap = order and words.tokens[at - 2 : at] == (order[-1], "and") and token < order[-1]
+            order.insert(len(order) - 1 if swap else len(order), token)
+    return order
+
+
+def _unequal_part(one: list[str], other: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    start = next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    end = next((k for k, (a, b) in enumerate(zip(one[::-1], other[::-1], strict=False)) if a != b), 0)
+    return tuple(one[start : len(one) - end]), tuple(other[start : len(other) - end])
 
 
 def _missing_names(a: Words, b: Words) -> tuple[str, ...]:
-    missing = {name for name in a.names if name.casefold() not in b.content}
+    said = set(b.tokens)
+    missing = {name for name in a.names if name.casefold() not in said}
     # The first word of a sentence is seldom a name: a typing error there is no other person.
     first_words = {name for name in missing - a.inner_names if len(name) > _LONG_NAME}
     return tuple(sorted(
@@ -158,18 +175,28 @@ def is_same_word(one: str, other: str) -> bool:
     return OSA.distance(one, other, score_cutoff=allowed) <= allowed
 
 
-def is_sure(a: Words, b: Words, cosine: float) -> bool:
-    """Whether everything the shorter text says surely stands in the longer one, in the same order.
+def judge(a: Words, b: Words, cosine: float) -> tuple[bool, bool]:
+    """Whether a pair is surely the same, and whether it is barred (never both).
 
-    The rule without training of docs/quality.md, made for English; in other languages only equal texts are sure.
+    Sure: everything the shorter text says stands in the longer one, in the same order; the rule of
+    docs/quality.md, made for English. In other languages only equal texts are sure.
 
     Args:
         cosine: of the stored vectors; NaN where there are none, which then is no objection.
     """
-    if cosine < CANDIDATE_COSINE or not (a.english and b.english) or (a.stamps and b.stamps and a.stamps != b.stamps):
-        return False
-    short, long = sorted((a, b), key=lambda words: (len(words.tokens), words.tokens))
-    if not short.content or any(found.bars for found in differences(a, b)):
+    if any(found.bars for found in differences(a, b)):
+        return False, True
+    if a.stamps and b.stamps and a.stamps != b.stamps:
+        return False, False
+    if a.tokens == b.tokens:
+        return True, False
+    likely = not cosine < CANDIDATE_COSINE and a.english and b.english
+    return likely and _contains(*sorted((a, b), key=lambda words: (len(words.tokens), words.tokens))), False
+
+
+def _contains(short: Words, long: Words) -> bool:
+    """Whether `long`, or a run of its sentences, says all that `short` says and no more about it."""
+    if not short.content:
         return False
     if _says_all(short, long):
         return True

@@ -51,7 +51,7 @@ FUNCTION_WORDS = NEGATIONS | _set(
     "both all more most much many up out off s t d ll re ve m has hasn't haven't don't doesn't didn't "
     "isn't aren't wasn't weren't can't couldn't won't wouldn't shouldn't hadn't mustn't needn't ain't "
     "i've i'd i'll he's she's he'd she'd he'll she'll we're we've we'd we'll you're you've you'd you'll "
-    "they're they've they'd they'll that's there's what's who's let's & %"
+    "they're they've they'd they'll that's there's what's who's let's ? / | & \\ ~ ="
 )
 
 FOREIGN_FUNCTION_WORDS = _set(

@@ -147,6 +147,7 @@ _WRAPPER_AFTER = re.compile(
 )
 _EDGES = (_STAMP_BEFORE, _STAMP_AFTER, _WRAPPER_BEFORE, _WRAPPER_AFTER)
 _STAMP_DATE = re.compile(_DATE, re.I)
+_BOOK_KEEPING = re.compile(rf"{_NOTED}|as\s+of", re.I)
 
 
 def unwrap(text: str) -> str:
@@ -158,7 +159,7 @@ def unwrap(text: str) -> str:
 
 
 def _peel(text: str) -> tuple[str, frozenset[str]]:
-    """What `unwrap` leaves, and the dates of the stamps it took off."""
+    """What `unwrap` leaves, and the dates of the stamps it took off that do not say "noted", "as of" …"""
     previous, bare, removed = "", text.strip(), ""
     while bare != previous:
         previous = bare
@@ -166,7 +167,8 @@ def _peel(text: str) -> tuple[str, frozenset[str]]:
             found = edge.search(bare)
             rest = edge.sub("", bare, count=1).strip()
             if found and rest:
-                bare, removed = rest, f"{removed} {found[0]}"
+                bare = rest
+                removed += "" if _BOOK_KEEPING.search(found[0]) else f" {found[0]}"
     return bare, frozenset(_date(found[0]) for found in _STAMP_DATE.finditer(removed))
 
 
@@ -203,7 +205,7 @@ _TOKEN = re.compile(
   | (?P<number>\d+(?:st|nd|rd|th)\b|(?<![\w.])[-+]?\d+(?:,\d{{3}})*(?:\.\d+)?|\d+(?:\.\d+)?)
   | (?P<unspaced>[{UNSPACED}]+)
   | (?P<word>[^\W\d_{UNSPACED}]+(?:'[^\W\d_]+)*\+{{0,2}}\#?)
-  | (?P<sign>[%$€£¥°]|!=|==|<=|>=|[<>=≠≤≥])
+  | (?P<sign>[!=<>]=|[^\w\s.,;:!'"()\[\]{{}}*_`…–—«»•-])
     """,
     re.X | re.I,
 )
@@ -224,10 +226,9 @@ class Words:
         ids: issue numbers, identifiers, hashes.
         names: the capitalised words, in their case ("Maria"), the first of a sentence included.
         inner_names: those of them that also stand inside a sentence.
-        name_order: the names, case-folded, in the order in which they first appear.
         negations: how many words negate.
         denied: the content words right after a negation.
-        stamps: the dates in the time stamps that were taken off.
+        stamps: the dates of diary entries ("[2024-03-01] Went running") among the stamps that were taken off.
         english: whether the rules for negations, names and function words apply to the text's language.
     """
 
@@ -245,7 +246,6 @@ class Words:
     ids: frozenset[str]
     names: frozenset[str]
     inner_names: frozenset[str]
-    name_order: tuple[str, ...]
     negations: int
     denied: frozenset[str]
     stamps: frozenset[str]
@@ -312,7 +312,6 @@ def _words(text: str) -> Words:
         ids=frozenset(kinds["id"]),
         names=frozenset(names),
         inner_names=frozenset(name for name, inner in names.items() if inner),
-        name_order=tuple(dict.fromkeys(name.casefold() for name in names)),
         negations=_negations(words, bare if unspaced else ""),
         denied=_denied(tokens),
         stamps=stamps,

@@ -1,0 +1,322 @@
+"""What an analysis found, ready for any threshold without looking at the memories again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from memdefrag.analysis import guard
+from memdefrag.analysis.fuzzy import Floats, Ints
+from memdefrag.analysis.groups import Flags, MergeSequence, merge_sequence
+from memdefrag.analysis.words import Words, normalise, unwrap
+from memdefrag.base.settings import CANDIDATE_COSINE, DEFAULT_THRESHOLD
+from memdefrag.model.hashing import canonical_json
+from memdefrag.model.records import MemoryRecord
+
+SURE, LIKELY = "sure", "likely"
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisOptions:
+    """How to look.
+
+    Attributes:
+        floor: pairs of vectors with a smaller cosine are not candidates.
+        threshold: the score from which pairs are suggested, unless a caller names another.
+        use_vectors: False compares texts only.
+        across_collections: whether memories of different collections (and stores) may be the same.
+    """
+
+    floor: float = CANDIDATE_COSINE
+    threshold: float = DEFAULT_THRESHOLD
+    use_vectors: bool = True
+    across_collections: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPairs:
+    """Pairs of nodes ``i < j``, sorted by (i, j); all arrays are of one length.
+
+    Attributes:
+        cosine: of the vectors; NaN where there are none.
+        words: share of words that stand in both texts; NaN where a text is missing.
+        score: see `analysis.score`.
+        sure: surely the same; `barred`: never to be merged without a person's decision.
+    """
+
+    i: Ints
+    j: Ints
+    cosine: Floats
+    words: Floats
+    score: Floats
+    sure: Flags
+    barred: Flags
+
+    def __len__(self) -> int:
+        return len(self.i)
+
+    def find(self, one: int, other: int) -> int | None:
+        """The position of a pair of nodes, or None."""
+        low, high = sorted((one, other))
+        start = np.searchsorted(self.i, low)
+        end = np.searchsorted(self.i, low, side="right")
+        at = int(start + np.searchsorted(self.j[start:end], high))
+        return at if at < end and self.j[at] == high else None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Memories that say the same thing.
+
+    Attributes:
+        id: made of the members' keys, so it stays the same as long as the members do.
+        members: indices into `Analysis.records`, ascending.
+        tier: "sure" when all members are surely the same, else "likely".
+        sure: the disjoint sets of members (two or more each) whose every pair is sure.
+        score: of the least alike two members.
+        cosine: the lowest between two members; None where no two have comparable vectors.
+    """
+
+    id: str
+    members: tuple[int, ...]
+    tier: str
+    sure: tuple[tuple[int, ...], ...]
+    score: float
+    cosine: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two memories that are alike but contradict each other: perhaps an update. `members`: the newer first."""
+
+    members: tuple[int, int]
+    score: float
+    differs_in: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordGrouping:
+    """The groups of two or more at one threshold, as arrays.
+
+    Attributes:
+        label: per record the number of its group, -1 for none.
+        size: per group the number of its records.
+        sure: per group whether its tier is "sure".
+        score: per group the score of its least alike members.
+    """
+
+    label: Ints
+    size: Ints
+    sure: Flags
+    score: Floats
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The result of `detect.analyze`.
+
+    Records whose texts normalise to the same share one *node*; `pairs` and `sequence` are about nodes.
+
+    Attributes:
+        stores: addresses of the stores looked at; `store` is each record's index into them.
+        node: int32, per record.
+        floor: the cosine that was searched down to; higher than asked for where there were too many pairs.
+    """
+
+    records: tuple[MemoryRecord, ...]
+    stores: tuple[str, ...]
+    store: Ints
+    node: Ints
+    pairs: ScoredPairs
+    sequence: MergeSequence
+    options: AnalysisOptions
+    floor: float
+
+    @cached_property
+    def _weights(self) -> Ints:
+        """The number of records of each node."""
+        return np.bincount(self.node, minlength=len(self.sequence.order)).astype(np.int32)
+
+    @cached_property
+    def _by_node(self) -> tuple[Ints, Ints]:
+        """Records sorted by node, and where each node starts among them."""
+        return np.argsort(self.node, kind="stable").astype(np.int32), np.concatenate(([0], np.cumsum(self._weights)))
+
+    def grouping(self, threshold: float | None = None) -> RecordGrouping:
+        """The groups at a threshold (the options' where None), fast enough for every move of a slider."""
+        nodes = self.sequence.at(self.options.threshold if threshold is None else threshold)
+        if not len(nodes):
+            empty = np.empty(0, np.int32)
+            return RecordGrouping(empty, empty, empty.astype(np.bool_), empty.astype(np.float32))
+        starts = nodes.starts[:-1]
+        size = np.add.reduceat(self._weights[nodes.order], starts)
+        labels = nodes.labels
+        inside = self.pairs.sure & (labels[self.pairs.i] == labels[self.pairs.j])
+        sure_pairs = np.bincount(labels[self.pairs.i[inside]], minlength=len(nodes))
+        sure = sure_pairs == nodes.sizes * (nodes.sizes - 1) // 2
+        joined = np.append(self.sequence.joined, np.float32(1))
+        # The last place of a group holds what divides it from the next one: no part of its own score.
+        joined[nodes.starts[1:] - 1] = 1
+        score = np.minimum.reduceat(joined, starts)
+        several = size > 1
+        number = np.where(several, np.cumsum(several) - 1, -1).astype(np.int32)
+        return RecordGrouping(number[labels][self.node], size[several], sure[several], score[several])
+
+    def groups(self, threshold: float | None = None) -> list[Group]:
+        """The groups at a threshold, sure ones first, then by falling score and rising first member."""
+        grouping = self.grouping(threshold)
+        order = np.argsort(grouping.label, kind="stable")
+        order = order[grouping.label[order] >= 0]
+        label = np.full(len(self.sequence.order), -1, np.int32)
+        label[self.node] = grouping.label
+        inside = (label[self.pairs.i] == label[self.pairs.j]) & (label[self.pairs.i] >= 0)
+        cosines = self._lowest_cosines(label, inside, len(grouping))
+        clique = self._cliques(inside)
+        found = []
+        ends = np.cumsum(grouping.size)
+        for number, (start, end) in enumerate(zip(ends - grouping.size, ends, strict=True)):
+            members = tuple(order[start:end].tolist())
+            found.append(
+                Group(
+                    id=self._group_id(members),
+                    members=members,
+                    tier=SURE if grouping.sure[number] else LIKELY,
+                    sure=_sets_of_several(members, clique),
+                    score=float(grouping.score[number]),
+                    cosine=float(cosines[number]) if np.isfinite(cosines[number]) else None,
+                )
+            )
+        return sorted(found, key=lambda group: (group.tier != SURE, -group.score, group.members))
+
+    def _lowest_cosines(self, label: Ints, inside: Flags, groups: int) -> Floats:
+        known = inside & ~np.isnan(self.pairs.cosine)
+        lowest = np.full(groups, np.inf, np.float32)
+        np.minimum.at(lowest, label[self.pairs.i[known]], self.pairs.cosine[known])
+        return lowest
+
+    def _cliques(self, inside: Flags) -> Ints:
+        """Per record a number that is the same for records of one group that are all surely the same."""
+        sure = inside & self.pairs.sure
+        sequence = merge_sequence(
+            len(self.sequence.order), self.pairs.i[sure], self.pairs.j[sure], self.pairs.score[sure]
+        )
+        labels: Ints = sequence.at(0).labels[self.node]
+        return labels
+
+    def _group_id(self, members: Iterable[int]) -> str:
+        keys = sorted([self.stores[self.store[member]], *self.records[member].key] for member in members)
+        return hashlib.sha256(canonical_json(keys)).hexdigest()[:16]
+
+    def conflicts(self, threshold: float | None = None) -> list[Conflict]:
+        """Barred pairs that score at least the threshold, those with the newest memories first.
+
+        Of several memories with the same text the newest stands for all.
+        """
+        least = np.float32(self.options.threshold if threshold is None else threshold)
+        found = []
+        for at in np.flatnonzero(self.pairs.barred & (self.pairs.score >= least)).tolist():
+            newest = (self._newest(int(self.pairs.i[at])), self._newest(int(self.pairs.j[at])))
+            new, old = sorted(newest, key=lambda member: (-self._time(member), member))
+            found.append(Conflict((new, old), float(self.pairs.score[at]), self.differs_in(new, old)))
+        return sorted(found, key=lambda conflict: (-self._time(conflict.members[0]), -conflict.score, conflict.members))
+
+    def _newest(self, node: int) -> int:
+        order, starts = self._by_node
+        members: list[int] = order[starts[node] : starts[node + 1]].tolist()
+        return max(members, key=lambda member: (self._time(member), -member))
+
+    def _time(self, member: int) -> float:
+        record = self.records[member]
+        return record.updated or record.created or 0.0
+
+    def differs_in(self, a: int, b: int) -> tuple[str, ...]:
+        """What tells two memories apart, in words, as ``number: 8080 / 8081``."""
+        one, other = self.records[a].text, self.records[b].text
+        if not one or not other:
+            return ()
+        return tuple(found.text for found in guard.differences(Words.of(one), Words.of(other)))
+
+    def reasons(self, a: int, b: int) -> list[str]:
+        """Why two memories are (or are not) taken for the same, in words; empty when nothing links them."""
+        one, other = self.records[a].text or "", self.records[b].text or ""
+        if one == other:
+            return ["the same text"] if one else self._likeness(a, b)
+        if self.node[a] == self.node[b]:
+            return ["same words; only case, spaces or punctuation differ"]
+        if normalise(unwrap(one)) == normalise(unwrap(other)):
+            return ["same words; only a time stamp or a set phrase around them differs"]
+        return [*self._likeness(a, b), *self.differs_in(a, b)]
+
+    def _likeness(self, a: int, b: int) -> list[str]:
+        at = self.pairs.find(int(self.node[a]), int(self.node[b]))
+        if at is None:
+            return []
+        cosine, words = float(self.pairs.cosine[at]), float(self.pairs.words[at])
+        said = [] if np.isnan(cosine) else [f"{cosine:.2f} similar in meaning"]
+        said += [] if np.isnan(words) else [f"{words:.0%} of the words the same".replace("%", " %")]
+        surely = ["all that the shorter one says stands in the longer one"] if self.pairs.sure[at] else []
+        return [*surely, ", ".join(said)]
+
+    def explain(self, group: Group, survivor: int) -> list[tuple[int, list[str]]]:
+        """For each other member of a group why it is taken for the same as `survivor`."""
+        return [(member, self.reasons(survivor, member)) for member in group.members if member != survivor]
+
+    def name(self, member: int) -> str:
+        """How a member is named in reports: its id, with what is needed to tell it from others before it."""
+        key = self.records[member].key
+        several = len({record.key.collection for record in self.records}) > 1
+        prefix = f"{self.store[member] + 1}:" if len(self.stores) > 1 else ""
+        return prefix + (str(key) if several or prefix else key.id)
+
+    def as_dict(
+        self, threshold: float | None = None, survivor: Callable[[Group], int] | None = None
+    ) -> dict[str, Any]:
+        """The object of ``analyze --json``.
+
+        Args:
+            survivor: which member of a group is kept; the newest where None.
+        """
+        choose = survivor or (lambda group: max(group.members, key=lambda member: (self._time(member), -member)))
+        return {
+            "stores": list(self.stores),
+            "count": len(self.records),
+            "threshold": self.options.threshold if threshold is None else threshold,
+            "groups": [self._group_dict(group, choose(group)) for group in self.groups(threshold)],
+            "conflicts": [
+                {
+                    "members": [self.name(member) for member in conflict.members],
+                    "score": round(conflict.score, 4),
+                    "differs_in": list(conflict.differs_in),
+                }
+                for conflict in self.conflicts(threshold)
+            ],
+        }
+
+    def _group_dict(self, group: Group, survivor: int) -> dict[str, Any]:
+        members = [survivor, *(member for member in group.members if member != survivor)]
+        return {
+            "id": group.id,
+            "tier": group.tier,
+            "members": [self.name(member) for member in members],
+            "sure": [[self.name(member) for member in clique] for clique in group.sure],
+            "score": round(group.score, 4),
+            "reasons": [
+                {"members": [self.name(survivor), self.name(member)], "text": "; ".join(reasons)}
+                for member, reasons in self.explain(group, survivor)
+            ],
+        }
+
+
+def _sets_of_several(members: Sequence[int], clique: Ints) -> tuple[tuple[int, ...], ...]:
+    sets: dict[int, list[int]] = {}
+    for member in members:
+        sets.setdefault(int(clique[member]), []).append(member)
+    return tuple(tuple(found) for found in sets.values() if len(found) > 1)
