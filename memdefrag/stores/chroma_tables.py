@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memdefrag.model.records import Metadata
-from memdefrag.stores.sqlite_safe import columns, require_tables, tables
+from memdefrag.stores.sqlite_safe import columns, fetch_fast, require_tables, tables
 
 FILE = "chroma.sqlite3"
 DOCUMENT, URI = "chroma:document", "chroma:uri"
@@ -170,15 +170,17 @@ def read_collections(connection: sqlite3.Connection) -> list[Collection]:
 
 def read_rows(connection: sqlite3.Connection, collection: Collection) -> list[Row]:
     """The records that the tables hold, by rowid."""
-    rows = [
-        Row(rowid, as_text(id), as_number(seq))
-        for segment in collection.metadata_segments
-        for rowid, id, seq in connection.execute(
-            "SELECT id, embedding_id, seq_id FROM embeddings WHERE segment_id = ?", (segment,)
-        )
-    ]
-    rows.sort()
-    return rows
+
+    def fetch() -> list[Row]:
+        return [
+            Row(rowid, id if type(id) is str else as_text(id), seq if type(seq) is int else as_number(seq))
+            for segment in collection.metadata_segments
+            for rowid, id, seq in connection.execute(
+                "SELECT id, embedding_id, seq_id FROM embeddings WHERE segment_id = ?", (segment,)
+            )
+        ]
+
+    return sorted(fetch_fast(connection, fetch))
 
 
 class Values:
@@ -199,16 +201,27 @@ class Values:
 
     def read(self, rowids: Sequence[int]) -> dict[int, Metadata]:
         """Metadata, document and uri included, by rowid, with the types the tables hold."""
+        return fetch_fast(self._connection, lambda: self._read(rowids))
+
+    def rowids_with(self, keys: Iterable[str]) -> set[int]:
+        """Records that have one of these metadata keys."""
+        wanted = json.dumps(list(keys))
+        query = "SELECT id FROM embedding_metadata WHERE key IN (SELECT value FROM json_each(?))"
+        return {rowid for (rowid,) in self._connection.execute(query, (wanted,))}
+
+    def _read(self, rowids: Sequence[int]) -> dict[int, Metadata]:
         found: dict[int, Metadata] = {rowid: {} for rowid in rowids}
+        current, own = None, Metadata()
         for rowid, key, value, flag in self._select(self._scalars, rowids, "ORDER BY id"):
+            if rowid != current:
+                current, own = rowid, found.get(rowid, {})
             if value is None:
                 if flag is None:
                     continue
                 value = bool(flag)
             elif type(value) is bytes:
                 value = as_text(value)
-            if rowid in found:
-                found[rowid][key] = value
+            own[key] = value
         if self._lists:
             started: set[tuple[int, str]] = set()
             for rowid, key, value, flag in self._select(self._lists, rowids, "ORDER BY id, rowid"):
@@ -218,12 +231,6 @@ class Values:
                         found[rowid][key] = []
                     found[rowid][key].append(bool(flag) if value is None and flag is not None else value)
         return found
-
-    def rowids_with(self, keys: Iterable[str]) -> set[int]:
-        """Records that have one of these metadata keys."""
-        wanted = json.dumps(list(keys))
-        query = "SELECT id FROM embedding_metadata WHERE key IN (SELECT value FROM json_each(?))"
-        return {rowid for (rowid,) in self._connection.execute(query, (wanted,))}
 
     def _select(self, head: str, rowids: Sequence[int], tail: str) -> Iterable[tuple[int, str, Any, Any]]:
         if not rowids:

@@ -11,17 +11,23 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from memdefrag.base.errors import NoSpace, NotAStore, NotPermitted, StoreChanged, StoreDamaged
 from memdefrag.base.fsops import file_sha256, free_bytes
 from memdefrag.base.settings import LOCK_DEADLINE_SECONDS
 
+Result = TypeVar("Result")
+
 MAGIC = b"SQLite format 3\0"
 COPY_ATTEMPTS = 3
+LENIENT_TEXT = partial(str, encoding="utf-8", errors="surrogateescape")
+"""Makes text of any bytes, at half the speed of SQLite's own way, which fails for what is not UTF-8."""
+
 _SIDECARS = ("-journal", "-wal")
 _SETTINGS = ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-32768")
 _INSTRUCTIONS_BETWEEN_LOOKS = 100_000
@@ -102,6 +108,19 @@ def pending(path: Path) -> list[Path]:
     return [sidecar for sidecar in beside if sidecar.exists() and sidecar.stat().st_size]
 
 
+def fetch_fast(connection: sqlite3.Connection, fetch: Callable[[], Result]) -> Result:
+    """What `fetch` reads from the connection: as plain UTF-8 where all of it is that, else leniently."""
+    connection.text_factory = str
+    try:
+        return fetch()
+    except sqlite3.OperationalError as error:
+        if "decode" not in str(error):
+            raise
+    finally:
+        connection.text_factory = LENIENT_TEXT
+    return fetch()
+
+
 def quote(name: str) -> str:
     """A table or column name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
@@ -152,7 +171,7 @@ def _connected(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
         timeout=LOCK_DEADLINE_SECONDS,
     )
     with closing(connection):
-        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        connection.text_factory = LENIENT_TEXT
         for setting in _SETTINGS:
             connection.execute(f"PRAGMA {setting}")
         yield connection
