@@ -171,6 +171,16 @@ def _json(value: Any) -> Any:
     return _BYTES + base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
+def _sql(value: Any) -> Any:
+    """The value of SQLite that `_json` made a JSON value of."""
+    if isinstance(value, str) and value.startswith(_BYTES):
+        try:
+            return base64.b64decode(value[len(_BYTES) :], validate=True)
+        except ValueError:
+            return value
+    return value
+
+
 def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
@@ -250,10 +260,10 @@ def _values(record: MemoryRecord, table: Table) -> dict[str, Any]:
         "id": record.key.id,
         "content": record.text,
         "embedding": _vector_json(record.embedding),
-        "metadata": record.extras.get("metadata", json.dumps(metadata)),
+        "metadata": _sql(record.extras.get("metadata", json.dumps(metadata))),
         "timestamp": record.metadata.get("timestamp", 0.0),
         "content_hash": record.metadata.get("content_hash"),
-        **{name: record.extras.get(name) for name in table.extras},
+        **{name: _sql(record.extras.get(name)) for name in table.extras},
     }
 
 
@@ -262,16 +272,9 @@ def _vector_json(vector: Vector | None) -> str:
 
 
 def _slot(value: Any) -> str:
-    return "CAST(? AS TEXT)" if isinstance(value, str) and not value.startswith(_BYTES) else "?"
+    """Texts are handed over as bytes, since SQLite is to get those that are not UTF-8 too."""
+    return "CAST(? AS TEXT)" if isinstance(value, str) else "?"
 
 
 def _bound(values: Iterable[Any]) -> list[Any]:
-    """The values for the slots: texts as bytes, since SQLite is to get those that are not UTF-8 too."""
-    return [
-        value
-        if not isinstance(value, str)
-        else base64.b64decode(value[len(_BYTES) :])
-        if value.startswith(_BYTES)
-        else _encoded(value)
-        for value in values
-    ]
+    return [_encoded(value) if isinstance(value, str) else value for value in values]

@@ -1,0 +1,25 @@
+"""Every kind of store keeps the contract."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+from tests.stores.contract import StoreContract
+
+
+class TestMemoryExport(StoreContract):
+    kind = "memory-export"
+    file_name = "memory_export.db"
+
+
+class TestJsonLines(StoreContract):
+    kind = "jsonl"
+    file_name = "memories.jsonl"
+
+
+@pytest.mark.skipif(find_spec("memdefrag.stores.chroma_write") is None, reason="nothing writes Chroma folders yet")
+class TestChroma(StoreContract):
+    kind = "chroma"
+    file_name = "chroma_db"
