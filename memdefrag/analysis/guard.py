@@ -5,7 +5,9 @@ The rules and their measured value are those of docs/quality.md. All are symmetr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from rapidfuzz.distance import OSA, LCSseq
@@ -16,6 +18,9 @@ from memdefrag.base.settings import CANDIDATE_COSINE
 
 SAME_ORDER = 0.95
 """Share of the shorter text's words that must stand in the same order in the longer one."""
+
+_STEM = 4
+"""Letters that must be left after a prefix, so that "into" is not taken for the opposite of "to"."""
 
 _LONG_NAME = 5
 """Up to this many letters two names one edit apart are two people (John, Joan)."""
@@ -57,22 +62,50 @@ _DETAILS = (
 
 def differences(a: Words, b: Words) -> list[Difference]:
     """What tells two similar texts apart, the weightiest first. `a` and `b` swapped swap the sides only."""
-    found = [*_details(a, b), *_dates(a, b), *_negation(a, b), *_names(a, b)]
-    own_a, own_b = own_words(a, b)
-    if own_a - a.details and own_b - b.details:
-        found += _replaced(own_a - a.details, own_b - b.details)
+    only_a, only_b = Counter(a.tokens), Counter(b.tokens)
+    only_a, only_b = only_a - only_b, only_b - only_a
+    found = [*_details(a, b, only_a, only_b), *_dates(a, b), *_negation(a, b), *_names(a, b)]
+    found += _contrasts(only_a.keys() - a.details, only_b.keys() - b.details)
+    if not found:
+        own_a, own_b = own_words(a, b)
+        if own_a and own_b:
+            kind = "word" if len(own_a) == len(own_b) == 1 else "words"
+            found.append(Difference(kind, tuple(sorted(own_a)), tuple(sorted(own_b)), bars=False))
     return found
 
 
-def _details(a: Words, b: Words) -> Iterable[Difference]:
-    told = False
+def _details(a: Words, b: Words, only_a: Counter[str], only_b: Counter[str]) -> Iterable[Difference]:
+    told: set[str] = set()
     for kind, field in _DETAILS:
-        mine, yours = getattr(a, field), getattr(b, field)
-        ours, theirs = mine - yours, yours - mine
-        # A port is a number too: name it once, by the better word.
-        if ours and theirs and not (kind == "number" and told and ours <= a.ports and theirs <= b.ports):
-            told = kind == "port"
+        ours, theirs = getattr(a, field) & only_a.keys(), getattr(b, field) & only_b.keys()
+        # A port is a number too: it is told once, by the better word.
+        if ours and theirs and not ours | theirs <= told:
+            told |= ours | theirs
             yield Difference(kind, tuple(sorted(ours)), tuple(sorted(theirs)), bars=True)
+
+
+def _contrasts(only_a: AbstractSet[str], only_b: AbstractSet[str]) -> Iterable[Difference]:
+    pairs = [(one, other) for one in sorted(only_a) for other in sorted(only_b) if are_opposite(one, other)]
+    if pairs:
+        ours, theirs = zip(*pairs, strict=True)
+        yield Difference("opposite", tuple(dict.fromkeys(ours)), tuple(dict.fromkeys(theirs)), bars=True)
+
+
+def are_opposite(one: str, other: str) -> bool:
+    """Whether two words exclude each other by the tables or by their prefixes (include, exclude)."""
+    if vocabulary.CONTRASTS.get(one, frozenset()) & vocabulary.CONTRASTS.get(other, frozenset()):
+        return one != other
+    long, short = (one, other) if len(one) > len(other) else (other, one)
+    if len(short) >= _STEM and long.endswith(short):
+        return long.removesuffix(short) in vocabulary.NEGATIVE_PREFIXES
+    return any(
+        _swapped(one, other, *prefixes) or _swapped(other, one, *prefixes) for prefixes in vocabulary.OPPOSITE_PREFIXES
+    )
+
+
+def _swapped(one: str, other: str, prefix: str, opposite: str) -> bool:
+    stem = one.removeprefix(prefix)
+    return one.startswith(prefix) and len(stem) >= _STEM and other == opposite + stem
 
 
 def _dates(a: Words, b: Words) -> Iterable[Difference]:
@@ -137,16 +170,6 @@ def _missing_names(a: Words, b: Words) -> tuple[str, ...]:
         name for name in missing
         if name not in first_words or not any(is_same_word(name.casefold(), word) for word in b.content)
     ))
-
-
-def _replaced(own_a: frozenset[str], own_b: frozenset[str]) -> Iterable[Difference]:
-    ours, theirs = tuple(sorted(own_a)), tuple(sorted(own_b))
-    if any(frozenset((one, other)) in vocabulary.OPPOSITES for one in ours for other in theirs):
-        yield Difference("opposite", ours, theirs, bars=True)
-    elif len(ours) == len(theirs) == 1:
-        yield Difference("word", ours, theirs, bars=False)
-    else:
-        yield Difference("words", ours, theirs, bars=False)
 
 
 def own_words(a: Words, b: Words) -> tuple[frozenset[str], frozenset[str]]:

@@ -82,24 +82,41 @@ EXTENSIONS = (
     "png|jpe?g|gif|pdf|docx?|xlsx?|pptx?|zip|gz|tar|tgz|whl|bin|pem|key|crt|service|plist|dockerfile"
 )
 
-_OPPOSITES = """
-    like dislike, love hate, likes dislikes, loves hates, enjoy dislike, enjoys dislikes, always never, before after,
-    enable disable, enabled disabled, enables disables, open close, opened closed, open closed, increase decrease,
-    increased decreased, increases decreases, allow deny, allow forbid, allowed forbidden, allow disallow, add remove,
-    added removed, adds removes, start stop, started stopped, starts stops, on off, true false, more less, more fewer,
-    first last, early late, old new, hot cold, high low, higher lower, upper lower, big small, large small, fast slow,
-    faster slower, easy hard, easy difficult, good bad, better worse, best worst, happy sad, left right, up down,
-    inside outside, indoors outdoors, accept reject, accepted rejected, accepts rejects, include exclude,
-    included excluded, supportive critical, support oppose, supports opposes, praise criticize, praised criticized,
-    public private, internal external, local remote, minimum maximum, min max, single married, morning evening,
-    win lose, won lost, buy sell, bought sold, push pull, import export, show hide, shown hidden, lock unlock,
-    with without, do undo, safe unsafe, sync async, synchronous asynchronous, active inactive, valid invalid,
-    can cannot, all none, everyone nobody, agree disagree, agrees disagrees, approve reject, approved rejected,
-    optimistic pessimistic, confident doubtful, inspiring discouraging, tabs spaces, light dark, true untrue,
-    gain lose, gained lost, success failure, succeeded failed, passed failed, pass fail, alive dead, empty full
+_CONTRASTS = """
+    like likes liked dislike dislikes disliked hate hates hated; love loves loved hate hates hated; always never;
+    enjoy enjoys enjoyed dislike dislikes hate hates; before after; open opens opened close closes closed; allow forbid;
+    allowed forbidden; allow deny; allowed denied; add remove; added removed; adds removes; start stop; started stopped;
+    starts stops; starting stopping; begin end; begins ends; on off; true false; more less fewer; first last; early late;
+    earlier later; old new; old young; older younger; older newer; oldest youngest; hot cold warm; high low; higher lower;
+    upper lower; big small; large small; bigger smaller; larger smaller; fast slow; faster slower; easy hard;
+    easy difficult; easier harder; good bad; better worse; best worst; happy sad; left right; up down; inside outside;
+    indoors outdoors; accept reject; accepted rejected; accepts rejects; accept decline; accepted declined;
+    supportive critical; support oppose; supports opposes; praise criticize; praised criticized; public private; local
+    remote; minimum maximum; min max; single married divorced; morning afternoon evening night; win lose; won lost;
+    buy sell; bought sold; push pull; show hide; shown hidden; sync async; all none; everyone nobody; approve reject;
+    approved rejected; optimistic pessimistic; tabs spaces; light dark; gain lose; gained lost; success failure;
+    succeeded failed; passed failed; pass fail; alive dead; empty full; in out; over under;
+    production prod staging development dev testing; north south east west; spring summer autumn fall winter;
+    northern southern eastern western; breakfast lunch dinner; mother father sister brother son daughter wife husband
+    uncle aunt grandmother grandfather; mom dad; man woman boy girl; men women boys girls; male female; cat dog; cats dogs;
+    red blue green yellow black white orange purple pink brown grey gray; vegan vegetarian;
+    tea coffee; mine yours; manager employee; client server; frontend backend; read write; input output;
+    monday tuesday wednesday thursday friday saturday sunday; today yesterday tomorrow; day week month year;
+    days weeks months years; daily weekly monthly yearly hourly; seconds minutes hours; last next;
+    bytes kb mb gb tb; km miles; kg pounds; euros dollars; celsius fahrenheit
 """
-OPPOSITES = frozenset(frozenset(pair.split()) for pair in _OPPOSITES.split(","))
-"""Pairs of words that turn a statement into its opposite."""
+_contrasts: dict[str, set[int]] = {}
+for _number, _words in enumerate(_CONTRASTS.split(";")):
+    for _word in _words.split():
+        _contrasts.setdefault(_word, set()).add(_number)
+CONTRASTS = {word: frozenset(numbers) for word, numbers in _contrasts.items()}
+"""Words that exclude each other: two words that share a number do."""
+
+NEGATIVE_PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "de", "mis", "anti")
+OPPOSITE_PREFIXES = (
+    ("ex", "in"), ("ex", "im"), ("dis", "en"), ("de", "in"), ("out", "in"), ("down", "up"), ("under", "over"),
+    ("pre", "post"), ("dis", "as"),
+)
 
 HEDGES = _set(
     "if unless until might may maybe perhaps possibly probably would could should hope hopes hoped hoping plan plans "
