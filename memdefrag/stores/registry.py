@@ -16,6 +16,9 @@ _BUILT_IN = {
 }
 """Address prefix to class, in the order in which a bare path is offered to them."""
 
+_SUFFIXES = {".db": "memory-export", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+"""What is made where nothing is yet, by the end of its name."""
+
 
 def kinds() -> tuple[str, ...]:
     """The known address prefixes."""
@@ -59,8 +62,31 @@ def resolve(text: str) -> Address:
                 return Address(kind, str(found), address.collection)
     except PermissionError as error:
         raise NotPermitted(f"{path} may not be read: {error.strerror}.") from error
-    what = "an empty folder" if path.is_dir() and not any(path.iterdir()) else "no memory store known to memdefrag"
+    what = (
+        "an empty folder"
+        if path.is_dir() and not any(path.iterdir())
+        else "no memory store known to memdefrag"
+    )
     raise NotAStore(f"{path} is {what}.")
+
+
+def resolve_new(text: str) -> Address:
+    """The full address of a store that may not be there yet: where nothing is, a bare path's suffix tells the kind.
+
+    Raises:
+        UsageError: the suffix tells nothing.
+        NotAStore, NotPermitted: as `resolve`, where something is.
+    """
+    address = parse(text)
+    if address.kind or address.path.exists():
+        return resolve(text)
+    kind = _SUFFIXES.get(address.path.suffix.lower())
+    if kind is None:
+        raise UsageError(
+            f"There is nothing at {address.path}, and its name does not say what to make there.",
+            todo=f"Name a file that ends in {', '.join(_SUFFIXES)}, or an address such as chroma:FOLDER.",
+        )
+    return Address(kind, address.location, address.collection)
 
 
 def open_store(

@@ -1,0 +1,12 @@
+"""``python -m memdefrag``."""
+
+import sys
+
+from memdefrag.cli.main import main
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--chroma-child"]:
+        from memdefrag.stores.chroma_process import run_if_asked
+
+        run_if_asked(sys.argv[1:])
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Carrying out a plan for any command: the options that say how, the questions, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memdefrag.base.errors import Cancelled, UsageError, WriterNeeded
+from memdefrag.cli.run import Run
+
+if TYPE_CHECKING:
+    from memdefrag.engine.apply import ApplyOptions
+    from memdefrag.model.plan import Plan, Step
+    from memdefrag.model.report import ApplyReport
+
+_OLDER = "For stores of an older Chroma: "
+
+
+@dataclass(frozen=True)
+class Writing:
+    """The options of every command that writes a store."""
+
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Work everything out, report it, write nothing.")] = False
+    confirm_shrink: Annotated[
+        bool, typer.Option("--confirm-shrink", help="Go on although more than 30 % of the memories disappear.")
+    ] = False
+    chroma_python: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help=_OLDER + "write with the chromadb of this Python (its service's own)."),
+    ] = None
+    make_environment: Annotated[
+        bool, typer.Option("--make-environment", help=_OLDER + "install the fitting chromadb for memdefrag alone.")
+    ] = False
+    upgrade_format: Annotated[
+        bool, typer.Option("--upgrade-format", help=_OLDER + "upgrade it for good; its service must be upgraded too.")
+    ] = False
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help=_OLDER + "leave it alone and write the result to a new folder."),
+    ] = None
+
+    def options(self, run: Run) -> ApplyOptions:
+        """What the engine takes.
+
+        Raises:
+            UsageError: two ways of writing were named.
+        """
+        from memdefrag.cli.models import embedding_on_demand
+        from memdefrag.engine.apply import ApplyOptions
+        from memdefrag.engine.writers import WriterOptions
+
+        if sum(map(bool, (self.chroma_python, self.make_environment, self.upgrade_format, self.output))) > 1:
+            raise UsageError("Name one of --chroma-python, --make-environment, --upgrade-format and --output.")
+        writer = WriterOptions(self.chroma_python, self.upgrade_format, self.make_environment, self.output)
+        return ApplyOptions(
+            dry_run=self.dry_run, writer=writer, confirm_shrink=self.confirm_shrink, embed=embedding_on_demand(run)
+        )
+
+
+def carry_out(run: Run, plan: Plan, writing: Writing) -> ApplyReport:
+    """Apply a plan; where an older store needs a choice and somebody is there, ask for it."""
+    from memdefrag.engine.apply import apply
+
+    report = with_writer(run, plan.target, writing, lambda options: apply(plan, options, run.progress))
+    for line in details(plan):
+        run.detail(line)
+    return report
+
+
+def with_writer(run: Run, store: str, writing: Writing, work: Callable[[ApplyOptions], ApplyReport]) -> ApplyReport:
+    """Do the work, a second time with the person's choice when an older Chroma folder needs one.
+
+    Raises:
+        WriterNeeded: nobody is there to choose; nothing was written.
+    """
+    if not writing.dry_run:
+        run.keep_log()
+    try:
+        return work(writing.options(run))
+    except WriterNeeded as error:
+        if not run.interactive:
+            raise
+        run.note(error.message)
+        return work(_ask_for_writer(run, store, writing).options(run))
+
+
+def answer(run: Run, report: ApplyReport, *, more: dict[str, object] | None = None) -> None:
+    """The end of a command that wrote, or rehearsed, a store."""
+    from memdefrag.cli import show
+
+    for skipped in report.skipped:
+        run.detail(f"skipped {skipped.record}: {skipped.reason}")
+    run.answer({**report.as_dict(), **(more or {})}, *show.report(report), failures=bool(report.skipped))
+
+
+def details(plan: Plan) -> Iterator[str]:
+    """One line for each record that a plan names, without texts."""
+    from memdefrag.model.plan import Keep, Merge, Write
+
+    def line(step: Step) -> str:
+        match step:
+            case Merge():
+                return f"merge into {step.survivor.key}: {', '.join(str(ref.key) for ref in step.members)}"
+            case Write():
+                return f"write {step.key}"
+            case Keep():
+                return f"keep {step.record.key}"
+            case _:
+                return f"drop {step.record.key}"
+
+    return map(line, plan.steps)
+
+
+def _ask_for_writer(run: Run, store: str, writing: Writing) -> Writing:
+    """Let the person choose who writes a store that an older library made."""
+    from memdefrag.engine import writers
+    from memdefrag.stores.registry import open_store
+
+    with open_store(store) as opened:
+        found = writers.candidates(opened)
+        megabytes = writers.megabytes(opened)
+    ways: list[tuple[str, Writing | None]] = [
+        (f"write with {each.python} ({each.where})", replace(writing, chroma_python=Path(each.python)))
+        for each in found
+    ]
+    ways += [
+        (
+            f"install the fitting chromadb for memdefrag alone (about {megabytes} MB)",
+            replace(writing, make_environment=True),
+        ),
+        (
+            "upgrade the store for good (its service stops working until it is upgraded too)",
+            replace(writing, upgrade_format=True),
+        ),
+        ("write the result to a new folder and leave this one", None),
+    ]
+    for number, (what, _) in enumerate(ways, start=1):
+        run.note(f"  {number}  {what}")
+    chosen = run.ask("Which way (a number, Enter to stop)")
+    if not chosen.isdecimal() or not 1 <= int(chosen) <= len(ways):
+        raise Cancelled
+    return ways[int(chosen) - 1][1] or replace(writing, output=Path(run.ask("New folder")))

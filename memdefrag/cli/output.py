@@ -1,0 +1,125 @@
+"""What the command line prints: answers on stdout, everything else on stderr.
+
+Memory texts are untrusted: whatever a terminal would obey is made visible before it is printed, and rich's
+markup is never read from them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from memdefrag.base.errors import MemdefragError
+from memdefrag.base.settings import redact
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+PREVIEW = 100
+"""Characters of a memory that a list shows."""
+
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@cache
+def stdout() -> Console:
+    """The console for answers."""
+    return _console(stderr=False)
+
+
+@cache
+def stderr() -> Console:
+    """The console for progress, questions, hints and errors."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def make_streams_safe() -> None:
+    """Let characters that the terminal's encoding lacks become escapes instead of errors."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="backslashreplace")
+
+
+def plain(text: str) -> str:
+    """The text with control characters, escape sequences and direction overrides made harmless.
+
+    Line breaks and tabs stay; everything else that a terminal might obey becomes U+FFFD.
+    """
+    return "".join("\ufffd" if _is_obeyed(character) else character for character in text)
+
+
+def preview(text: str | None, length: int = PREVIEW) -> str:
+    """The beginning of a memory on one line, harmless."""
+    if text is None:
+        return "(no text)"
+    flat = " ".join(plain(text[: length * 4]).split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
+def styled(text: str, style: str = "") -> Text:
+    """Text for rich that is shown as it is."""
+    from rich.text import Text
+
+    return Text(plain(text), style)
+
+
+def table(*headings: str, rows: Iterable[Iterable[object]] = ()) -> Table:
+    """A table without frames, ready for copying; numbers are right-aligned."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    lines = [list(row) for row in rows]
+    for position, heading in enumerate(headings):
+        numeric = bool(lines) and all(isinstance(line[position], int | float) for line in lines)
+        made.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for line in lines:
+        made.add_row(*(styled(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in line))
+    return made
+
+
+def print_answer(*parts: RenderableType) -> None:
+    """Print for a person, on stdout."""
+    for part in parts:
+        stdout().print(styled(part) if isinstance(part, str) else part)
+
+
+def print_json(answer: dict[str, Any]) -> None:
+    """Print the one JSON object of a command, in ASCII, so that no text can do anything to a terminal."""
+    sys.stdout.write(json.dumps(answer, indent=2, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str, style: str = "") -> None:
+    """One line on stderr."""
+    stderr().print(styled(redact(text), style))
+
+
+def print_error(error: MemdefragError, *, as_json: bool, log: object = None) -> None:
+    """Say what failed, what is safe and what to do."""
+    if as_json:
+        told = {name: redact(value) for name, value in error.as_dict().items()}
+        print_json({"error": {**told, "log": str(log)} if log else told})
+        return
+    note(f"Error: {error.message}", "bold red")
+    for line in (error.safe, error.todo, f"Log: {log}" if log else ""):
+        if line:
+            note(line)
+
+
+def _is_obeyed(character: str) -> bool:
+    if character in "\n\t":
+        return False
+    return character in _BIDI or unicodedata.category(character) in ("Cc", "Cs")

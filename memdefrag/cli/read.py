@@ -1,0 +1,89 @@
+"""Commands that only read: inspect, analyze, search, history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memdefrag.cli.looking import Looking, look, survivor_of
+from memdefrag.cli.run import Run, command
+
+Store = Annotated[str, typer.Argument(metavar="STORE", help="A path or an address (see docs/addresses.md).")]
+Stores = Annotated[
+    list[str], typer.Argument(metavar="STORE...", help="One store, or several to compare with each other.")
+]
+OnlyOf = Annotated[str | None, typer.Argument(metavar="STORE", help="Only what was done to this store.")]
+Save = Annotated[
+    Path | None, typer.Option("--save", metavar="PLAN", help="Write a plan of all sure merges to this file.")
+]
+Query = Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="How many memories to show.")]
+NoModel = Annotated[bool, typer.Option("--no-model", help="Compare words instead of meanings.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    command(app, "inspect")(inspect)
+    command(app, "analyze")(analyze)
+    command(app, "search")(search)
+    command(app, "history")(history)
+
+
+def inspect(run: Run, store: Store) -> None:
+    """Show what a store holds and how it is, without changing anything."""
+    from memdefrag.cli import show
+    from memdefrag.engine.inspect import inspect as look_at
+    from memdefrag.stores.registry import open_store
+
+    with open_store(store) as opened:
+        summary = look_at(opened)
+    run.answer(summary.as_dict(), *show.summary(summary))
+
+
+def analyze(run: Run, looking: Looking, stores: Stores, save: Save = None) -> None:
+    """Find memories that say the same thing, and those that contradict each other. Changes nothing."""
+    from memdefrag.cli import show
+
+    found = look(run, stores, looking)
+    survivor = survivor_of(found, looking)
+    run.answer(found.as_dict(looking.threshold, survivor), *show.analysis(found, survivor, looking.threshold))
+
+
+def search(run: Run, store: Store, query: Query, limit: Limit = 10, no_model: NoModel = False) -> None:
+    """Find the memories nearest to a query, by meaning or (without a model) by their words."""
+    from memdefrag.cli import show
+    from memdefrag.cli.models import embedding_on_demand
+    from memdefrag.engine.search import search as find
+    from memdefrag.stores.base import read_snapshot
+    from memdefrag.stores.registry import open_store
+
+    with open_store(store) as opened:
+        snapshot = read_snapshot(opened, run.progress)
+    hits = find(snapshot, query, limit, None if no_model else embedding_on_demand(run))
+    listed = [
+        {
+            "collection": hit.record.key.collection,
+            "id": hit.record.key.id,
+            "score": round(hit.score, 4),
+            "method": hit.method,
+            "text": hit.record.text,
+        }
+        for hit in hits
+    ]
+    run.answer({"store": store, "query": query, "hits": listed}, *show.hits(hits))
+
+
+def history(run: Run, store: OnlyOf = None) -> None:
+    """List what was changed, newest first."""
+    from dataclasses import asdict
+
+    from memdefrag.cli import show
+    from memdefrag.engine import history as past
+    from memdefrag.stores.registry import resolve
+
+    path = resolve(store).path if store else None
+    steps, undone = past.steps(path), past.undone(path)
+    listed = [{**asdict(step), "undone": step.id in undone} for step in steps]
+    run.answer({"steps": listed}, *show.history(steps, undone))

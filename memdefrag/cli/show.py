@@ -1,0 +1,180 @@
+"""The engine's results as tables and lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from memdefrag.cli.output import preview, styled, table
+from memdefrag.presenters.wording import count, day, moment, size
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from memdefrag.analysis.result import Analysis, Conflict, Group
+    from memdefrag.engine.backup import Backup
+    from memdefrag.engine.history import HistoryStep
+    from memdefrag.engine.inspect import Summary
+    from memdefrag.engine.search import Hit
+    from memdefrag.model.report import ApplyReport
+
+SKIPPED_SHOWN = 10
+
+
+def summary(found: Summary) -> Iterator[RenderableType]:
+    """A store at a glance."""
+    yield styled(found.address, "bold")
+    access = "can be read and written" if found.writable else "can only be read"
+    yield f"{found.format}; {size(found.bytes)}, last changed {moment(found.modified)}; {access}"
+    yield table(
+        "Collection", "Memories", "Live", "With vector", "Dimension", "Metric", "Model",
+        rows=[
+            (info.name, info.count, info.live, info.with_embedding, info.dimension or "", info.metric, info.model or "")
+            for info in found.collections
+        ],
+    )  # fmt: skip
+    for holder in found.in_use:
+        yield styled(f"In use by {holder}. {holder.advice}", "yellow")
+    if found.written_by:
+        yield (
+            f"It is written by chromadb {found.written_by} or its like, so that its own service can go on "
+            "using it; optimize will ask for that chromadb."
+        )
+    for problem in found.problems:
+        yield styled(f"Problem: {problem}", "yellow")
+
+
+def analysis(found: Analysis, survivor: Callable[[Group], int], threshold: float) -> Iterator[RenderableType]:
+    """Groups with their reasons, then what contradicts, then the sum."""
+    groups, conflicts = found.groups(threshold), found.conflicts(threshold)
+    for number, each in enumerate(groups, start=1):
+        yield from group(found, each, survivor(each), f"Group {number} of {len(groups)}")
+        yield ""
+    if conflicts:
+        yield styled(
+            "Alike, but they contradict each other. Never merged by themselves; the newer one comes first:", "bold"
+        )
+    for contradiction in conflicts:
+        yield from conflict(found, contradiction)
+    yield totals(found, threshold)
+
+
+def group(found: Analysis, shown: Group, survivor: int, title: str) -> Iterator[RenderableType]:
+    """A group with its survivor first, and why the others are taken for the same."""
+    yield styled(f"{title}: {len(shown.members)} memories, {shown.tier}, score {shown.score:.2f}", "bold")
+    yield _member(found, survivor, "keep ")
+    for member, reasons in found.explain(shown, survivor):
+        yield _member(found, member, "merge")
+        yield styled(f"          {'; '.join(reasons)}", "dim")
+
+
+def conflict(found: Analysis, shown: Conflict) -> Iterator[RenderableType]:
+    """Two memories and what tells them apart."""
+    for member in shown.members:
+        yield _member(found, member, "     ")
+    yield styled(f"          {'; '.join(shown.differs_in)}", "yellow")
+
+
+def totals(found: Analysis, threshold: float) -> str:
+    """What was found, in one sentence."""
+    groups, conflicts = found.groups(threshold), found.conflicts(threshold)
+    sure = sum(len(clique) - 1 for group in groups for clique in group.sure)
+    likely = sum(len(group.members) - 1 for group in groups) - sure
+    return (
+        f"{count(len(found.records), 'memory', 'memories')}, {count(len(groups), 'group')} at threshold {threshold:g}: "
+        f"{sure:,} surely redundant, {likely:,} likely; {count(len(conflicts), 'possible contradiction')}."
+    )
+
+
+def report(done: ApplyReport) -> Iterator[RenderableType]:
+    """What came of a plan: counts, backup, sizes, the way back, what to do next."""
+    if done.dry_run:
+        yield styled("Dry run: nothing was written.", "bold")
+    elif done.step is None and done.output is None and done.backup is None:
+        yield styled("There was nothing to do; nothing was written.", "bold")
+    else:
+        yield styled(f"Done in {done.seconds:.1f} s.", "bold")
+    would = "would be " if done.dry_run else ""
+    yield (
+        f"{done.records_before:,} memories before, {done.records_after:,} after: "
+        + ", ".join(
+            (
+                f"{count(done.merged, 'group')} {would}merged",
+                f"{count(done.written, 'memory', 'memories')} {would}written",
+                f"{done.removed:,} {would}removed",
+            )
+        )
+        + "."
+    )
+    yield from _sizes(done)
+    if done.output:
+        yield f"The new folder: {done.output}"
+    if done.backup:
+        yield f"Backup of the state before: {_backup_size(done.backup)} in {done.backup_folder}"
+    if done.step:
+        yield f"To undo this: memdefrag undo {done.step}"
+    yield from _shortcomings(done)
+    for number, sentence in enumerate(done.next_steps, start=1):
+        yield f"{number}. {sentence}"
+
+
+def _sizes(done: ApplyReport) -> Iterator[RenderableType]:
+    if done.bytes_after is None or not done.bytes_before:
+        return
+    yield f"The store's files: {size(done.bytes_before)} before, {size(done.bytes_after)} after."
+    if done.removed and done.bytes_after >= done.bytes_before and not done.compacted:
+        yield "Removing memories alone does not make the files smaller; optimize --compact does."
+
+
+def _shortcomings(done: ApplyReport) -> Iterator[RenderableType]:
+    if done.skipped:
+        yield styled(f"{count(len(done.skipped), 'step')} skipped:", "yellow")
+    for skipped in done.skipped[:SKIPPED_SHOWN]:
+        yield f"  {skipped.record}: {skipped.reason}"
+    if len(done.skipped) > SKIPPED_SHOWN:
+        yield f"  … and {len(done.skipped) - SKIPPED_SHOWN:,} more, listed with --verbose and in the log"
+    for what, records in done.losses.items():
+        yield styled(f"The store cannot hold: {what} ({count(records, 'memory', 'memories')})", "yellow")
+    for warning in done.warnings:
+        yield styled(f"Warning: {warning}", "yellow")
+
+
+def _backup_size(name: str) -> str:
+    from memdefrag.engine.backup import find
+
+    return size(find(name).size)
+
+
+def backup_made(made: Backup) -> Iterator[RenderableType]:
+    """A new backup."""
+    yield f"Backup {made.id}: {count(made.records, 'memory', 'memories')}, {size(made.size)} in {made.folder}"
+    yield f"To restore it: memdefrag backup restore {made.id}"
+
+
+def backups(found: Iterable[Backup]) -> Iterator[RenderableType]:
+    """A list of backups."""
+    rows = [(each.id, each.records, size(each.size), each.manifest["reason"], each.address) for each in found]
+    yield table("Id", "Memories", "Size", "Made", "Store", rows=rows) if rows else "There are no backups yet."
+
+
+def history(found: Iterable[HistoryStep], undone: set[str]) -> Iterator[RenderableType]:
+    """A list of steps."""
+    rows = [
+        (each.id, each.reason, each.merged, each.written, each.removed, "yes" if each.id in undone else "", each.store)
+        for each in found
+    ]
+    headings = ("Step", "What", "Merged", "Written", "Removed", "Undone", "Store")
+    yield table(*headings, rows=rows) if rows else "Nothing has been changed yet."
+
+
+def hits(found: Iterable[Hit]) -> Iterator[RenderableType]:
+    """What a search found."""
+    rows = [
+        (f"{hit.score:.2f}", day(hit.record.created), str(hit.record.key), preview(hit.record.text)) for hit in found
+    ]
+    yield table("Score", "Created", "Memory", "Text", rows=rows) if rows else "Nothing was found."
+
+
+def _member(found: Analysis, member: int, mark: str) -> RenderableType:
+    record = found.records[member]
+    return styled(f"  {mark}  {day(record.created) or ' ' * 10}  {found.name(member)}  {preview(record.text)}")

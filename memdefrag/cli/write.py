@@ -1,0 +1,60 @@
+"""Commands that change stores: apply, undo, recover. (optimize stands in its own file.)"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memdefrag.base.errors import UsageError
+from memdefrag.cli.applying import Writing, answer, carry_out
+from memdefrag.cli.run import Run, command
+
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A file written by analyze --save.")]
+To = Annotated[str | None, typer.Option("--to", metavar="STORE", help="Apply it to this copy of the store instead.")]
+StepName = Annotated[str, typer.Argument(metavar="STEP", help="A step of history (or its beginning), or: last.")]
+StoreOfLast = Annotated[str | None, typer.Argument(metavar="STORE", help="With last: the store it was done to.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    command(app, "apply")(apply)
+    command(app, "undo")(undo)
+    command(app, "recover", recovers=False)(recover)
+
+
+def apply(run: Run, writing: Writing, plan: PlanFile, to: To = None) -> None:
+    """Carry out a saved plan; steps that no longer fit are skipped and listed."""
+    from memdefrag.engine.copies import for_store
+    from memdefrag.model.plan import load
+    from memdefrag.stores.registry import resolve
+
+    chosen = load(plan)
+    if to:
+        chosen = for_store(chosen, resolve(to))
+    answer(run, carry_out(run, chosen, writing))
+
+
+def undo(run: Run, writing: Writing, step: StepName, store: StoreOfLast = None) -> None:
+    """Take back one step; memories that were changed since stay as they are and are listed."""
+    from memdefrag.engine import history
+    from memdefrag.stores.registry import resolve
+
+    if (step == "last") != bool(store):
+        raise UsageError("Say either `undo STEP` or `undo last STORE`.", todo="memdefrag history lists the steps.")
+    found = history.latest(resolve(store).path) if store else history.find(step)
+    answer(run, carry_out(run, history.undo_plan(found), writing))
+
+
+def recover(run: Run) -> None:
+    """Finish or undo what a crash interrupted. Every other command does so, too, before it begins."""
+    from memdefrag.engine import catalogue
+    from memdefrag.engine.recover import recover_all
+
+    if catalogue.unfinished_jobs():
+        run.keep_log()
+    outcomes = recover_all()
+    lines = [str(outcome) for outcome in outcomes] or ["Nothing was interrupted."]
+    listed = [{"id": each.id, "store": each.store, "outcome": each.outcome} for each in outcomes]
+    run.answer({"recovered": listed}, *lines)
