@@ -7,7 +7,7 @@ files themselves: `chroma.sqlite3` (`chroma_tables`), the write-ahead queue (`ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection
@@ -173,6 +173,11 @@ class ChromaLocal(Store):
         from memdefrag.stores import chroma_write
 
         chroma_write.rebuild(self, progress)
+
+    def lost_in_search(self, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
+        from memdefrag.stores import chroma_write
+
+        return chroma_write.lost_in_search(self, records, progress)
 
     @contextmanager
     def contents(self) -> Iterator[tuple[Connection, list[Contents]]]:

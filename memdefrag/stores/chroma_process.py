@@ -1,0 +1,230 @@
+"""Starts `chroma_child` in a Python of choice, hands it a work folder and watches over it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+
+from memdefrag.base.errors import WriterFailed
+from memdefrag.base.progress import Progress
+from memdefrag.model.records import Metadata, Vector
+from memdefrag.stores.chroma_tables import DEFAULT_DATABASE, DEFAULT_TENANT
+
+FROZEN_SWITCH = "--chroma-child"
+SILENCE_SECONDS = 900.0
+"""A child that reports nothing for so long hangs. One batch takes seconds, opening a large old folder minutes."""
+
+EXIT_SECONDS = 30.0
+TAIL_LINES = 12
+LOOK_SECONDS = 0.1
+_KEPT = (
+    "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "SYSTEMDRIVE",
+    "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "OMP_NUM_THREADS",
+)  # fmt: skip
+"""Environment variables a foreign Python gets from us. Nothing that would make it find our modules or libraries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the child reports.
+
+    Attributes:
+        chromadb: release that did the work.
+        counts: records of each collection of the order afterwards.
+        answers: for a query: per probe its nearest records, as (id, distance).
+        warnings: what could not be carried over, one sentence each.
+    """
+
+    chromadb: str
+    counts: list[int]
+    answers: list[list[tuple[str, float]]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Work:
+    """A work folder while it is filled: records one by one, then the order."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.count = 0
+        self._lines: IO[str] = (folder / "records.jsonl").open("w", encoding="utf-8")
+        self._vectors: IO[bytes] = (folder / "vectors.f32").open("wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lines.close()
+        self._vectors.close()
+
+    def add(
+        self,
+        collection: int,
+        id: str,
+        vector: Vector,
+        *,
+        new: bool = False,
+        document: str | None = None,
+        metadata: Metadata | None = None,
+        uri: str | None = None,
+    ) -> None:
+        """Append a record of the collection with that number in the order."""
+        data = np.ascontiguousarray(vector, "<f4").tobytes()
+        line = {
+            "collection": collection,
+            "id": id,
+            "new": new,
+            "dimension": len(data) // 4,
+            "document": document,
+            "metadata": metadata,
+            "uri": uri,
+        }
+        self._lines.write(json.dumps(line) + "\n")
+        self._vectors.write(data)
+        self.count += 1
+
+    def order(self, do: str, path: Path, collections: list[dict[str, Any]], **more: Any) -> None:
+        """Say what is to be done; completes the folder."""
+        self._lines.close()
+        self._vectors.close()
+        told = {"do": do, "path": str(path), "create": [], "collections": collections, **more}
+        (self.folder / "work.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+@contextmanager
+def work_folder() -> Iterator[Work]:
+    """A new work folder, removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="memdefrag-chroma-") as folder, Work(Path(folder)) as work:
+        yield work
+
+
+def place(collection: str) -> dict[str, Any]:
+    """Where the child finds a collection that the reader calls so (`chroma_tables.Collection.name`)."""
+    home, _, name = collection.rpartition("/")
+    tenant, _, database = home.partition("/")
+    return {"tenant": tenant or DEFAULT_TENANT, "database": database or DEFAULT_DATABASE, "name": name, "delete": []}
+
+
+def run(work: Work, python: Path | None, progress: Progress) -> Result:
+    """Let the child carry out the order of a work folder; counts its progress.
+
+    Args:
+        python: the interpreter whose chromadb is used; None: the built-in one.
+
+    Raises:
+        WriterFailed: it refused, crashed or hung; the message says why.
+        Cancelled: the person stopped it.
+    """
+    errors = work.folder / "stderr.txt"
+    with errors.open("wb") as stderr:
+        try:
+            process = subprocess.Popen(
+                command(python, work.folder),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                cwd=work.folder,
+                env=environment(),
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError as error:
+            raise WriterFailed(f"{python or sys.executable} cannot be started: {error.strerror}.") from error
+        with process:
+            try:
+                _follow(process, progress)
+            finally:
+                process.kill()
+    return _result(work.folder, process.returncode)
+
+
+def command(python: Path | None, work: Path) -> list[str]:
+    """The command line of the child. The frozen program has no Python beside itself and so starts itself."""
+    if python is None and getattr(sys, "frozen", False):
+        return [sys.executable, FROZEN_SWITCH, str(work)]
+    return [str(python or sys.executable), str(Path(__file__).with_name("chroma_child.py")), str(work)]
+
+
+def environment() -> dict[str, str]:
+    """The environment of a foreign Python."""
+    return {name: os.environ[name] for name in _KEPT if name in os.environ} | {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run_if_asked(arguments: list[str]) -> bool:
+    """Be the child when the frozen program was started as one (``--chroma-child FOLDER``); ends the process then.
+
+    Args:
+        arguments: the command line without the program's name.
+    """
+    if len(arguments) != 2 or arguments[0] != FROZEN_SWITCH:
+        return False
+    from memdefrag.stores import chroma_child
+
+    sys.exit(chroma_child.main(Path(arguments[1])))
+
+
+def _follow(process: subprocess.Popen[bytes], progress: Progress) -> None:
+    """Count what the child reports until it ends; returns early from one that has nothing more to say."""
+    lines: queue.Queue[bytes | None] = queue.Queue()
+    assert process.stdout is not None
+    reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
+    reader.start()
+    heard = time.monotonic()
+    while True:
+        try:
+            line = lines.get(timeout=LOOK_SECONDS)
+        except queue.Empty:
+            progress.check()
+            if time.monotonic() - heard > SILENCE_SECONDS:
+                raise WriterFailed(
+                    f"The chromadb process reported nothing for {SILENCE_SECONDS / 60:.0f} minutes and was stopped."
+                ) from None
+            continue
+        if line is None:
+            break
+        heard = time.monotonic()
+        progress.step(json.loads(line)["done"])
+    try:
+        process.wait(EXIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        # The result is written after the folder was closed, so an end that never comes loses nothing.
+        return
+
+
+def _read(stream: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put(None)
+
+
+def _result(folder: Path, status: int) -> Result:
+    report = folder / "result.json"
+    if not report.exists():
+        ended = f"crashed (signal {-status})" if status < 0 else f"ended with status {status}"
+        raise WriterFailed(f"The chromadb process {ended} without a result.{_tail(folder)}")
+    told = json.loads(report.read_text(encoding="utf-8"))
+    if not told["ok"]:
+        raise WriterFailed(f"chromadb could not do it: {told['error']}{_tail(folder)}")
+    answers = [[(id, distance) for id, distance in answer] for answer in told["answers"] or []]
+    return Result(told["chromadb"], told["counts"], answers, told["warnings"])
+
+
+def _tail(folder: Path) -> str:
+    """The last lines the child printed, for the message."""
+    text = (folder / "stderr.txt").read_text(encoding="utf-8", errors="replace").strip()
+    return "\nIts last lines:\n" + "\n".join(text.splitlines()[-TAIL_LINES:]) if text else ""

@@ -1,0 +1,315 @@
+"""Writing Chroma folders: always a staged copy, always by a chromadb in a process of its own.
+
+The library keeps collection ids, settings and index formats its own way; what it cannot do exactly is done to
+the copy by SQL before and after (`chroma_staged`). A folder made by an older chromadb is written by one of the
+same level (`chroma_versions`), because an upgrade locks out the service that owns it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memdefrag.base.errors import NoSpace, WriterFailed, WriterNeeded
+from memdefrag.base.fsops import free_bytes
+from memdefrag.base.progress import Progress
+from memdefrag.model.plan import Changes
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Vector
+from memdefrag.stores import chroma_process, chroma_python, chroma_staged
+from memdefrag.stores.base import Store
+from memdefrag.stores.chroma_process import Result, Work, place, work_folder
+from memdefrag.stores.chroma_staged import Decimal
+from memdefrag.stores.chroma_versions import fits, version_tuple, words, writer_for
+
+NEIGHBOURS = 10
+"""Nearest records looked at by a probe: so many may have the very same vector."""
+
+TIE = 1e-6
+NAMED_IDS = 5
+_FIRST_RUST = (1, 0)
+_INT64 = 1 << 63
+_INDEX_SETTINGS = (
+    "space", "ef_construction", "ef_search", "max_neighbors", "num_threads", "resize_factor", "batch_size",
+    "sync_threshold",
+)  # fmt: skip
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A Python (None: the built-in) and the chromadb in it."""
+
+    python: Path | None
+    chromadb: str
+
+    @property
+    def is_rust(self) -> bool:
+        return version_tuple(self.chromadb) >= _FIRST_RUST
+
+
+def write(store: Store, changes: Changes, progress: Progress) -> list[str]:
+    """Carry out the changes on the staged copy at `store.address.path`; make the folder where there is none.
+
+    Where the settings allow an upgrade all collections are opened, and so upgraded, even without any change.
+
+    Returns:
+        What could not be carried over to new collections, one sentence each (also logged).
+
+    Raises:
+        WriterNeeded: the folder is of another level than the chromadb of the settings.
+        WriterFailed: the library refused, crashed or hung, or a record cannot be stored.
+        StoreDamaged: an index file carries a program.
+    """
+    path = store.address.path
+    _require_storable(changes)
+    present = {info.name for info in store.collections()}
+    created = [info for info in changes.collections if info.name not in present]
+    names = sorted(_touched(changes) | (present if store.settings.chroma_upgrade else set()))
+    places = {name: place(name) for name in names}
+    for ref in changes.delete:
+        places[ref.key.collection]["delete"].append(ref.key.id)
+    with _writing(store) as (writer, exact), work_folder() as work:
+        numbers = {name: number for number, name in enumerate(names)}
+        for put in sorted(changes.put, key=lambda put: put.record.key):
+            _add(work, numbers, put.record, new=put.before is None)
+        work.order("write", path, list(places.values()), create=[_creation(info) for info in created])
+        progress.phase(f"Writing with chromadb {writer.chromadb}", len(changes.put) + len(changes.delete))
+        result = chroma_process.run(work, writer.python, progress)
+        for put in changes.put:
+            exact += chroma_staged.decimals(*put.record.key, put.record.metadata)
+    for warning in result.warnings:
+        _log.warning("%s", warning)
+    return result.warnings
+
+
+def rebuild(store: Store, progress: Progress) -> None:
+    """Give the staged copy fresh, small index files; texts, metadata, ids and settings stay as they are.
+
+    HNSW files keep the room of deleted records for ever, so the files are removed and the library is given each
+    vector again.
+
+    Raises:
+        WriterNeeded, WriterFailed, StoreDamaged: as `write`.
+    """
+    path = store.address.path
+    with _writing(store) as (writer, _), work_folder() as work:
+        names = _collect_vectors(store, work, progress, finite=writer.is_rust)
+        chroma_staged.strip_indexes(path, names)
+        work.order("index", path, [place(name) for name in names])
+        progress.phase(f"Building index files with chromadb {writer.chromadb}", work.count)
+        chroma_process.run(work, writer.python, progress)
+        chroma_staged.drop_orphans(path)
+
+
+def check_opens(
+    path: Path, python: Path | None, probes: Sequence[tuple[str, Vector]], progress: Progress | None = None
+) -> Result:
+    """Open a private copy of a Chroma folder with a chromadb and ask for each probe's nearest records.
+
+    Args:
+        python: the interpreter whose chromadb is asked; None: the built-in one.
+        probes: collection (as the reader names it) and query vector; neighbours of one collection together.
+
+    Returns:
+        `Result.answers` in the order of the probes; `Result.counts` by collection in the order of first mention.
+
+    Raises:
+        WriterFailed: the library cannot open or search the folder.
+        NoSpace: no room for the copy.
+    """
+    progress = progress or Progress()
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    with tempfile.TemporaryDirectory(prefix="memdefrag-chroma-") as folder:
+        if free_bytes(Path(folder)) < size * 2:
+            raise NoSpace(f"There is no room in {folder} for a private copy of {path}.")
+        copy = Path(shutil.copytree(path, Path(folder) / "copy", symlinks=True))
+        chroma_staged.require_harmless_labels(copy)
+        names = list(dict.fromkeys(name for name, _ in probes))
+        with work_folder() as work:
+            for name, vector in probes:
+                work.add(names.index(name), "", vector)
+            work.order("query", copy, [place(name) for name in names], results=NEIGHBOURS)
+            progress.phase("Asking the store's own search", work.count)
+            return chroma_process.run(work, python, progress)
+
+
+def lost_in_search(store: Store, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
+    """Of these records, those that chromadb does not find first (ties allowed) for their own vector.
+
+    Raises:
+        WriterFailed, NoSpace: as `check_opens`.
+    """
+    asked = [(record.key, record.embedding) for record in records if record.embedding is not None]
+    probes = [(key.collection, vector) for key, vector in asked]
+    result = check_opens(store.address.path, store.settings.chroma_python, probes, progress)
+    return [key for (key, _), answer in zip(asked, result.answers, strict=True) if not _is_first(key.id, answer)]
+
+
+def _is_first(id: str, answer: list[tuple[str, float]]) -> bool:
+    """Whether the record is among the nearest; a full list of ties may hide it."""
+    nearest = answer[0][1] if answer else math.inf
+    tied = [found for found, distance in answer if distance <= nearest + TIE]
+    return id in tied or len(tied) == NEIGHBOURS
+
+
+@contextmanager
+def _writing(store: Store) -> Iterator[tuple[Writer, list[Decimal]]]:
+    """Choose who writes, make the copy safe to open for it, and afterwards check and tidy the copy.
+
+    Yields:
+        The writer, and the decimals that must be exact in the end, in order of writing; to be added to.
+    """
+    path = store.address.path
+    before = chroma_staged.migrations(path)
+    writer = _writer(store, before)
+    exact: list[Decimal] = []
+    if before:
+        chroma_staged.require_harmless_labels(path)
+        if writer.is_rust:
+            chroma_staged.mend(path)
+            exact += chroma_staged.queued_decimals(path)
+    yield writer, exact
+    if not chroma_staged.migrations(path):
+        return
+    if exact and writer.is_rust:
+        chroma_staged.restore_decimals(path, exact)
+    if before and chroma_staged.migrations(path) != before and not store.settings.chroma_upgrade:
+        raise WriterFailed(f"chromadb {writer.chromadb} would upgrade the folder; the copy was discarded.")
+    chroma_staged.vacuum(path)
+
+
+def _writer(store: Store, migrations: Mapping[str, int]) -> Writer:
+    python = store.settings.chroma_python
+    version = chroma_python.version_in(python)
+    if version is None:
+        raise WriterFailed(f"{python or 'This installation'} has no chromadb.")
+    if migrations and not store.settings.chroma_upgrade and not fits(version, migrations):
+        raise WriterNeeded(
+            f"{store.address.location} was made by {words(migrations)}; chromadb {version} would change its format.",
+            todo=f"Name a Python with chromadb {writer_for(migrations) or 'of that version'} (--chroma-python).",
+        )
+    return Writer(python, version)
+
+
+def _collect_vectors(store: Store, work: Work, progress: Progress, *, finite: bool) -> list[str]:
+    """Put every vector of the store, as it is on the disk now, into the work folder.
+
+    Args:
+        finite: leave out collections with vectors that are not finite: 1.x does not take them again.
+
+    Returns:
+        The collections, in the order of their numbers in the work folder.
+    """
+    names: list[str] = []
+    with type(store)(store.address, store.settings) as source:
+        infos = source.collections()
+        progress.phase("Reading vectors", sum(info.count for info in infos))
+        for info in infos:
+            if finite and not all(np.isfinite(vector).all() for _, vector in _vectors(source, info.name)):
+                _log.warning("%s has vectors that are not finite; its index files stay as they are.", info.name)
+                continue
+            for id, vector in _vectors(source, info.name):
+                work.add(len(names), id, vector)
+                progress.step()
+            names.append(info.name)
+    return names
+
+
+def _vectors(store: Store, collection: str) -> Iterator[tuple[str, Vector]]:
+    for batch in store.scan(collection):
+        yield from ((record.key.id, record.embedding) for record in batch if record.embedding is not None)
+
+
+def _touched(changes: Changes) -> set[str]:
+    return {ref.key.collection for ref in changes.delete} | {put.record.key.collection for put in changes.put}
+
+
+def _add(work: Work, numbers: Mapping[str, int], record: MemoryRecord, *, new: bool) -> None:
+    assert record.embedding is not None
+    work.add(
+        numbers[record.key.collection],
+        record.key.id,
+        record.embedding,
+        new=new,
+        document=record.text,
+        metadata=record.metadata,
+        uri=record.uri,
+    )
+
+
+def _require_storable(changes: Changes) -> None:
+    """Refuse what some chromadb would store by halves or change without a word."""
+    faults = [(put.record.key, fault) for put in changes.put if (fault := unstorable(put.record))]
+    if faults:
+        named = "; ".join(f"{key}: {fault}" for key, fault in faults[:NAMED_IDS])
+        raise WriterFailed(f"{len(faults)} records cannot be stored in Chroma. {named}.")
+
+
+def unstorable(record: MemoryRecord) -> str | None:
+    """Why Chroma cannot hold a record exactly; None when it can. Pure."""
+    vector = record.embedding
+    if vector is None or not len(vector):
+        return "it has no vector"
+    if not np.isfinite(vector).all():
+        return "its vector holds numbers that are not finite"
+    values = [item for value in record.metadata.values() for item in (value if isinstance(value, list) else [value])]
+    texts = [record.key.id, record.text, record.uri, *record.metadata, *values]
+    if any(isinstance(text, str) and not _is_unicode(text) for text in texts):
+        return "a text of it is not valid Unicode"
+    if any(type(value) is int and not -_INT64 <= value < _INT64 for value in values):
+        return "a whole number in its metadata has more than 64 bits"
+    if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+        return "a number in its metadata is not finite"
+    return None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _creation(info: CollectionInfo) -> dict[str, Any]:
+    """What the child needs to make a collection like this one."""
+    metadata = info.settings.get("metadata")
+    function = info.settings.get("embedding_function")
+    is_recorded = isinstance(function, dict) and function.get("type") == "known" and function.get("name")
+    return {
+        **place(info.name),
+        "metadata": dict(metadata) if isinstance(metadata, Mapping) else {},
+        "index": index_settings(info),
+        "function": function if is_recorded else None,
+    }
+
+
+def index_settings(info: CollectionInfo) -> Metadata:
+    """A collection's index settings by their names in a 1.x configuration, from whatever records them. Pure.
+
+    Up to 0.6 the metadata alone are in force, and a configuration beside them says l2 whatever the metric is.
+    """
+    metadata, configuration = (info.settings.get(name) or {} for name in ("metadata", "configuration"))
+    if any(key.startswith("hnsw:") for key in metadata):
+        return {}
+    hnsw = _schema_settings(info.settings.get("schema")) or configuration.get("hnsw") or {}
+    return {"space": info.metric} | {name: hnsw[name] for name in _INDEX_SETTINGS if hnsw.get(name) is not None}
+
+
+def _schema_settings(schema: Any) -> Metadata:
+    """The HNSW settings in a 1.3 or later schema, with the metric beside them."""
+    found = schema
+    for name in ("keys", "#embedding", "float_list", "vector_index", "config"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping) or not isinstance(found.get("hnsw"), Mapping):
+        return {}
+    return {**found["hnsw"], "space": found.get("space")}
