@@ -94,6 +94,8 @@ def answer(run: Run, report: ApplyReport, *, more: dict[str, object] | None = No
 
     for skipped in report.skipped:
         run.detail(f"skipped {skipped.record}: {skipped.reason}")
+    for kept in report.kept:
+        run.detail(f"kept {kept.record}: {kept.reason}")
     run.answer({**report.as_dict(), **(more or {})}, *show.report(report), failures=bool(report.skipped))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from memdefrag.cli.output import preview, styled, table
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memdefrag.engine.history import HistoryStep
     from memdefrag.engine.inspect import Summary
     from memdefrag.engine.search import Hit
-    from memdefrag.model.report import ApplyReport
+    from memdefrag.model.report import ApplyReport, Skipped
 
 SKIPPED_SHOWN = 10
 
@@ -90,7 +90,7 @@ def report(done: ApplyReport) -> Iterator[RenderableType]:
     """What came of a plan: counts, backup, sizes, the way back, what to do next."""
     if done.dry_run:
         yield styled("Dry run: nothing was written.", "bold")
-    elif done.step is None and done.output is None and done.backup is None:
+    elif done.bytes_after is None:
         yield styled("There was nothing to do; nothing was written.", "bold")
     else:
         yield styled(f"Done in {done.seconds:.1f} s.", "bold")
@@ -127,16 +127,21 @@ def _sizes(done: ApplyReport) -> Iterator[RenderableType]:
 
 
 def _shortcomings(done: ApplyReport) -> Iterator[RenderableType]:
-    if done.skipped:
-        yield styled(f"{count(len(done.skipped), 'step')} skipped:", "yellow")
-    for skipped in done.skipped[:SKIPPED_SHOWN]:
-        yield f"  {skipped.record}: {skipped.reason}"
-    if len(done.skipped) > SKIPPED_SHOWN:
-        yield f"  … and {len(done.skipped) - SKIPPED_SHOWN:,} more, listed with --verbose and in the log"
+    yield from _listed(f"{count(len(done.skipped), 'step')} skipped:", done.skipped)
+    yield from _listed(f"{count(len(done.kept), 'memory', 'memories')} left alone:", done.kept)
     for what, records in done.losses.items():
         yield styled(f"The store cannot hold: {what} ({count(records, 'memory', 'memories')})", "yellow")
     for warning in done.warnings:
         yield styled(f"Warning: {warning}", "yellow")
+
+
+def _listed(title: str, skipped: Sequence[Skipped]) -> Iterator[RenderableType]:
+    if skipped:
+        yield styled(title, "yellow")
+    for each in skipped[:SKIPPED_SHOWN]:
+        yield f"  {each.record}: {each.reason}"
+    if len(skipped) > SKIPPED_SHOWN:
+        yield f"  … and {len(skipped) - SKIPPED_SHOWN:,} more (--verbose and --json list all)"
 
 
 def _backup_size(name: str) -> str:

@@ -22,7 +22,7 @@ from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.model.address import Address, parse
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Drop, Plan, Ref, Result, Step, VectorRule, Write
-from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Snapshot
 from memdefrag.model.report import ApplyReport, Skipped
 from memdefrag.model.service_metadata import restate
 from memdefrag.stores.base import read_snapshot
@@ -91,7 +91,7 @@ def export_store(
     report = apply(plan, ApplyOptions(), progress)
     write_durable(_record_path(out), _export_record(store.address, name, chosen, target.at(scratch)))
     _take_place(scratch, out)
-    return report
+    return replace(report, store=str(target))
 
 
 def import_store(
@@ -102,11 +102,11 @@ def import_store(
     options: ApplyOptions | None = None,
     progress: Progress | None = None,
 ) -> ApplyReport:
-    """Bring a file into a store; records kept on purpose are listed among the report's skipped ones."""
+    """Bring a file into a store; the report lists records kept on purpose."""
     progress = progress or Progress()
     plan, kept = import_plan(source, target, choices or ImportChoices(), progress)
     report = apply(plan, options or ApplyOptions(), progress)
-    return replace(report, skipped=(*report.skipped, *kept))
+    return replace(report, kept=kept)
 
 
 def import_plan(
@@ -215,9 +215,7 @@ class _Import:
     def _write(self, record: MemoryRecord, present: MemoryRecord | None) -> Write:
         moments = (record.created, present.created if present else None)
         created = min((moment for moment in moments if moment is not None), default=None)
-        metadata = dict(present.metadata) if present else _service_keys(record)
-        metadata = {key: value for key, value in metadata.items() if key in record.metadata or key in _COLUMNS}
-        metadata.update((key, value) for key, value in record.metadata.items() if str(metadata.get(key)) != str(value))
+        metadata = _typed_like(record.metadata, present.metadata if present else {})
         changed = present is None or present.text != record.text
         result = Result(
             text=record.text,
@@ -249,12 +247,14 @@ _COLUMNS = ("content_hash", "timestamp", "timestamp_float", "created_at")
 """Memory Service keys that Memory Defragmenter's file keeps in columns of its own."""
 
 
-def _service_keys(record: MemoryRecord) -> dict[str, Any]:
-    """The keys a record new to the store gets from the file's columns."""
-    keys: dict[str, Any] = {"content_hash": record.extras.get("content_hash") or record.key.id}
-    if record.created is not None:
-        keys["timestamp"] = record.created
-    return keys
+def _typed_like(given: Metadata, present: Metadata) -> Metadata:
+    """The file's metadata, where a value reads the same with the type the store has for it.
+
+    Memory Defragmenter turns all values into strings, and its file has no place for some of the service's keys.
+    """
+    kept = {key: value for key, value in present.items() if key in given or key in _COLUMNS}
+    changed = {key: value for key, value in given.items() if str(kept.get(key)) != str(value)}
+    return {**kept, **changed}
 
 
 def _selected(record: MemoryRecord, where: Mapping[str, str]) -> bool:

@@ -22,6 +22,8 @@ class ApplyReport:
         step: name of the step in the history, for undo; None when nothing was written.
         backup: id of the backup made before.
         bytes_before, bytes_after: of all the store's files.
+        skipped: steps that no longer fitted.
+        kept: records that an import left alone on purpose, each with the reason.
         losses: what the target cannot hold, with the number of records concerned.
         next_steps: what the person should do now, one sentence each.
     """
@@ -42,6 +44,7 @@ class ApplyReport:
     compacted: bool = False
     output: str | None = None
     skipped: tuple[Skipped, ...] = ()
+    kept: tuple[Skipped, ...] = ()
     losses: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
