@@ -27,6 +27,7 @@ Floats = npt.NDArray[np.float32]
 HEADER, DATA, NORMS, LINKS, PICKLE = (
     "header.bin", "data_level0.bin", "length.bin", "link_lists.bin", "index_metadata.pickle"
 )
+INDEX_FILES = (HEADER, DATA, NORMS, LINKS, PICKLE)
 _HEADER = Struct("<i6QiI3QdQ")
 _LABEL_BYTES = 8
 _MOST_DISTANCES = 1_000

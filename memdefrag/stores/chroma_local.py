@@ -22,7 +22,7 @@ from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
 from memdefrag.stores import chroma_tables, chroma_versions, sqlite_safe
 from memdefrag.stores.base import Capabilities, Commit, Sizes, Store, StoreSettings
 from memdefrag.stores.chroma_contents import Contents
-from memdefrag.stores.chroma_index import HnswIndex
+from memdefrag.stores.chroma_index import INDEX_FILES, HnswIndex
 from memdefrag.stores.chroma_queue import Operation, read_operations
 from memdefrag.stores.chroma_tables import FILE, Collection
 
@@ -44,23 +44,24 @@ class ChromaLocal(Store):
 
     @classmethod
     def detect(cls, path: Path) -> Path | None:
-        """The Chroma folder that `path` is, lies in or encloses (when it is the only one there).
+        """The Chroma folder that `path` is, has a file in, or encloses (when it is the only one there).
 
         Raises:
             UnsupportedFormat: a folder made by Chroma 0.3 or older.
         """
-        if path.is_dir():
-            children = [path, *sorted(child for child in path.iterdir() if child.is_dir())]
-            found = [folder for folder in children if (folder / FILE).is_file()]
-            if found and (found[0] == path or len(found) == 1):
-                return found[0]
-            if any((path / name).is_file() for name in _OLD_FILES):
-                raise UnsupportedFormat(
-                    f"{path} was made by Chroma 0.3 or older (Parquet files instead of {FILE}).",
-                    todo="Upgrade it with Chroma's own chroma-migrate first.",
-                )
-        inside = [folder for folder in (path, path.parent, path.parent.parent) if (folder / FILE).is_file()]
-        return inside[0] if inside and not path.is_dir() else None
+        if not path.is_dir():
+            folder = path.parent.parent if path.name in INDEX_FILES else path.parent
+            own = path.name in INDEX_FILES or path.name.startswith(FILE)
+            return folder if own and (folder / FILE).is_file() else None
+        if (path / FILE).is_file():
+            return path
+        if any((path / name).is_file() for name in _OLD_FILES):
+            raise UnsupportedFormat(
+                f"{path} was made by Chroma 0.3 or older (Parquet files instead of {FILE}).",
+                todo="Upgrade it with Chroma's own chroma-migrate first.",
+            )
+        enclosed = [child for child in path.iterdir() if (child / FILE).is_file()]
+        return enclosed[0] if len(enclosed) == 1 else None
 
     @property
     def path(self) -> Path:

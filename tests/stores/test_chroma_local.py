@@ -203,15 +203,19 @@ def test_a_newer_schema_is_read_but_not_written(copy: Path) -> None:
 
 def test_the_folder_is_found_from_around_it(copy: Path, tmp_path: Path) -> None:
     segment = next(path for path in copy.iterdir() if path.is_dir())
-    for path in (copy, copy / "chroma.sqlite3", segment, segment / "header.bin", tmp_path):
-        if path != segment:
-            assert ChromaLocal.detect(path) == copy
+    for path in (copy, copy / "chroma.sqlite3", segment / "header.bin", tmp_path):
+        assert ChromaLocal.detect(path) == copy
     assert open_at(copy / "chroma.sqlite3").address.path == copy
 
 
 def test_two_folders_in_one_are_not_chosen_from(copy: Path, tmp_path: Path) -> None:
     shutil.copytree(copy, tmp_path / "other")
     assert ChromaLocal.detect(tmp_path) is None
+
+
+def test_another_file_in_the_folder_is_not_taken_for_the_store(copy: Path) -> None:
+    (copy / "export.db").touch()
+    assert ChromaLocal.detect(copy / "export.db") is None
 
 
 def test_other_folders_are_no_chroma(tmp_path: Path) -> None:
