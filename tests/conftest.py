@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from memdefrag.base.progress import Progress
 from memdefrag.model.address import Address
@@ -16,6 +17,9 @@ from memdefrag.stores.registry import open_store
 
 SHARED = Path(__file__).resolve().parents[1] / "../shared"
 """Real stores, made by the programs that own them; not part of the repository."""
+
+settings.register_profile("memdefrag", deadline=None)
+settings.load_profile("memdefrag")
 
 COLLECTION = "memories"
 DIMENSION = 8

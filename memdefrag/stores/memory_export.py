@@ -142,8 +142,9 @@ class MemoryExport(Store):
         """Carry out the changes in one transaction; rows that are not named keep every byte."""
         progress.phase("Writing", len(changes.put) + len(changes.delete) + len(changes.archive))
         with self._writing() as (connection, table):
-            for info in changes.collections:
-                _require_collection(info.name, table)
+            put_into = {put.record.key.collection for put in changes.put}
+            for name in put_into.union(info.name for info in changes.collections):
+                _require_collection(name, table)
             rowids = rows.rowids(connection, table)
             for ref in changes.delete:
                 rowid, _ = rows.guarded(connection, table, rowids, ref.key, ref.hash)
