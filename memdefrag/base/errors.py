@@ -60,7 +60,7 @@ class MemdefragError(Exception):
     @property
     def code(self) -> str:
         """The machine-readable name, e.g. ``store_in_use``."""
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+        return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower()
 
     def as_dict(self) -> dict[str, Any]:
         """The object that ``--json`` prints under ``error``."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PREVIEW = 100
 """Characters of a memory that a list shows."""
 
+WIDTH_OF_FILES = 200
+"""Characters of a line where the output is not a terminal."""
+
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -42,7 +45,9 @@ def stderr() -> Console:
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    at_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width = None if at_terminal else WIDTH_OF_FILES
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def make_streams_safe() -> None:

@@ -26,7 +26,7 @@ def test_leaf_exit_codes_are_unique_and_above_the_common_ones() -> None:
     assert min(codes) >= 2
 
 
-@pytest.mark.parametrize(("kind", "code"), [(errors.StoreInUse, "store_in_use"), (errors.NoSpace, "no_space")])
+@pytest.mark.parametrize(("kind", "code"), [(errors.StoreInUse, "store_in_use"), (errors.NotAStore, "not_a_store")])
 def test_code_is_the_class_name_in_words(kind: type[errors.MemdefragError], code: str) -> None:
     assert kind("x").as_dict()["code"] == code
 
