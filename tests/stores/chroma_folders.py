@@ -19,9 +19,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 OLD_PYTHON = ROOT / ".venv-chroma-0.5.23" / "bin" / "python"
 MAKER = Path(__file__).with_name("make_chroma_folder.py")
-BIG, SMALL, ELSEWHERE = "big", "small", "team/archive/notes"
+BIG, SMALL, PLAIN, ELSEWHERE = "big", "small", "plain", "team/archive/notes"
+"""Many records with changes after the index was last written; odd ones, all in the queue; many without any
+text or change; another tenant's."""
+
 SYNC = 100
-"""Changes after which the index files of collection `big` are brought up to date."""
+"""Changes after which the index files of `big` and `plain` are brought up to date."""
 
 @dataclass(frozen=True)
 class Made:

@@ -38,12 +38,13 @@ def drop(collection, ids):
         del VECTORS[collection.name][id]
 
 
-def fill(big, small):
-    """Both by turns, so that the numbers of their records interleave."""
+def fill(big, small, plain):
+    """All by turns, so that the numbers of their records interleave."""
     for start in range(0, 350, 50):
         ids = [f"b{n}" for n in range(start, start + 50)]
         metadata = [{"n": n, "even": n % 2 == 0} for n in range(start, start + 50)]
         big.add(**known("big", ids, 16, 3.0), documents=[f"text {id}" for id in ids], metadatas=metadata)
+        plain.add(**known("plain", [f"p{n}" for n in range(start, start + 33)], 4))
         ids = [f"s{n}" for n in range(start // 10, start // 10 + 5)]
         metadata = [
             {"tags": "a,b", "timestamp": 1.7e9 + n, "number": n, "flag": n == 3, "whole": 2.0, "large": 2**53 + 1}
@@ -97,7 +98,8 @@ def main():
     big = make(client, "big", **hnsw)
     small = make(client, "small", **{"hnsw:space": "l2", "note": "été", "version": 3, "weight": 0.5})
     make(client, "empty")
-    fill(big, small)
+    plain = make(client, "plain", **hnsw)
+    fill(big, small, plain)
     change(big, small)
     add_oddities(small)
     make(client, "gone").add(ids=["1"], embeddings=[[1.0, 2.0]])
@@ -113,7 +115,7 @@ def main():
     notes.add(**known("team/archive/notes", ["a", "b"], 4), documents=["one", "two"])
 
     truth = {}
-    for name, collection in (("big", big), ("small", small), ("team/archive/notes", notes)):
+    for name, collection in (("big", big), ("small", small), ("plain", plain), ("team/archive/notes", notes)):
         found = collection.get(include=["documents", "metadatas", "uris"])
         columns = (found[part] for part in ("ids", "documents", "metadatas", "uris"))
         truth[name] = {

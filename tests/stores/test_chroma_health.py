@@ -15,7 +15,7 @@ from memdefrag.model.address import Address
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.base import StoreSettings
 from memdefrag.stores.chroma_local import ChromaLocal
-from tests.stores.chroma_folders import BIG, SMALL, Made, assert_same, made, made_by_old_chroma
+from tests.stores.chroma_folders import BIG, PLAIN, SMALL, Made, assert_same, made, made_by_old_chroma
 
 
 @pytest.fixture
@@ -150,16 +150,24 @@ def test_a_missing_label_table_never_gives_a_wrong_vector(copy: Path, new: Made)
     assert says(copy, "index_metadata.pickle", "missing")
 
 
+def test_a_missing_label_table_is_worked_out_from_the_order_of_the_records(copy: Path, new: Made) -> None:
+    (segment_of(copy, PLAIN) / "index_metadata.pickle").unlink()
+    found = read(copy, PLAIN)
+    for id, expected in new.truth[PLAIN].items():
+        assert_same(found[id], expected)
+
+
 @pytest.mark.old_chroma
-def test_a_missing_label_table_of_an_older_chroma_is_not_guessed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("collection", [BIG, PLAIN])
+def test_a_missing_label_table_of_an_older_chroma_is_not_guessed(tmp_path: Path, collection: str) -> None:
     old = made_by_old_chroma()
     folder = old.copy(tmp_path / "store")
-    (segment_of(folder) / "index_metadata.pickle").unlink()
-    found = assert_texts_are_whole(folder, old)
+    (segment_of(folder, collection) / "index_metadata.pickle").unlink()
+    found = read(folder, collection)
     assert lost(found)
     for id, record in found.items():
         if record.embedding is not None:
-            assert_same(record, old.truth[BIG][id])
+            assert_same(record, old.truth[collection][id])
 
 
 class Bomb:
@@ -235,7 +243,7 @@ def test_zero_vectors_are_told_where_they_cannot_be_compared(copy: Path) -> None
 
 def test_sizes_forecast_what_removing_and_rebuilding_free(new: Made) -> None:
     store = open_at(new.folder)
-    nothing, half, all = store.sizes({}), store.sizes({BIG: 170}), store.sizes({BIG: 340, SMALL: 99})
+    nothing, half, all = store.sizes({}), store.sizes({BIG: 170}), store.sizes({BIG: 340, SMALL: 99, PLAIN: 300})
     assert nothing.now == sum(path.stat().st_size for path in store.raw_files())
     for sizes in (nothing, half, all):
         assert 0 <= sizes.after_compact <= sizes.after_apply <= sizes.now

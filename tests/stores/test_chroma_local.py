@@ -19,7 +19,17 @@ from memdefrag.model.address import Address
 from memdefrag.model.records import Key, MemoryRecord, State
 from memdefrag.stores.base import Commit, StoreSettings, read_snapshot
 from memdefrag.stores.chroma_local import ChromaLocal
-from tests.stores.chroma_folders import BIG, ELSEWHERE, SMALL, Made, assert_same, made, made_by_old_chroma, traces
+from tests.stores.chroma_folders import (
+    BIG,
+    ELSEWHERE,
+    PLAIN,
+    SMALL,
+    Made,
+    assert_same,
+    made,
+    made_by_old_chroma,
+    traces,
+)
 
 
 def open_at(folder: Path) -> ChromaLocal:
@@ -57,7 +67,7 @@ def copy(new: Made, tmp_path: Path) -> Path:
     return new.copy(tmp_path / "store")
 
 
-@pytest.mark.parametrize("collection", [BIG, SMALL, ELSEWHERE])
+@pytest.mark.parametrize("collection", [BIG, SMALL, PLAIN, ELSEWHERE])
 def test_all_that_the_library_says_is_read(new: Made, collection: str) -> None:
     found = read(new.folder, collection)
     assert found.keys() == new.truth[collection].keys()
@@ -66,7 +76,7 @@ def test_all_that_the_library_says_is_read(new: Made, collection: str) -> None:
 
 
 @pytest.mark.old_chroma
-@pytest.mark.parametrize("collection", [BIG, SMALL, ELSEWHERE])
+@pytest.mark.parametrize("collection", [BIG, SMALL, PLAIN, ELSEWHERE])
 def test_all_that_an_older_library_says_is_read(collection: str) -> None:
     old = made_by_old_chroma()
     found = read(old.folder, collection)
@@ -129,7 +139,7 @@ def test_reading_leaves_no_trace(copy: Path, tmp_path: Path) -> None:
 
 def test_collections_are_described(new: Made) -> None:
     infos = {info.name: info for info in open_at(new.folder).collections()}
-    assert list(infos) == [BIG, "empty", SMALL, ELSEWHERE]
+    assert list(infos) == [BIG, "empty", PLAIN, SMALL, ELSEWHERE]
     big, small = infos[BIG], infos[SMALL]
     assert (big.count, big.live, big.with_embedding, big.dimension, big.metric) == (340, 340, 340, 16, "cosine")
     assert (small.count, small.live, small.metric) == (len(new.truth[SMALL]), len(new.truth[SMALL]) - 1, "l2")
@@ -159,7 +169,7 @@ def test_batches_are_bounded_and_their_order_is_stable(new: Made) -> None:
     small = [[record.key for record in batch] for batch in store.scan(BIG, batch=7)]
     assert {len(batch) for batch in small[:-1]} == {7}
     whole = [record.key for batch in store.scan(BIG) for record in batch]
-    assert sum(small, []) == whole
+    assert [key for batch in small for key in batch] == whole
 
 
 def test_vectors_may_be_left_out(new: Made) -> None:
@@ -306,7 +316,7 @@ def test_changes_that_the_tables_missed_come_from_the_queue(copy: Path, new: Mad
     for id in ("lists", "a chunk"):
         assert_same(found[id], new.truth[SMALL][id])
     assert found["a chunk"].state is State.CHUNK
-    info = open_at(copy).collections()[2]
+    info = open_at(copy).collections()[3]
     assert (info.count, info.live) == (len(found), len(found) - 1)
 
 
