@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -58,10 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         output.print_error(Cancelled(), as_json=as_json)
         return Cancelled.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has enough of it. Python would complain once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _wrong_usage(error: Exception, as_json: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import signal
 import sys
 import traceback
@@ -63,8 +64,9 @@ class Run:
                 work()
         except MemdefragError as error:
             self._fail(error)
-        except (BrokenPipeError, typer.Exit):
-            raise
+        except BrokenPipeError:
+            # Whoever read our output has enough. Python would complain again when it flushes at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except Exception as error:
             self._crash(error)
         finally:
