@@ -59,10 +59,11 @@ def read_lines(path: Path) -> Iterator[Line]:
     seen: set[Key] = set()
     with path.open("rb") as lines:
         for number, raw in enumerate(lines, 1):
-            if not raw.strip():
+            content = raw.removeprefix(_BOM) if number == 1 else raw
+            if not content.strip():
                 continue
             faults: list[str] = []
-            fields = _parse(raw.removeprefix(_BOM) if number == 1 else raw, faults)
+            fields = _parse(content, faults)
             if first and fields is not None and HEADER in fields and "text" not in fields:
                 default = str(fields.get("collection") or DEFAULT_COLLECTION)
                 yield Line(number, raw, fields, header=True)
@@ -142,9 +143,9 @@ def _record(fields: Metadata, default: str, faults: list[str]) -> MemoryRecord:
     meant = read(metadata)
     state = _typed(fields, "state", str, faults)
     extras.update((name, value) for name, value in fields.items() if name not in _FIELDS)
-    id = fields.get("id")
+    id, collection = fields.get("id"), _typed(fields, "collection", str, faults)
     record = MemoryRecord(
-        Key(_typed(fields, "collection", str, faults) or default, "" if id is None else str(id)),
+        Key(default if collection is None else collection, "" if id is None else str(id)),
         text,
         metadata,
         _vector(fields.get("embedding"), faults),

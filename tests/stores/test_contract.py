@@ -19,6 +19,7 @@ class TestJsonLines(StoreContract):
     file_name = "memories.jsonl"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("memdefrag.stores.chroma_write") is None, reason="nothing writes Chroma folders yet")
 class TestChroma(StoreContract):
     kind = "chroma"
