@@ -194,20 +194,3 @@ def free_bytes(path: Path) -> int:
         path = path.parent
     return shutil.disk_usage(path).free
 
-
-def probe_writable(folder: Path) -> None:
-    """Prove that files can be made, pushed, renamed and removed in `folder`.
-
-    Raises:
-        NotPermitted: they cannot.
-    """
-    probe = folder / f".memdefrag-probe-{os.getpid()}"
-    try:
-        write_durable(probe, b"probe")
-        remove(probe)
-    except PermissionError as error:
-        raise NotPermitted(f"{folder} cannot be written: {error.strerror}.") from error
-    except OSError as error:
-        if error.errno != errno.EROFS:
-            raise
-        raise NotPermitted(f"{folder} is on a read-only file system.") from error

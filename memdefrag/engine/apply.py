@@ -15,13 +15,15 @@ from pathlib import Path
 
 from memdefrag.base.errors import (
     ConfirmationNeeded,
+    MemdefragError,
     NoSpace,
     NotPermitted,
     StoreChanged,
+    UnfinishedJob,
     UsageError,
     WriteError,
 )
-from memdefrag.base.fsops import free_bytes, fsync_tree, make_private_dir, probe_writable
+from memdefrag.base.fsops import free_bytes, fsync_tree, make_private_dir
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import backup as backups
@@ -129,8 +131,6 @@ class _Application:
         recover.require_none(self.job)
         make_private_dir(data_dir())
         self.job.target.parent.mkdir(parents=True, exist_ok=True)
-        probe_writable(self.job.target.parent)
-        probe_writable(data_dir())
         files = store.raw_files() if store.exists else []
         if not self.options.writer.output:
             in_use.require_free(files)
@@ -139,29 +139,36 @@ class _Application:
         _require_space(data_dir(), int(size * BACKUP_FACTOR) + SPACE_RESERVE)
 
     def _write(self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings) -> ApplyReport:
-        catalogue.record("job", id=self.id, path=str(self.job.target), store=str(self.address))
-        kind, existed = store.capabilities.commit, self.job.target.exists()
-        self.job.begin(
-            id=self.id,
-            **recover.owner(),
-            kind=kind,
-            source_hash=state_hash(self.job.target, kind),
-        )
+        catalogue.record("job", id=self.id, path=str(self.job.target), store=str(self.address), **recover.owner())
+        existed, kind = self.job.target.exists(), store.capabilities.commit
         try:
-            backup = backups.create(store, before, f"before {self._reason}", self.progress) if store.exists else None
-            self.job.note(JobState.BACKED_UP, backup=backup.id if backup else None)
-            self._stage(backup)
-            after = self._write_staged(resolution, before, settings)
-            report = self._report(store, before, resolution, backup)
-            if existed:
-                history.save(_history_step(report, self.plan, self.id), self.plan, before, after, resolution.changes)
-            self.job.note(JobState.VERIFIED, new_hash=state_hash(self.job.new, kind))
-            self._commit(store)
-        except BaseException:
-            recover.settle(self.job)
+            self.job.begin(id=self.id, **recover.owner(), kind=kind, source_hash=state_hash(self.job.target, kind))
+            report = self._carry_out(store, before, resolution, settings, existed)
+        except UnfinishedJob:
+            recover.forget(self.id)
             raise
-        recover.settle(self.job)
+        except BaseException:
+            recover.settle(self.job, self.id)
+            raise
+        recover.settle(self.job, self.id)
         return self._finished(report, existed)
+
+    def _carry_out(
+        self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings, existed: bool
+    ) -> ApplyReport:
+        """From the backup to the commit, each state announced in the journal."""
+        backup = backups.create(store, before, f"before {self._reason}", self.progress) if store.exists else None
+        self.job.note(JobState.BACKED_UP, backup=backup.id if backup else None)
+        self._stage(backup)
+        after = self._write_staged(resolution, before, settings)
+        report = self._report(store, before, resolution, backup)
+        if existed:
+            step = _history_step(report, self.plan, self.id)
+            history.save(step, self.plan, before, after, resolution.changes)
+        new_hash = state_hash(self.job.new, store.capabilities.commit)
+        self.job.note(JobState.VERIFIED, new_hash=new_hash)
+        self._commit(store)
+        return report
 
     def _stage(self, backup: backups.Backup | None) -> None:
         """The copy to work on comes out of the backup, which so proves that it can be restored."""
@@ -259,10 +266,12 @@ def _history_step(report: ApplyReport, plan: Plan, job_id: str) -> history.Histo
     )
 
 
-def _disk_error(error: OSError) -> WriteError:
+def _disk_error(error: OSError) -> MemdefragError:
     where = f" at {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return NoSpace(f"The disk is full{where}.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return NotPermitted(f"The system refuses to write{where}: {error.strerror}.")
     return WriteError(f"The disk failed{where}: {error.strerror}.", todo="Check the disk, then try again.")
 
 

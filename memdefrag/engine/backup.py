@@ -98,6 +98,8 @@ def create(store: Store, snapshot: Snapshot, reason: str, progress: Progress) ->
     name = catalogue.new_id()
     shelf = make_private_dir(data_dir() / "backups" / catalogue.store_id(store.address.path))
     partial, final = shelf / f"{name}.partial", shelf / name
+    for abandoned in shelf.glob("*.partial"):
+        remove(abandoned)
     make_private_dir(partial / "files")
     sources = list(_sources(store, partial))
     progress.phase("Backing up", sum(path.stat().st_size for _, path in sources))

@@ -40,12 +40,12 @@ def events() -> Iterator[Event]:
 
 
 def unfinished_jobs() -> dict[str, Event]:
-    """Jobs that began and have no outcome, by id."""
+    """Jobs that began and were not tidied up after, by id."""
     jobs: dict[str, Event] = {}
     for event in events():
         if event["event"] == "job":
             jobs[event["id"]] = event
-        elif event["event"] == "outcome":
+        elif event["event"] == "tidied":
             jobs.pop(event["id"], None)
     return jobs
 

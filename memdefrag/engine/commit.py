@@ -38,6 +38,19 @@ def state_hash(path: Path, kind: Commit) -> str:
     return digest.hexdigest()
 
 
+def finish_rollback(path: Path) -> None:
+    """Let SQLite undo the transaction that a crash left in the journal beside the live file."""
+    journal = path.with_name(path.name + "-journal")
+    if not journal.exists() or not path.exists():
+        return
+    with closing(sqlite3.connect(path, timeout=LOCK_DEADLINE_SECONDS)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if journal.exists():
+            # An exclusive connection leaves its journal empty; only a change of mode removes it, under a lock.
+            connection.execute("PRAGMA journal_mode=TRUNCATE")
+            connection.execute("PRAGMA journal_mode=DELETE")
+
+
 def rows_hash(connection: sqlite3.Connection) -> str:
     """SHA-256 of an SQLite database's schema and of every row of every table, in rowid order."""
     digest = hashlib.sha256()

@@ -26,7 +26,6 @@ class JobState(StrEnum):
     VERIFIED = "verified"
     SWAP = "swap"
     SWAPPED = "swapped"
-    DONE = "done"
 
 
 @dataclass(frozen=True)

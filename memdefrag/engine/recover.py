@@ -24,7 +24,7 @@ import psutil
 from memdefrag.base.errors import StoreDamaged, StoreInUse, UnfinishedJob
 from memdefrag.base.fsops import rename
 from memdefrag.engine import catalogue, history
-from memdefrag.engine.commit import ABSENT, state_hash
+from memdefrag.engine.commit import ABSENT, finish_rollback, state_hash
 from memdefrag.engine.journal import Job, JobState
 from memdefrag.model.capabilities import Commit
 
@@ -73,56 +73,69 @@ def recover_all() -> list[Outcome]:
     """
     found = []
     for event in catalogue.unfinished_jobs().values():
-        outcome = recover_path(Path(event["path"]), event["id"])
+        outcome = recover_path(Path(event["path"]), event)
         if outcome:
             found.append(outcome)
     return found
 
 
-def recover_path(target: Path, job_id: str = "") -> Outcome | None:
-    """Settle the interrupted job beside `target`; None when there is none or its process still runs."""
+def recover_path(target: Path, event: dict[str, Any] | None = None) -> Outcome | None:
+    """Settle the interrupted job beside `target`; None when there is none or its process still runs.
+
+    Args:
+        event: how the catalogue announced the job. A crash may have come before the journal's first line.
+    """
     job = Job(target)
-    facts = job.facts()
-    if facts and facts["id"] != job_id and job_id:
-        catalogue.record("outcome", id=job_id, outcome=DISCARDED)
-        return None
+    facts = {**(event or {}), **job.facts()}
     if _runs(facts):
         return None
-    if not job.folder.exists():
-        if job_id:
-            history.discard(job_id)
-            catalogue.record("outcome", id=job_id, outcome=DISCARDED)
+    if not job.folder.exists() or (event and facts["id"] != event["id"]):
+        if event:
+            forget(event["id"])
         return None
-    outcome = settle(job)
-    return Outcome(facts.get("id", job_id), str(target), outcome)
+    outcome = settle(job, facts.get("id"))
+    return Outcome(facts.get("id", ""), str(target), outcome)
 
 
-def settle(job: Job) -> str:
+def settle(job: Job, job_id: str | None = None) -> str:
     """Bring a job to its end and tell which: "applied" or "discarded". Repeating it changes nothing.
+
+    The outcome is written down before the journal that proves it disappears.
 
     Raises:
         StoreDamaged: the store is neither the old nor the new one; nothing was touched.
     """
-    facts = job.facts()
-    outcome = _decide(job, facts) if facts else DISCARDED
-    if facts:
+    outcome = _decide(job, job.facts())
+    if job_id and job_id not in catalogue.outcomes():
         if outcome == DISCARDED:
-            history.discard(facts["id"])
-        catalogue.record("outcome", id=facts["id"], outcome=outcome)
-        job.note(JobState.DONE)
+            history.discard(job_id)
+        catalogue.record("outcome", id=job_id, outcome=outcome)
     job.remove()
+    if job_id:
+        catalogue.record("tidied", id=job_id)
     return outcome
 
 
+def forget(job_id: str) -> None:
+    """Close a job of which nothing is left beside the store."""
+    if job_id not in catalogue.outcomes():
+        history.discard(job_id)
+        catalogue.record("outcome", id=job_id, outcome=DISCARDED)
+    catalogue.record("tidied", id=job_id)
+
+
 def _decide(job: Job, facts: dict[str, Any]) -> str:
-    state = facts["state"]
-    if state == JobState.DONE:
-        return catalogue.outcomes().get(facts["id"], APPLIED)
+    decided = catalogue.outcomes().get(facts.get("id", ""))
+    if decided:
+        return decided
+    state = facts.get("state")
     if state == JobState.SWAPPED:
         return APPLIED
     if state != JobState.SWAP:
         return DISCARDED
     kind = Commit(facts["kind"])
+    if kind is Commit.SQLITE:
+        finish_rollback(job.target)
     known = {facts["new_hash"]: APPLIED, facts["source_hash"]: DISCARDED}
     present = state_hash(job.target, kind)
     if present == ABSENT and facts["source_hash"] != ABSENT:

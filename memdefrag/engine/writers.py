@@ -12,7 +12,7 @@ from pathlib import Path
 from memdefrag.base.errors import UsageError, WriterNeeded
 from memdefrag.base.progress import Progress
 from memdefrag.engine import workspace
-from memdefrag.stores import chroma_python
+from memdefrag.stores import chroma_environment, chroma_python
 from memdefrag.stores.base import Store, StoreSettings
 
 TOPIC = "writer"
@@ -47,7 +47,7 @@ def choose(store: Store, options: WriterOptions, progress: Progress) -> StoreSet
         return StoreSettings(chroma_upgrade=version is not None)
     python = options.python or _remembered(store, version)
     if python is None and options.make_environment:
-        python = chroma_python.make_environment(version, progress)
+        python = chroma_environment.make_environment(version, progress)
     if python is None:
         raise WriterNeeded(
             f"{store.address.location} was made by {store.format}; the built-in chromadb would upgrade it for good.",
@@ -70,14 +70,14 @@ def candidates(store: Store) -> list[chroma_python.Candidate]:
 
 def megabytes(store: Store) -> int:
     """Size on disk of a private environment that fits the store."""
-    return chroma_python.megabytes(store.capabilities.written_by or "")
+    return chroma_environment.megabytes(store.capabilities.written_by or "")
 
 
 def _remembered(store: Store, version: str) -> Path | None:
     """The interpreter confirmed before, or our own private environment, if it is still there."""
     known = workspace.load(store.address.path, TOPIC).get("python")
     places = [Path(known)] if known else []
-    places.append(chroma_python.environment_python(version))
+    places.append(chroma_environment.environment_python(version))
     return next((place for place in places if place.exists()), None)
 
 
