@@ -18,6 +18,8 @@ from memdefrag.model.records import MemoryRecord, Snapshot, State, Vector
 Space = tuple[int, str | None]
 """Dimension and model: only vectors of one space can be compared."""
 
+_FAMILY = 30
+
 
 def analyze(
     snapshots: Sequence[Snapshot], options: AnalysisOptions | None = None, progress: Progress | None = None
@@ -35,7 +37,7 @@ def analyze(
     taking_part = _taking_part(snapshots)
     records = tuple(record for record, _, _ in taking_part)
     nodes = _Nodes(taking_part, options, progress)
-    i, j, cosine, floor = _candidates(nodes, options, progress)
+    i, j, cosine, nearest = _candidates(nodes, options, progress)
     scored = _scored(nodes, i, j, cosine, progress)
     progress.phase("Grouping")
     usable = ~scored.barred
@@ -48,7 +50,7 @@ def analyze(
         pairs=scored,
         sequence=sequence,
         options=options,
-        floor=floor,
+        nearest=nearest,
     )
 
 
@@ -112,29 +114,31 @@ class _Nodes:
         yield from (part for part in by_part.values() if len(part) > 1)
 
 
-def _candidates(nodes: _Nodes, options: AnalysisOptions, progress: Progress) -> tuple[Ints, Ints, Floats, float]:
-    """Every pair worth scoring, sorted, each once; the cosine is NaN where vectors did not find it; and
-    the floor that was searched."""
-    floor = options.floor
-    found: list[tuple[Ints, Ints, Floats]] = []
+def _candidates(
+    nodes: _Nodes, options: AnalysisOptions, progress: Progress
+) -> tuple[Ints, Ints, Floats, int | None]:
+    """Every pair worth scoring, sorted, each once; the cosine is NaN where vectors did not find it. And whether only
+    the nearest were kept (`Pairs.nearest`).
+    """
+    found = [_equal_but_for_wrapping(nodes)]
+    nearest: list[int] = []
     with_vector: set[int] = set()
     for vectors in nodes.vectors.values():
-        unit, valid = pairs.unit_rows(np.stack(list(vectors.values())))
-        row = dict(zip(vectors, range(len(unit)), strict=True))
-        comparable = [node for node in vectors if valid[row[node]]]
-        with_vector.update(comparable)
-        for part in nodes.parts(comparable):
-            near = pairs.similar_pairs(unit[[row[node] for node in part]], options.floor, progress)
+        for part in nodes.parts(list(vectors)):
+            unit, valid = pairs.unit_rows(np.stack([vectors[node] for node in part]))
+            if not valid.all():
+                unit, part = unit[valid], [node for node, usable in zip(part, valid.tolist(), strict=True) if usable]
+            with_vector.update(part)
+            near = pairs.similar_pairs(unit, options.floor, progress)
             found.append((*_as_nodes(part, near.i, near.j), near.cosine))
-            floor = max(floor, near.floor)
+            nearest += [] if near.nearest is None else [near.nearest]
     for part in nodes.parts(range(len(nodes.texts))):
         bare = [node for node in part if node not in with_vector and nodes.texts[node]]
         others = [node for node in part if node in with_vector and nodes.texts[node]]
         if bare:
             i, j = fuzzy.similar_texts([nodes.plain[k] for k in bare], [nodes.plain[k] for k in others], progress)
             found.append((*_as_nodes(bare + others, i, j), np.full(len(i), np.nan, np.float32)))
-    found.append(_equal_but_for_wrapping(nodes))
-    return *_once(found), floor
+    return *_once(found), min(nearest, default=None)
 
 
 def _as_nodes(numbers: list[int], i: Ints, j: Ints) -> tuple[Ints, Ints]:
@@ -144,12 +148,15 @@ def _as_nodes(numbers: list[int], i: Ints, j: Ints) -> tuple[Ints, Ints]:
 
 
 def _equal_but_for_wrapping(nodes: _Nodes) -> tuple[Ints, Ints, Floats]:
-    """Texts that differ only in stamps and wrappers, each with the first of its kind."""
-    first: dict[object, int] = {}
-    linked = []
+    """Texts that differ only in stamps and wrappers: all pairs of few, each of many with the first."""
+    alike: dict[object, list[int]] = {}
     for node, (part, plain) in enumerate(zip(nodes.part, nodes.plain, strict=True)):
-        if plain and (seen := first.setdefault((part, plain), node)) != node:
-            linked.append((seen, node))
+        if plain:
+            alike.setdefault((part, plain), []).append(node)
+    linked = []
+    for family in alike.values():
+        few = len(family) <= _FAMILY
+        linked += [(one, other) for k, one in enumerate(family if few else family[:1]) for other in family[k + 1 :]]
     i, j = np.array(linked, np.int32).reshape(-1, 2).T
     return i, j, np.full(len(i), np.nan, np.float32)
 

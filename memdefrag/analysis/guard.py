@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rapidfuzz.distance import OSA, LCSseq
 
@@ -18,6 +19,8 @@ from memdefrag.base.settings import CANDIDATE_COSINE
 
 SAME_ORDER = 0.95
 """Share of the shorter text's words that must stand in the same order in the longer one."""
+
+CACHED_WORDS = 50_000
 
 _STEM = 4
 """Letters that must be left after a prefix, so that "into" is not taken for the opposite of "to"."""
@@ -85,27 +88,24 @@ def _details(a: Words, b: Words, only_a: Counter[str], only_b: Counter[str]) -> 
 
 
 def _contrasts(only_a: AbstractSet[str], only_b: AbstractSet[str]) -> Iterable[Difference]:
-    pairs = [(one, other) for one in sorted(only_a) for other in sorted(only_b) if are_opposite(one, other)]
+    pairs = [(one, other) for one in sorted(only_a) for other in sorted(opposites(one) & only_b)]
     if pairs:
         ours, theirs = zip(*pairs, strict=True)
         yield Difference("opposite", tuple(dict.fromkeys(ours)), tuple(dict.fromkeys(theirs)), bars=True)
 
 
-def are_opposite(one: str, other: str) -> bool:
-    """Whether two words exclude each other by the tables or by their prefixes (include, exclude)."""
-    if vocabulary.CONTRASTS.get(one, frozenset()) & vocabulary.CONTRASTS.get(other, frozenset()):
-        return one != other
-    long, short = (one, other) if len(one) > len(other) else (other, one)
-    if len(short) >= _STEM and long.endswith(short):
-        return long.removesuffix(short) in vocabulary.NEGATIVE_PREFIXES
-    return any(
-        _swapped(one, other, *prefixes) or _swapped(other, one, *prefixes) for prefixes in vocabulary.OPPOSITE_PREFIXES
-    )
-
-
-def _swapped(one: str, other: str, prefix: str, opposite: str) -> bool:
-    stem = one.removeprefix(prefix)
-    return one.startswith(prefix) and len(stem) >= _STEM and other == opposite + stem
+@lru_cache(maxsize=CACHED_WORDS)
+def opposites(word: str) -> frozenset[str]:
+    """The words that exclude this one, by the tables or by their prefixes (include, exclude)."""
+    found = {other for number in vocabulary.CONTRASTS.get(word, ()) for other in vocabulary.CONTRAST_SETS[number]}
+    if len(word) >= _STEM:
+        found |= {prefix + word for prefix in vocabulary.NEGATIVE_PREFIXES}
+    changes = [*((prefix, "") for prefix in vocabulary.NEGATIVE_PREFIXES), *vocabulary.OPPOSITE_PREFIXES]
+    for prefix, opposite in changes:
+        stem = word.removeprefix(prefix)
+        if stem != word and len(stem) >= _STEM:
+            found.add(opposite + stem)
+    return frozenset(found - {word})
 
 
 def _dates(a: Words, b: Words) -> Iterable[Difference]:

@@ -14,20 +14,22 @@ Ints = npt.NDArray[np.int32]
 
 BLOCK = 1024
 PAIR_LIMIT = 1_000_000
-"""More pairs than anybody reviews; beyond it the floor rises."""
+"""More pairs than anybody reviews; beyond it only each row's nearest are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """Pairs of rows ``i < j``, sorted by (i, j), with the cosine of their vectors.
 
-    `floor` is the one that was searched: the one asked for, or a higher one where there were too many pairs.
+    Attributes:
+        nearest: None when these are all pairs above the floor. Otherwise there were too many, and a pair was kept
+            when it is among the so many nearest of one of its rows.
     """
 
     i: Ints
     j: Ints
     cosine: Floats
-    floor: float
+    nearest: int | None = None
 
     def __len__(self) -> int:
         return len(self.i)
@@ -53,8 +55,8 @@ def similar_pairs(
 ) -> Pairs:
     """Every pair of rows whose dot product is at least `floor`.
 
-    Memory is bounded by `limit` pairs and two blocks. Where more pairs than `limit` are found, the floor rises
-    until they fit; `Pairs.floor` tells.
+    Memory is bounded by `limit` pairs and two blocks: where thousands of rows are all alike, each keeps only its
+    nearest, so that they do not crowd out the others (see `Pairs.nearest`).
 
     Args:
         unit: float32 (n, d), rows of length 1.
@@ -63,13 +65,13 @@ def similar_pairs(
         Cancelled: between two blocks.
     """
     n = len(unit)
-    found = _Found(floor, limit)
+    found = _Found(n, limit)
     progress.phase("Comparing vectors", n * (n - 1) // 2)
     for top in range(0, n, block):
         rows = unit[top : top + block]
         for left in range(top, n, block):
             columns = unit[left : left + block]
-            found.add(*_block_pairs(rows, columns, top, left, found.floor))
+            found.add(*_block_pairs(rows, columns, top, left, floor))
             square = len(rows) * (len(rows) - 1) // 2
             progress.step(square if left == top else len(rows) * len(columns))
     return found.pairs()
@@ -86,27 +88,36 @@ def _block_pairs(rows: Floats, columns: Floats, top: int, left: int, floor: floa
 
 
 class _Found:
-    """Collects pairs; keeps them under the limit by raising the floor."""
+    """Collects pairs of `n` rows; beyond the limit only those near to one of their rows."""
 
-    def __init__(self, floor: float, limit: int) -> None:
-        self.floor = floor
+    def __init__(self, n: int, limit: int) -> None:
         self._limit = limit
         self._parts: list[tuple[Ints, Ints, Floats]] = []
         self._count = 0
+        self._nearest: int | None = None
+        self._last_kept = np.full(n, -np.inf, np.float32)
 
     def add(self, i: Ints, j: Ints, cosine: Floats) -> None:
+        if self._nearest is not None:
+            near = cosine > np.minimum(self._last_kept[i], self._last_kept[j])
+            i, j, cosine = i[near], j[near], cosine[near]
         if len(i):
             self._parts.append((i, j, cosine))
             self._count += len(i)
         if self._count > self._limit:
-            self._raise_floor()
+            self._keep_nearest()
 
-    def _raise_floor(self) -> None:
+    def _keep_nearest(self) -> None:
         i, j, cosine = self._joined()
-        # Half of them go, so that this happens rarely; equal cosines go together.
-        middle = np.partition(cosine, len(cosine) // 2)[len(cosine) // 2]
-        self.floor = float(np.nextafter(middle, np.float32(2)))
-        kept = cosine >= np.float32(self.floor)
+        ranks_i, ranks_j = _ranks(i, j, cosine)
+        ranks = np.minimum(ranks_i, ranks_j)
+        # Half of the limit stays free, so that this happens rarely.
+        fitting = int(np.searchsorted(np.cumsum(np.bincount(ranks)), self._limit // 2, side="right"))
+        self._nearest = max(1, fitting if self._nearest is None else min(fitting, self._nearest))
+        for ends, end_ranks in ((i, ranks_i), (j, ranks_j)):
+            last = end_ranks == self._nearest - 1
+            self._last_kept[ends[last]] = cosine[last]
+        kept = ranks < self._nearest
         self._parts = [(i[kept], j[kept], cosine[kept])]
         self._count = int(kept.sum())
 
@@ -119,4 +130,14 @@ class _Found:
     def pairs(self) -> Pairs:
         i, j, cosine = self._joined()
         order = np.lexsort((j, i))
-        return Pairs(i[order], j[order], np.minimum(cosine[order], np.float32(1)), self.floor)
+        return Pairs(i[order], j[order], np.minimum(cosine[order], np.float32(1)), self._nearest)
+
+
+def _ranks(i: Ints, j: Ints, cosine: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For each pair its place (from 0) among all pairs of its first, and of its second row, nearest first."""
+    ends = np.concatenate((i, j))
+    order = np.lexsort((np.tile(-cosine, 2), ends))
+    first = np.searchsorted(ends[order], ends[order])
+    ranks = np.empty(len(ends), np.int64)
+    ranks[order] = np.arange(len(ends)) - first
+    return ranks[: len(i)], ranks[len(i) :]

@@ -128,7 +128,7 @@ class Analysis:
     Attributes:
         stores: addresses of the stores looked at; `store` is each record's index into them.
         node: int32, per record.
-        floor: the cosine that was searched down to; higher than asked for where there were too many pairs.
+        nearest: None, or: there were so many similar pairs that of each record only so many nearest were looked at.
     """
 
     records: tuple[MemoryRecord, ...]
@@ -138,7 +138,7 @@ class Analysis:
     pairs: ScoredPairs
     sequence: MergeSequence
     options: AnalysisOptions
-    floor: float
+    nearest: int | None = None
 
     @cached_property
     def _weights(self) -> Ints:
@@ -149,6 +149,10 @@ class Analysis:
     def _by_node(self) -> tuple[Ints, Ints]:
         """Records sorted by node, and where each node starts among them."""
         return np.argsort(self.node, kind="stable").astype(np.int32), np.concatenate(([0], np.cumsum(self._weights)))
+
+    @cached_property
+    def _several_collections(self) -> bool:
+        return len({record.key.collection for record in self.records}) > 1
 
     def grouping(self, threshold: float | None = None) -> RecordGrouping:
         """The groups at a threshold (the options' where None), fast enough for every move of a slider."""
@@ -272,9 +276,9 @@ class Analysis:
     def name(self, member: int) -> str:
         """How a member is named in reports: its id, with what is needed to tell it from others before it."""
         key = self.records[member].key
-        several = len({record.key.collection for record in self.records}) > 1
-        prefix = f"{self.store[member] + 1}:" if len(self.stores) > 1 else ""
-        return prefix + (str(key) if several or prefix else key.id)
+        if len(self.stores) > 1:
+            return f"{self.store[member] + 1}:{key}"
+        return str(key) if self._several_collections else key.id
 
     def as_dict(
         self, threshold: float | None = None, survivor: Callable[[Group], int] | None = None

@@ -83,40 +83,47 @@ EXTENSIONS = (
 )
 
 _CONTRASTS = """
-    like likes liked dislike dislikes disliked hate hates hated; love loves loved hate hates hated; always never;
-    enjoy enjoys enjoyed dislike dislikes hate hates; before after; open opens opened close closes closed; allow forbid;
-    allowed forbidden; allow deny; allowed denied; add remove; added removed; adds removes; start stop; started stopped;
-    starts stops; starting stopping; begin end; begins ends; on off; true false; more less fewer; first last; early late;
-    earlier later; old new; old young; older younger; older newer; oldest youngest; hot cold warm; high low; higher lower;
-    upper lower; big small; large small; bigger smaller; larger smaller; fast slow; faster slower; easy hard;
-    easy difficult; easier harder; good bad; better worse; best worst; happy sad; left right; up down; inside outside;
-    indoors outdoors; accept reject; accepted rejected; accepts rejects; accept decline; accepted declined;
-    supportive critical; support oppose; supports opposes; praise criticize; praised criticized; public private; local
-    remote; minimum maximum; min max; single married divorced; morning afternoon evening night; win lose; won lost;
-    buy sell; bought sold; push pull; show hide; shown hidden; sync async; all none; everyone nobody; approve reject;
-    approved rejected; optimistic pessimistic; tabs spaces; light dark; gain lose; gained lost; success failure;
-    succeeded failed; passed failed; pass fail; alive dead; empty full; in out; over under;
-    production prod staging development dev testing; north south east west; spring summer autumn fall winter;
-    northern southern eastern western; breakfast lunch dinner; mother father sister brother son daughter wife husband
-    uncle aunt grandmother grandfather; mom dad; man woman boy girl; men women boys girls; male female; cat dog; cats dogs;
-    red blue green yellow black white orange purple pink brown grey gray; vegan vegetarian;
-    tea coffee; mine yours; manager employee; client server; frontend backend; read write; input output;
-    monday tuesday wednesday thursday friday saturday sunday; today yesterday tomorrow; day week month year;
-    days weeks months years; daily weekly monthly yearly hourly; seconds minutes hours; last next;
-    bytes kb mb gb tb; km miles; kg pounds; euros dollars; celsius fahrenheit
+    like likes liked dislike dislikes disliked hate hates hated; love loves loved hate hates hated;
+    always never; enjoy enjoys enjoyed dislike dislikes hate hates; before after; open opens opened
+    close closes closed; allow forbid; allowed forbidden; allow deny; allowed denied; add remove; added
+    removed; adds removes; start stop; started stopped; starts stops; starting stopping; begin end;
+    begins ends; on off; true false; more less fewer; first last; early late; earlier later; old new;
+    old young; older younger; older newer; oldest youngest; hot cold warm; high low; higher lower; upper
+    lower; big small; large small; bigger smaller; larger smaller; fast slow; faster slower; easy hard;
+    easy difficult; easier harder; good bad; better worse; best worst; happy sad; left right; up down;
+    inside outside; indoors outdoors; accept reject; accepted rejected; accepts rejects; accept decline;
+    accepted declined; supportive critical; support oppose; supports opposes; praise criticize; praised
+    criticized; public private; local remote; minimum maximum; min max; single married divorced; morning
+    afternoon evening night; win lose; won lost; buy sell; bought sold; push pull; show hide; shown
+    hidden; sync async; all none; everyone nobody; approve reject; approved rejected; optimistic
+    pessimistic; tabs spaces; light dark; gain lose; gained lost; success failure; succeeded failed;
+    passed failed; pass fail; alive dead; empty full; in out; over under; production prod staging
+    development dev testing; north south east west; spring summer autumn fall winter; northern southern
+    eastern western; breakfast lunch dinner; mother father sister brother son daughter wife husband
+    uncle aunt grandmother grandfather; mom dad; man woman boy girl; men women boys girls; male female;
+    cat dog; cats dogs; red blue green yellow black white orange purple pink brown grey gray; vegan
+    vegetarian; tea coffee; mine yours; manager employee; client server; frontend backend; read write;
+    input output; monday tuesday wednesday thursday friday saturday sunday; today yesterday tomorrow;
+    day week month year; days weeks months years; daily weekly monthly yearly hourly; seconds minutes
+    hours; last next; bytes kb mb gb tb; km miles; kg pounds; euros dollars; celsius fahrenheit
 """
-_contrasts: dict[str, set[int]] = {}
-for _number, _words in enumerate(_CONTRASTS.split(";")):
-    for _word in _words.split():
-        _contrasts.setdefault(_word, set()).add(_number)
-CONTRASTS = {word: frozenset(numbers) for word, numbers in _contrasts.items()}
-"""Words that exclude each other: two words that share a number do."""
+CONTRAST_SETS = tuple(_set(words) for words in _CONTRASTS.split(";"))
+"""Sets of words that exclude each other."""
+
+CONTRASTS: dict[str, list[int]] = {}
+"""For a word the numbers of the sets it is in."""
+for _number, _words in enumerate(CONTRAST_SETS):
+    for _word in _words:
+        CONTRASTS.setdefault(_word, []).append(_number)
 
 NEGATIVE_PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "de", "mis", "anti")
-OPPOSITE_PREFIXES = (
-    ("ex", "in"), ("ex", "im"), ("dis", "en"), ("de", "in"), ("out", "in"), ("down", "up"), ("under", "over"),
-    ("pre", "post"), ("dis", "as"),
+_SWAPS = "ex in, ex im, dis en, de in, out in, down up, under over, pre post, dis as"
+OPPOSITE_PREFIXES = tuple(
+    (one, other)
+    for swap in _SWAPS.split(",")
+    for one, other in (swap.split(), reversed(swap.split()))
 )
+"""Prefixes that turn a word into its opposite when one takes the place of the other."""
 
 HEDGES = _set(
     "if unless until might may maybe perhaps possibly probably would could should hope hopes hoped hoping plan plans "
