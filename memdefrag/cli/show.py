@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from memdefrag.base.wording import count, day, moment, size
 from memdefrag.cli.output import preview, styled, table
-from memdefrag.presenters.wording import count, day, moment, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
