@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection as Ids
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
@@ -18,7 +19,17 @@ from memdefrag.stores.chroma_tables import DOCUMENT, URI, Collection, Row, Value
 
 STATE_KEYS = ("deleted_at", "superseded_by", "is_chunk")
 """Metadata without any of these are of a live record (`service_metadata.read`)."""
-_NO_ROW = -1
+_NONE = -1
+
+
+@dataclass(slots=True)
+class _Placed:
+    """Ids and rowids in order; by position, the queued changes to merge and where a vector is if not in the index."""
+
+    ids: list[str] = field(default_factory=list)
+    rowids: list[int] = field(default_factory=list)
+    pending: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    vectors: dict[int, int] = field(default_factory=dict)
 
 
 class Contents:
@@ -40,37 +51,17 @@ class Contents:
         operations: Sequence[Operation],
     ) -> None:
         self._connection, self.collection, self.index = connection, collection, index
+        self._values = Values(connection)
         rows = read_rows(connection, collection)
         labels = _labels(collection, index, rows, operations)
-        changes: dict[str, list[Operation]] = {}
-        for operation in operations:
-            changes.setdefault(operation.id, []).append(operation)
-        self.ids = [row.id for row in rows] if not changes else []
-        rowids = [row.rowid for row in rows] if not changes else []
-        places: dict[int, int] = {}
-        self.pending: dict[int, tuple[int, ...]] = {}
-        if changes:
-            applied = {row.id: (row.rowid, row.seq) for row in rows}
-            for id in chain(applied, (id for id in changes if id not in applied)):
-                rowid, seq = applied.get(id, (_NO_ROW, None))
-                if id in changes:
-                    outcome = chroma_queue.resolve(changes[id], seq, id in labels)
-                    if not outcome.exists:
-                        continue
-                    if outcome.pending:
-                        self.pending[len(self.ids)] = outcome.pending
-                    if outcome.vector != INDEX:
-                        places[len(self.ids)] = outcome.vector
-                    rowid = rowid if outcome.from_tables else _NO_ROW
-                self.ids.append(id)
-                rowids.append(rowid)
-        self.rowids = np.array(rowids, np.int64)
+        placed = _overlay(rows, operations, labels)
+        self.ids, self.pending = placed.ids, placed.pending
+        self.rowids = np.array(placed.rowids, np.int64)
         self.elements = index.rows(self.ids, labels)
         self.queued = np.zeros(len(self.ids), np.int64)
-        if places:
-            positions = np.fromiter(places, np.int64, len(places))
-            self.elements[positions] = _NO_ROW
-            self.queued[positions] = np.maximum(list(places.values()), 0)
+        for position, place in placed.vectors.items():
+            self.elements[position] = _NONE
+            self.queued[position] = max(place, 0)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -82,7 +73,7 @@ class Contents:
 
     def live(self) -> int:
         """How many records take part in searches."""
-        marked = Values(self._connection).rowids_with(STATE_KEYS)
+        marked = self._values.rowids_with(STATE_KEYS)
         suspects = np.isin(self.rowids, np.fromiter(marked, np.int64, len(marked)))
         suspects[list(self.pending)] = True
         records = self.read(np.flatnonzero(suspects).tolist(), vectors=False)
@@ -135,8 +126,8 @@ class Contents:
 
     def _read_metadata(self, positions: Sequence[int]) -> list[Metadata]:
         rowids = self.rowids[np.asarray(positions, np.int64)].tolist() if len(positions) else []
-        stored = Values(self._connection).read([rowid for rowid in rowids if rowid != _NO_ROW])
-        found: list[Metadata] = [{} if rowid == _NO_ROW else stored[rowid] for rowid in rowids]
+        stored = self._values.read([rowid for rowid in rowids if rowid != _NONE])
+        found: list[Metadata] = [{} if rowid == _NONE else stored[rowid] for rowid in rowids]
         changed = [(place, self.pending[at]) for place, at in enumerate(positions) if at in self.pending]
         if changed:
             wanted = sorted({seq for _, seqs in changed for seq in seqs})
@@ -145,6 +136,32 @@ class Contents:
                 for seq in seqs:
                     chroma_queue.merge(found[place], changes.get(seq, {}))
         return found
+
+
+def _overlay(rows: Sequence[Row], operations: Sequence[Operation], indexed: Mapping[str, int]) -> _Placed:
+    """Lay the queue over the tables: their records in their order, then those that only the queue has."""
+    if not operations:
+        return _Placed([row.id for row in rows], [row.rowid for row in rows])
+    changes: dict[str, list[Operation]] = {}
+    for operation in operations:
+        changes.setdefault(operation.id, []).append(operation)
+    stored = {row.id: row for row in rows}
+    placed = _Placed()
+    for id in chain(stored, (id for id in changes if id not in stored)):
+        row = stored.get(id)
+        rowid = row.rowid if row else _NONE
+        if id in changes:
+            outcome = chroma_queue.resolve(changes[id], row.seq if row else None, id in indexed)
+            if not outcome.exists:
+                continue
+            if outcome.pending:
+                placed.pending[len(placed.ids)] = outcome.pending
+            if outcome.vector != INDEX:
+                placed.vectors[len(placed.ids)] = outcome.vector
+            rowid = rowid if outcome.from_tables else _NONE
+        placed.ids.append(id)
+        placed.rowids.append(rowid)
+    return placed
 
 
 def _labels(

@@ -93,7 +93,9 @@ def _files(store: ChromaLocal) -> Iterator[str]:
             if sidecar.name.endswith("-journal")
             else f"{sidecar.name} holds writes that are not yet in {store.database.name}."
         )
-    for path in sorted(path for path in store.path.rglob("*") if path.is_symlink()):
+    if not store.capabilities.writable:
+        yield f"The folder is of a version of Chroma that is not known here: {store.format}; it is only read."
+    for path in store.links():
         yield f"{path.relative_to(store.path)} is a link; it was not followed and is not backed up."
 
 

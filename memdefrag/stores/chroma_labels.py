@@ -20,6 +20,9 @@ _INT, _INT1, _INT2, _LONG1 = 0x4A, 0x4B, 0x4D, 0x8A
 _MEMOIZE, _GET, _LONG_GET, _PUT, _LONG_PUT = 0x94, 0x68, 0x6A, 0x71, 0x72
 _DICT, _SET_ITEMS, _SET_ITEM, _TUPLE, _NONE, _TRUE, _FALSE = 0x7D, 0x75, 0x73, 0x29, 0x4E, 0x88, 0x89
 _GLOBAL, _STACK_GLOBAL, _NEW_OBJECT, _BUILD = 0x63, 0x93, 0x81, 0x62
+_MARK_ITEM = object()
+"""Stands on the stack where the items of a dict begin."""
+
 _SHELL = object()
 """Stands for whatever class the pickle names; it cannot be called."""
 
@@ -71,9 +74,6 @@ def _find(stack: list[Any]) -> dict[Any, Any] | None:
                     table[id] = label
             return table
     return None
-
-
-_MARK_ITEM = object()
 
 
 def _run(data: bytes, stack: list[Any]) -> None:

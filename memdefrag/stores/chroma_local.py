@@ -7,13 +7,14 @@ files themselves: `chroma.sqlite3` (`chroma_tables`), the write-ahead queue (`ch
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection
 from typing import ClassVar
 
-from memdefrag.base.errors import CollectionNotFound, NotAStore, StoreDamaged, UnsupportedFormat
+from memdefrag.base.errors import CollectionNotFound, NotAStore, NotPermitted, StoreDamaged, UnsupportedFormat
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.address import Address
@@ -36,9 +37,12 @@ class ChromaLocal(Store):
 
     def __init__(self, address: Address, settings: StoreSettings) -> None:
         path = address.path
-        found = self.detect(path) if path.exists() else None
-        if found is None and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
-            raise NotAStore(f"{path} is no Chroma folder.")
+        try:
+            found = self.detect(path) if path.exists() else None
+            if found is None and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
+                raise NotAStore(f"{path} is no Chroma folder.")
+        except PermissionError as error:
+            raise NotPermitted(f"{path} may not be read: {error.strerror}.") from error
         super().__init__(address.at(found) if found else address, settings)
         self._migrations: dict[str, int] | None = None
 
@@ -151,7 +155,11 @@ class ChromaLocal(Store):
     def raw_files(self) -> list[Path]:
         if not self.exists:
             return []
-        return sorted(path for path in self.path.rglob("*") if path.is_file() and not _linked(path, self.path))
+        return sorted(path for path in _walk(self.path) if path.is_file() and not path.is_symlink())
+
+    def links(self) -> list[Path]:
+        """Links inside the folder, which are neither followed nor backed up."""
+        return sorted(path for path in _walk(self.path) if path.is_symlink())
 
     def problems(self) -> list[str]:
         from memdefrag.stores import chroma_health
@@ -231,6 +239,15 @@ def _info(contents: Contents) -> CollectionInfo:
     )
 
 
-def _linked(path: Path, root: Path) -> bool:
-    """Whether the path or a folder on the way to it is a link."""
-    return any(part.is_symlink() for part in (path, *path.parents) if part != root and root in part.parents)
+def _walk(root: Path) -> Iterator[Path]:
+    """Every entry below `root`, not through links.
+
+    Raises:
+        NotPermitted: a folder may not be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise NotPermitted(f"{error.filename} may not be read: {error.strerror}.") from error
+
+    for folder, folders, files in os.walk(root, onerror=refuse):
+        yield from (Path(folder, name) for name in (*folders, *files))

@@ -209,6 +209,7 @@ def test_a_newer_schema_is_read_but_not_written(copy: Path) -> None:
     store = open_at(copy)
     assert "unknown version" in store.format and not store.capabilities.writable
     assert len(read(copy, BIG)) == 340
+    assert any("only read" in problem for problem in store.problems())
 
 
 def test_the_folder_is_found_from_around_it(copy: Path, tmp_path: Path) -> None:

@@ -74,10 +74,20 @@ def test_the_end_is_the_same_wherever_tables_index_and_purge_have_stopped(
 
 @given(histories())
 def test_impossible_numbers_are_replayed(history: tuple[list[Operation], int, int, int]) -> None:
-    operations, _, _, _ = history
-    end = state(operations)
-    outcome = resolve(operations, 1 << 60 if end.exists else None, in_index=False)
-    assert outcome.exists == end.exists
+    operations, tables, _, purged = history
+    stored, end = state(operations[:tables]), state(operations)
+    outcome = resolve(operations[purged:], 1 << 60 if stored.exists else None, in_index=False)
+    if stored.exists and all(operation.kind != Kind.DELETE for operation in operations):
+        assert outcome.exists and {*end.changes} <= {*stored.changes, *outcome.pending}
+
+
+@given(histories())
+def test_a_lost_index_loses_no_vector_that_the_queue_has(history: tuple[list[Operation], int, int, int]) -> None:
+    operations, tables, _, purged = history
+    stored, end = state(operations[:tables]), state(operations)
+    outcome = resolve(operations[purged:], stored.applied if stored.exists else None, in_index=False)
+    if end.exists and end.vector > purged:
+        assert outcome.vector == end.vector
 
 
 VALUES = st.one_of(st.none(), st.text(max_size=3), st.integers(-5, 5), st.floats(), st.booleans(), st.lists(st.text()))

@@ -98,6 +98,17 @@ def test_a_read_only_connection_refuses_to_write(tmp_path: Path) -> None:
     assert count(path) == 100
 
 
+def test_untrusted_files_are_opened_with_care(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.db")
+    careful = {"trusted_schema": 0, "cell_size_check": 1, "mmap_size": 0}
+    with sqlite_safe.open_readonly(path) as connection:
+        for name, value in {**careful, "query_only": 1}.items():
+            assert connection.execute(f"PRAGMA {name}").fetchone() == (value,)
+    with sqlite_safe.open_staged(path) as connection:
+        for name, value in {**careful, "synchronous": 2, "foreign_keys": 0}.items():
+            assert connection.execute(f"PRAGMA {name}").fetchone() == (value,)
+
+
 def test_undecodable_text_survives(tmp_path: Path) -> None:
     path = make(tmp_path / "a.db", rows=0)
     with closing(sqlite3.connect(path)) as connection:
@@ -185,6 +196,17 @@ def test_an_endless_statement_meets_its_deadline(tmp_path: Path) -> None:
     ):
         connection.execute(endless).fetchone()
     assert time.monotonic() - started < 60
+
+
+def test_fast_reading_falls_back_where_text_is_not_utf8(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.db", rows=1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO t VALUES (2, cast(x'ff' as text))")
+        connection.commit()
+    with sqlite_safe.open_readonly(path) as connection:
+        rows = sqlite_safe.fetch_fast(connection, lambda: connection.execute("SELECT text FROM t").fetchall())
+        assert rows == [("row 0",), ("\udcff",)]
+        assert connection.text_factory is sqlite_safe.LENIENT_TEXT
 
 
 @pytest.mark.parametrize("name", ['x"; drop table t;--', "😀", "a b", "n" * 512])
