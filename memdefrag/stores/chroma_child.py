@@ -161,7 +161,11 @@ class Folder:
 
 
 def write(folder: Folder, order: dict[str, Any], records: Iterator[dict[str, Any]], say: Say) -> None:
-    """Delete, then put each record whole: an update would merge metadata, and adding keeps what is there."""
+    """Delete, then put each record whole, because an update would merge its metadata.
+
+    What follows a delete is an upsert: up to 0.5.0 the index ignores an `add` whose delete it has not yet carried
+    out, and the vector is lost for good.
+    """
     places = order["collections"]
     for place in places:
         if place["delete"]:
@@ -173,7 +177,7 @@ def write(folder: Folder, order: dict[str, Any], records: Iterator[dict[str, Any
         if stale:
             collection.delete(ids=stale)
         for alike in _alike(batch):
-            collection.add(**alike)
+            collection.upsert(**alike)
         _read_back(collection, places[number], batch)
         say(len(batch))
 
@@ -215,7 +219,7 @@ def _delete(collection: Any, place: dict[str, Any], limit: int, say: Say) -> Non
 
 
 def _require(collection: Any, place: dict[str, Any], batch: list[dict[str, Any]]) -> None:
-    """Adding an id that exists is silently ignored, and so is deleting one that does not: look first."""
+    """No release says that an id exists already, or that one to be replaced does not: look first."""
     present = _present(collection, [record["id"] for record in batch])
     _complain({record["id"] for record in batch if record["new"]} & present, "are already in", place)
     _complain({record["id"] for record in batch if not record["new"]} - present, "are not in", place)
@@ -283,7 +287,7 @@ def _batches(
 
 
 def _alike(batch: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Arguments of `add` for the records that have the same parts: no release minds a part left out for all."""
+    """Arguments of `upsert` for the records that have the same parts: no release minds a part left out for all."""
     parts = (("document", "documents"), ("metadata", "metadatas"), ("uri", "uris"))
     groups: dict[tuple[bool, ...], list[dict[str, Any]]] = {}
     for record in batch:
