@@ -183,9 +183,12 @@ def _iso_moment(text: str) -> float | None:
 
 
 def _tags_like(old: Any, tags: list[str]) -> Any:
-    """The tags in the encoding of `old`; as JSON where a comma string would be read differently."""
+    """The tags in the encoding of `old`; as JSON where a comma string would be read differently.
+
+    No tags are never an empty list, which Chroma refuses.
+    """
     if isinstance(old, list | tuple):
-        return tags
+        return tags or ""
     if not (isinstance(old, str) and old.startswith("[") and old.endswith("]")):
         joined = ",".join(tags)
         if (_tags(joined) if joined else ()) == tuple(tags):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from memdefrag.model.capabilities import Capabilities, Commit
@@ -68,6 +68,7 @@ def test_a_fitted_record_fits(given_record: MemoryRecord, target: Capabilities) 
 
 
 @given(records, st.sampled_from([CHROMA, LISTS]))
+@example(MemoryRecord(Key("memories", "1"), None, {"tags": [False]}), LISTS)
 def test_a_weak_store_gets_only_what_it_holds(given_record: MemoryRecord, target: Capabilities) -> None:
     fitted, _ = fit(given_record, target)
     assert (fitted.uri, fitted.owner, fitted.extras) == (None, None, {})

@@ -173,6 +173,10 @@ def test_tags_keep_their_encoding(old: Any, new: Any) -> None:
     assert restate({"tags": old}, tags=["c", "d"], created=None, updated=None) == {"tags": new}
 
 
+def test_a_list_of_tags_never_becomes_empty() -> None:
+    assert restate({"tags": ["a"]}, tags=[], created=None, updated=None) == {"tags": ""}
+
+
 def test_stale_tags_beside_tags_str_both_become_true() -> None:
     stale = {"tags": '["stale"]', "tags_str": "a"}
     assert restate(stale, tags=["c", "d"], created=None, updated=None) == {
