@@ -47,23 +47,23 @@ class SurvivorRule(StrEnum):
 
 
 def choose_survivor(records: Sequence[MemoryRecord], rule: SurvivorRule) -> int:
-    """Index of the survivor. Members without a time come last; ties go to the smallest key."""
+    """Index of the survivor: the record of the smallest `survivor_rank`."""
+    return min(range(len(records)), key=lambda index: survivor_rank(records[index], rule))
 
-    def rank(index: int) -> tuple[Any, ...]:
-        record = records[index]
-        match rule:
-            case SurvivorRule.OLDEST:
-                wanted = (record.created is None, record.created or 0.0)
-            case SurvivorRule.NEWEST:
-                wanted = (record.created is None, -(record.created or 0.0))
-            case SurvivorRule.LONGEST:
-                wanted = (record.text is None, -len(record.text or ""))
-            case SurvivorRule.MOST_METADATA:
-                said = sum(not _is_empty(value) for value in record.metadata.values())
-                wanted = (False, -(said + len(record.tags)))
-        return (*wanted, record.key)
 
-    return min(range(len(records)), key=rank)
+def survivor_rank(record: MemoryRecord, rule: SurvivorRule) -> tuple[Any, ...]:
+    """Sorts records by how well they survive. Those without a time come last; ties go to the smallest key."""
+    match rule:
+        case SurvivorRule.OLDEST:
+            wanted = (record.created is None, record.created or 0.0)
+        case SurvivorRule.NEWEST:
+            wanted = (record.created is None, -(record.created or 0.0))
+        case SurvivorRule.LONGEST:
+            wanted = (record.text is None, -len(record.text or ""))
+        case SurvivorRule.MOST_METADATA:
+            said = sum(not _is_empty(value) for value in record.metadata.values())
+            wanted = (False, -(said + len(record.tags)))
+    return (*wanted, record.key)
 
 
 def merge_records(
@@ -173,7 +173,11 @@ def _provenance(records: Sequence[MemoryRecord], survivor: int, result: Result) 
         MERGED_TYPES: [said[key] for said in noted for key in _TYPE_KEYS if not _is_empty(said.get(key))],
         MERGED_URIS: [record.uri for record in members if record.uri is not None],
     }
-    there_already: dict[str, list[Any]] = {MERGED_FROM: [own.key.id], MERGED_TYPES: list(types.values()), MERGED_URIS: [result.uri]}
+    there_already: dict[str, list[Any]] = {
+        MERGED_FROM: [own.key.id],
+        MERGED_TYPES: list(types.values()),
+        MERGED_URIS: [result.uri],
+    }
     provenance: Metadata = {MERGED_AT: iso(result.updated or 0.0)}
     for key, new in lists.items():
         united = _united([*(said.get(key) for said in noted), new])

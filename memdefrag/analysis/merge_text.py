@@ -118,9 +118,9 @@ class _Sentence:
         return other is not None and (other.member, other.index + 1) == (self.member, self.index)
 
     @property
-    def size(self) -> int:
+    def size(self) -> tuple[int, int]:
         said = _said(self.core)
-        return len(said.words) + len(said.unspaced)
+        return len(said.known), sum(map(_has_no_case, said.unspaced))
 
 
 def _take_apart(text: str, member: int) -> list[_Sentence]:
@@ -129,11 +129,13 @@ def _take_apart(text: str, member: int) -> list[_Sentence]:
     fence: int | None = None
     for sentence in sentences(text):
         start, stop = _span(text, stop, sentence)
-        is_fence = sentence.startswith(_FENCE) and len(f"{text[:start]}.".splitlines()[-1].strip()) == 1
+        starts_line = len(f"{text[:start]}.".splitlines()[-1].strip()) == 1
+        is_fence = starts_line and sentence.startswith(_FENCE)
         if fence is None and is_fence:
             fence = start
         elif fence is None:
-            found.append(_sentence(text[start:stop], member, len(found), text[end:start]))
+            marker = _MARKER.match(text[start:stop]) if starts_line else None
+            found.append(_sentence(text[start:stop], member, len(found), text[end:start], marker[0] if marker else ""))
             end = stop
         elif is_fence:
             found.append(_Sentence(member, len(found), text[end:fence], "", "", text[fence:stop], ""))
@@ -141,6 +143,10 @@ def _take_apart(text: str, member: int) -> list[_Sentence]:
     if fence is not None:
         found.append(_Sentence(member, len(found), text[end:fence], "", "", text[fence:stop], ""))
     return found
+
+
+def _sentences(text: str) -> list[str]:
+    return [sentence.text for sentence in _take_apart(text, 0)]
 
 
 def _span(text: str, start: int, sentence: str) -> tuple[int, int]:
@@ -155,8 +161,7 @@ def _span(text: str, start: int, sentence: str) -> tuple[int, int]:
     return start, stop
 
 
-def _sentence(text: str, member: int, index: int, gap: str) -> _Sentence:
-    marker = text[: _MARKER.match(text).end()]  # type: ignore[union-attr]  # it matches anything
+def _sentence(text: str, member: int, index: int, gap: str, marker: str) -> _Sentence:
     core = unwrap(text[len(marker) :])
     start = text.index(core, len(marker))
     return _Sentence(member, index, gap, marker, text[len(marker) : start], core, text[start + len(core) :])
@@ -192,14 +197,13 @@ def _said(part: str) -> _Said:
     words = [word.removesuffix("'s") for word in folded.split() if word != "|"]
     words = [word for word in words if word not in _ARTICLES] or words
     taken_apart = Words.of(part)
-    caseless = any(sign.isalpha() and sign.upper() == sign.lower() for sign in folded)
     return _Said(
         tuple(words),
         frozenset(words),
         frozenset(_TO_THE_LETTER.findall(part)),
         frozenset(name.casefold() for name in taken_apart.names),
         taken_apart.negations,
-        folded.rstrip("。！？ ") if caseless else "",
+        folded.rstrip("。！？ ") if any(map(_has_no_case, folded)) else "",
     )
 
 
@@ -207,7 +211,7 @@ def _said(part: str) -> _Said:
 def _covers(kept: str, part: str) -> bool:
     """Whether nothing that `part` says is missing in `kept`."""
     if kept.startswith(_FENCE) or part.startswith(_FENCE):
-        return kept.startswith(_FENCE) and _code_lines(part) in _code_lines(kept)
+        return kept[:3] == part[:3] and _code_lines(part) in _code_lines(kept)
     has, needs = _said(kept), _said(part)
     if has.negations != needs.negations or not needs.exact <= has.exact:
         return False
@@ -257,6 +261,10 @@ def _is_subsequence(words: Iterable[str], of: Iterable[str]) -> bool:
     return all(word in rest for word in words)
 
 
+def _has_no_case(sign: str) -> bool:
+    return sign.isalpha() and sign.upper() == sign.lower()
+
+
 def _has_digit(word: str) -> bool:
     return any(sign.isdigit() for sign in word)
 
@@ -264,7 +272,7 @@ def _has_digit(word: str) -> bool:
 def _code_lines(block: str) -> str:
     """The lines of a fenced block in one comparable string."""
     lines = [line.rstrip() for line in block.splitlines()]
-    if len(lines) > 1 and lines[-1].strip().startswith(_FENCE):
+    if len(lines) > 1 and set(lines[-1].strip()) == {"`"}:
         lines.pop()
     return "\n".join(["", *lines, ""])
 
@@ -319,7 +327,7 @@ def _choose(order: Sequence[_Sentence], lead: int) -> tuple[list[_Kept], list[Dr
     """Which sentences stay. The leading text's stay unless a longer one takes their place."""
     kept: list[_Kept] = []
     dropped: list[tuple[_Sentence, _Kept]] = []
-    for sentence in sorted(order, key=lambda sentence: -sentence.size):
+    for sentence in sorted(order, key=lambda sentence: sentence.size, reverse=True):
         host = _host(sentence, kept, lead)
         if host is None:
             if sentence.member == lead or sentence.parts:
@@ -377,15 +385,15 @@ def _in_place(text: str, lead: Sequence[_Sentence], placed: Sequence[_Kept]) -> 
     written = [keeper.written for keeper in placed]
     rest = text[sum(len(sentence.gap + sentence.text) for sentence in lead) :]
     merged = "".join(sentence.gap + new for sentence, new in zip(lead, written, strict=True)) + rest
-    apart = [sentence for new in written for sentence in sentences(new)]
-    return merged if sentences(merged) == apart else None
+    apart = [sentence for new in written for sentence in _sentences(new)]
+    return merged if _sentences(merged) == apart else None
 
 
 def _append(text: str, sentence: str, gap: str) -> str:
     """Add a sentence so that taking the result apart gives it back."""
     text = text.rstrip()
-    apart = [*sentences(text), *sentences(sentence)]
+    apart = [*_sentences(text), *_sentences(sentence)]
     for between in (gap, "\n", "\n\n"):
-        if sentences(text + between + sentence) == apart:
+        if _sentences(text + between + sentence) == apart:
             return text + between + sentence
     return f"{text}\n{_FENCE}\n{sentence}"

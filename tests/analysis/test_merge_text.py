@@ -1,0 +1,242 @@
+"""Merged texts lose nothing, repeat nothing and do not grow."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memdefrag.analysis.merge_text import merge_texts
+from memdefrag.analysis.words import sentences
+from tests.bench.merge_quality import labelled_groups, measure
+
+
+def merged(*texts: str, first: int = 0) -> str:
+    return merge_texts(texts, first=first).text
+
+
+# ── what stays ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Maria helps John", "John helps Maria"),
+        ("Bob owns 3 cats and Ann owns 5 cats", "Ann owns 3 cats and Bob owns 5 cats"),
+        ("The gateway listens on port 8080", "The gateway listens on port 8081"),
+        ("Deploys are allowed on Friday", "Deploys are not allowed on Friday"),
+        ("Config lives in /etc/app/Main.yaml", "Config lives in /etc/app/main.yaml"),
+        ("The token is aB3x9", "The token is AB3x9"),
+        ("He bought the small house near the river", "He bought the small horse near the river"),
+        ("It is legal to park here", "It is illegal to park here"),
+        ("Call before lunch", "Call after lunch"),
+        ("Retry when x > 5", "Retry when x < 5"),
+        ("The build passes", "The build passes?"),
+        ("我喜欢茶。", "我不喜欢茶。"),
+        ("Written in C++ today", "Written in C today"),
+        ("Costs 5 $ each", "Costs 5 € each"),
+    ],
+)
+def test_sentences_that_differ_in_meaning_are_both_kept(one: str, other: str) -> None:
+    text = merged(one, other)
+    assert one in text and other in text
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("User likes tea.", "User likes tea. User lives in Rome."),
+        ("user likes TEA", "Yesterday the user likes tea and coffee"),
+        ("tea", "- tea\n- coffee\n"),
+        ("Nobody waters the old fig tree.", "Nobody waters the old fig tree while Ann is in Rome."),
+        ("The value is 3.5 and 8 GB.", "  The value is 3.5 and 8 GB, says Ann.\n\n\tSecond paragraph.  "),
+        ("x = 1", "x = 1\ny = 2"),
+        ("```\nx = 1\n```", "Intro.\n\n```\nx = 1\ny = 2\n```\nOutro."),
+        ("我喜欢茶。", "我喜欢茶和咖啡。"),
+        ("", "User likes tea."),
+        ("!!! ---", "User likes tea."),
+        ("User likes tea.", "[2024-03-09] User likes tea."),
+    ],
+)
+def test_a_text_that_covers_the_other_is_the_result_to_the_byte(short: str, long: str) -> None:
+    assert merged(short, long) == merged(long, short) == long
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "…", "User likes tea.\n\n- a\n- b\n", "```\nx\n\n  y", "👍", "你好", "a\r\nb"]
+)
+def test_equal_texts_stay_as_they_are(text: str) -> None:
+    assert merged(text, text, text) == text
+
+
+def test_of_equally_telling_texts_the_first_leads() -> None:
+    texts = ["user likes tea", "User likes tea!"]
+    assert merged(*texts, first=0) == texts[0]
+    assert merged(*texts, first=1) == texts[1]
+
+
+def test_a_slip_of_the_pen_is_forgiven_and_listed() -> None:
+    result = merge_texts(["Nate tries new flavors in the kitchen", "Nate tries new flaovrs in the kitchen"])
+    assert result.text == "Nate tries new flavors in the kitchen"
+    assert [drop.sentence for drop in result.dropped] == ["Nate tries new flaovrs in the kitchen"]
+    assert result.dropped[0].by == result.text
+
+
+def test_a_misspelt_name_is_another_name() -> None:
+    assert "Carolin" in merged("We met Caroline in the new office", "We met Carolin in the new office").split()
+
+
+# ── where it goes ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_missing_is_appended_to_the_text_that_says_most() -> None:
+    text = merged("Ann lives in Rome. She has two cats.", "Ann lives in Rome. She has a large dog named Rex.")
+    assert text == "Ann lives in Rome. She has a large dog named Rex. She has two cats."
+
+
+def test_a_longer_version_takes_the_place_of_the_shorter_one() -> None:
+    text = merged("- Likes tea.\n- Lives in Rome.\n- Plays chess and go.", "Lives in Rome near the old river.")
+    assert text == "- Likes tea.\n- Lives in Rome near the old river.\n- Plays chess and go."
+
+
+def test_stamps_join_the_sentence_they_belong_to() -> None:
+    text = merged("[2025-07-09] Rex likes bones.", "[2025-10-07] Rex likes bones.", "Rex likes bones.")
+    assert text == "[2025-10-07] [2025-07-09] Rex likes bones."
+
+
+def test_stamps_behind_stay_behind() -> None:
+    text = merged("2023-09-05 05:42 - Rex likes bones", "Rex likes bones [saved 13/07/2023]")
+    assert text == "2023-09-05 05:42 - Rex likes bones [saved 13/07/2023]"
+
+
+def test_a_negating_phrase_in_front_is_not_torn_off() -> None:
+    assert "Not verified: Rex likes bones" in merged("Rex likes bones", "Not verified: Rex likes bones")
+
+
+def test_texts_of_several_lines_get_new_lines() -> None:
+    text = merged("# Rome\n- Ann likes tea\n- Ann sleeps a lot\n", "# Rome\n- Ann likes tea\n- Ann swims")
+    assert text == "# Rome\n- Ann likes tea\n- Ann sleeps a lot\n- Ann swims"
+
+
+def test_indented_neighbours_keep_their_shape() -> None:
+    text = merged("A long text that says most.\nSecond line of it.", "Steps:\n- fetch\n    - unpack\n- build")
+    assert text.endswith("\nSteps:\n- fetch\n    - unpack\n- build")
+
+
+def test_code_stays_in_one_piece() -> None:
+    block = "```python\ndef f():\n\n    return 1\n```"
+    text = merged("The function is short and says nothing. Ask Ann.", f"Look:\n{block}")
+    assert block in text
+
+
+def test_text_after_an_open_code_block_is_not_swallowed_by_it() -> None:
+    text = merged("Look at all of this code here:\n```\nx = 1", "Ask Ann. ```no fence")
+    assert text == "Look at all of this code here:\n```\nx = 1\n```\nAsk Ann. ```no fence"
+
+
+def test_nothing_is_written_about_the_merge() -> None:
+    text = merged("Ann lives in Rome.", "Bob lives in Oslo.")
+    assert sorted(sentences(text)) == ["Ann lives in Rome.", "Bob lives in Oslo."]
+
+
+def test_sources_name_the_member_of_each_kept_sentence() -> None:
+    result = merge_texts(["Ann lives in Rome.", "Bob lives in Oslo. Ann lives in Rome."])
+    assert result.lead == 1
+    assert result.sources == (("Bob lives in Oslo.", 1), ("Ann lives in Rome.", 1))
+    assert result.dropped == (("Ann lives in Rome.", 0, "Ann lives in Rome."),)
+
+
+# ── for all texts ────────────────────────────────────────────────────────────────────────────────────────
+
+WORDS = re.findall(
+    r"\S+",
+    "Ann Bob Maria Rome likes sells paints never not tea coffee river bridge garden window the a of in and 3 17 2.5 "
+    "v1.2.3 /etc/app.yaml https://example.org/a?b=1 user_id #42 --force 2024-03-09 x=1 80% 🙂 茶 咖啡 naïve it's",
+)
+
+phrase = st.lists(st.sampled_from(WORDS), min_size=1, max_size=7).map(" ".join)
+line = st.tuples(
+    st.sampled_from(["", "", "", "- ", "* ", "1. ", "# ", "> ", "    ", "[2024-05-01] ", "Note: ", "| "]),
+    phrase,
+    st.sampled_from(["", ".", ".", "!", "?", ":", "。", " [saved 2023-01-01]", " —"]),
+).map("".join)
+block = st.lists(line, max_size=3).map(lambda lines: "\n".join(["```", *lines, "```"]))
+text = st.lists(st.one_of(line, line, line, block, st.sampled_from(["", "---", "```"])), max_size=5).flatmap(
+    lambda lines: st.sampled_from([" ", "\n", "\n\n", "  ", "\r\n"]).map(lambda gap: gap.join(lines))
+)
+members = st.lists(text, min_size=1, max_size=4)
+
+MARKER = re.compile(r"^[ \t]*\d{1,3}[.)][ \t]", re.M)
+"""A list number: it says nothing, and may end up at the start of a line or not."""
+SAID = re.compile(r"https?://\S+|[\w/][\w./=-]*\w|\w|🙂")
+
+
+def facts(text: str) -> set[str]:
+    """Words, numbers and addresses to the letter, in lower case, without list numbers, articles and "'s"."""
+    return all_facts(MARKER.sub(" ", text))
+
+
+def all_facts(text: str) -> set[str]:
+    plain = text.casefold().replace("'s", "")
+    return {word.strip(string.punctuation) for word in SAID.findall(plain)} - {"a", "the"}
+
+
+@given(members)
+@settings(max_examples=400, deadline=None)
+def test_no_word_or_number_is_lost(texts: list[str]) -> None:
+    said = all_facts(merged(*texts))
+    for text in texts:
+        assert facts(text) <= said
+
+
+@given(members)
+@settings(max_examples=400, deadline=None)
+def test_merging_again_changes_nothing(texts: list[str]) -> None:
+    once = merged(*texts)
+    for text in texts:
+        assert merged(once, text) == once
+    assert merged(once, *texts) == once
+
+
+@given(members, st.randoms(use_true_random=False))
+@settings(max_examples=200, deadline=None)
+def test_the_order_of_the_texts_does_not_matter_to_what_is_said(texts: list[str], random: object) -> None:
+    shuffled = list(texts)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    numbers_of_lists = {found.strip(' \t.)') for text in texts for found in MARKER.findall(text)}
+    assert all_facts(merged(*texts)) ^ all_facts(merged(*shuffled)) <= numbers_of_lists
+
+
+@given(members)
+@settings(max_examples=200, deadline=None)
+def test_no_appended_sentence_is_covered_by_another(texts: list[str]) -> None:
+    result = merge_texts(texts)
+    for sentence, member in result.sources:
+        others = [other for other, _ in result.sources if other is not sentence]
+        if member != result.lead and facts(sentence) and "```" not in sentence:
+            for other in others:
+                assert merged(other, sentence) != other or merged(sentence, other) == sentence
+
+
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_any_text_at_all_can_be_merged_and_merged_again(texts: list[str]) -> None:
+    once = merged(*texts)
+    assert merged(once, texts[-1]) == once
+
+
+# ── labelled memories ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_labelled_groups_are_merged_well(shared: Path) -> None:
+    figures = measure(labelled_groups(shared / "quality" / "dev.jsonl"))
+    print(figures)
+    assert figures.words_kept_or_covered == figures.details_kept == figures.numbers_kept == 1
+    assert figures.addresses_kept == figures.stable == 1
+    assert figures.redundancy <= 0.15
+    assert figures.length <= 1.5
