@@ -163,12 +163,28 @@ class _Application:
         after = self._write_staged(resolution, before, settings)
         report = self._report(store, before, resolution, backup)
         if existed:
-            step = _history_step(report, self.plan, self.id)
+            step = self._history_step(store, report)
             history.save(step, self.plan, before, after, resolution.changes)
         new_hash = state_hash(self.job.new, store.capabilities.commit)
         self.job.note(JobState.VERIFIED, new_hash=new_hash)
         self._commit(store)
         return report
+
+    def _history_step(self, store: Store, report: ApplyReport) -> history.HistoryStep:
+        chosen = self.options.writer.upgrade or StoreStep.UPGRADE in self.plan.store_steps
+        upgraded = chosen and store.capabilities.written_by is not None
+        return history.HistoryStep(
+            id=self.id,
+            time=catalogue.utc_now(),
+            store=report.store,
+            reason=report.reason,
+            merged=report.merged,
+            written=report.written,
+            removed=report.removed,
+            backup=report.backup,
+            whole_store=upgraded or StoreStep.REPLACE in self.plan.store_steps,
+            undoes=self.plan.settings.get("undoes"),
+        )
 
     def _stage(self, backup: backups.Backup | None) -> None:
         """The copy to work on comes out of the backup, which so proves that it can be restored."""
@@ -249,30 +265,6 @@ class _Application:
             next_steps=next_steps(self.address, report),
             seconds=time.monotonic() - self.started,
         )
-
-
-def _history_step(report: ApplyReport, plan: Plan, job_id: str) -> history.HistoryStep:
-    return history.HistoryStep(
-        id=job_id,
-        time=catalogue.utc_now(),
-        store=report.store,
-        reason=report.reason,
-        merged=report.merged,
-        written=report.written,
-        removed=report.removed,
-        backup=report.backup,
-        whole_store=bool({StoreStep.REPLACE, StoreStep.UPGRADE} & set(plan.store_steps)),
-        undoes=plan.settings.get("undoes"),
-    )
-
-
-def _disk_error(error: OSError) -> MemdefragError:
-    where = f" at {error.filename}" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return NoSpace(f"The disk is full{where}.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return NotPermitted(f"The system refuses to write{where}: {error.strerror}.")
-    return WriteError(f"The disk failed{where}: {error.strerror}.", todo="Check the disk, then try again.")
 
 
 def _require_space(folder: Path, needed: int) -> None:

@@ -1,0 +1,232 @@
+"""The whole protocol on real Chroma folders, written and then opened by the real libraries."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memdefrag.base.errors import StoreInUse, UsageError, WriterNeeded
+from memdefrag.base.fsops import ExchangeUnsupported
+from memdefrag.engine import commit, history, recover
+from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.engine.journal import Job
+from memdefrag.engine.writers import WriterOptions
+from memdefrag.model.address import Address
+from memdefrag.model.plan import Merge, Plan, Ref, Result, StoreStep, VectorRule
+from memdefrag.model.records import MemoryRecord, Snapshot
+from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.registry import open_store
+from tests.engine import crash_worker
+from tests.engine.test_crash import in_child  # noqa: F401
+from tests.stores.chroma_folders import BIG, OLD_PYTHON, PLAIN, made, made_by_old_chroma, traces
+
+ASK = """
+import json, sys
+import chromadb
+client = chromadb.PersistentClient(sys.argv[1])
+collection = client.get_collection(sys.argv[2], embedding_function=None)
+collection.add(ids=["added later"], documents=["new"], embeddings=[json.loads(sys.argv[3])])
+found = collection.query(query_embeddings=[json.loads(sys.argv[3])], n_results=1)
+print(json.dumps({"count": collection.count(), "id": str(collection.id), "first": found["ids"][0][0],
+                  "metadata": collection.metadata}))
+"""
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Address:
+    return Address("chroma", str(made().copy(tmp_path / "place" / "chroma_db")))
+
+
+@pytest.fixture
+def old_address(tmp_path: Path) -> Address:
+    return Address("chroma", str(made_by_old_chroma().copy(tmp_path / "place" / "chroma_db")))
+
+
+def snapshot_of(address: Address) -> Snapshot:
+    with open_store(address) as store:
+        return read_snapshot(store)
+
+
+def mergeable(snapshot: Snapshot, count: int) -> list[MemoryRecord]:
+    return [r for r in snapshot.records if r.key.collection == BIG and r.text and r.embedding is not None][:count]
+
+
+def plan_for(address: Address, pairs: int = 3) -> Plan:
+    records = mergeable(snapshot_of(address), 2 * pairs)
+    steps = []
+    for one, other in zip(records[::2], records[1::2], strict=True):
+        result = Result(
+            f"{one.text} {other.text}", one.tags, one.created, one.updated, one.uri, one.metadata, VectorRule.MEAN
+        )
+        steps.append(Merge(Ref.of(one), (Ref.of(other),), result))
+    return Plan(source=str(address), target=str(address), steps=tuple(steps), settings={"reason": "optimize"})
+
+
+def ask(python: str, address: Address, collection: str, vector: list[float]) -> dict[str, object]:
+    """What the real library answers when it opens, adds to and queries the folder."""
+    command = [python, "-c", ASK, str(address.path), collection, json.dumps(vector)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_a_dry_run_leaves_no_trace(address: Address) -> None:
+    before = traces(address.path.parent)
+    assert apply(plan_for(address), ApplyOptions(dry_run=True)).removed == 3
+    assert traces(address.path.parent) == before
+
+
+def test_merged_folder_opens_and_everything_else_survives(address: Address) -> None:
+    before = snapshot_of(address)
+    report = apply(plan_for(address))
+    after = snapshot_of(address)
+    assert (report.merged, len(after)) == (3, len(before) - 3)
+    assert [path.name for path in address.path.parent.iterdir()] == ["chroma_db"]
+    for info in before.collections:
+        found = after.collection(info.name)
+        assert found is not None
+        assert (found.settings["id"], found.settings["metadata"]) == (info.settings["id"], info.settings["metadata"])
+    info = before.collection(BIG)
+    assert info is not None and info.dimension
+    answer = ask(sys.executable, address, BIG, [0.5] * info.dimension)
+    assert (answer["id"], answer["first"]) == (info.settings["id"], "added later")
+
+
+def test_undo_keeps_what_the_assistant_added_since(address: Address) -> None:
+    before = snapshot_of(address)
+    report = apply(plan_for(address))
+    info = before.collection(BIG)
+    assert info is not None and info.dimension
+    ask(sys.executable, address, BIG, [0.5] * info.dimension)
+    apply(history.undo_plan(history.find(str(report.step))))
+    after = snapshot_of(address).by_key
+    assert len(after) == len(before) + 1
+    for key, record in before.by_key.items():
+        assert Ref.of(after[key]) == Ref.of(record)
+        if record.embedding is not None:
+            np.testing.assert_allclose(after[key].embedding, record.embedding, atol=1e-5)
+
+
+def test_compacting_shrinks_the_folder_and_keeps_everything(address: Address) -> None:
+    before = snapshot_of(address)
+    plan = replace(plan_for(address, pairs=20), store_steps=(StoreStep.REBUILD,))
+    report = apply(plan, ApplyOptions(confirm_shrink=True))
+    after = snapshot_of(address)
+    assert report.compacted
+    assert report.bytes_after is not None and report.bytes_after < report.bytes_before
+    assert len(after) == len(before) - 20
+    assert [info.settings["id"] for info in after.collections] == [info.settings["id"] for info in before.collections]
+    info = before.collection(PLAIN)
+    assert info is not None and info.dimension
+    assert ask(sys.executable, address, PLAIN, [0.25] * info.dimension)["first"] == "added later"
+
+
+@pytest.mark.old_chroma
+def test_an_older_folder_is_not_touched_without_a_choice(old_address: Address) -> None:
+    before = traces(old_address.path.parent)
+    with pytest.raises(WriterNeeded, match="would upgrade it") as raised:
+        apply(plan_for(old_address))
+    assert traces(old_address.path.parent) == before
+    for way in ("--chroma-python", "--make-environment", "--output", "--upgrade-format"):
+        assert way in raised.value.todo
+
+
+@pytest.mark.old_chroma
+def test_an_older_folder_is_written_by_its_own_library(old_address: Address) -> None:
+    before = snapshot_of(old_address)
+    options = ApplyOptions(writer=WriterOptions(python=OLD_PYTHON))
+    report = apply(plan_for(old_address), options)
+    with open_store(old_address) as store:
+        assert store.capabilities.written_by is not None
+    info = before.collection(BIG)
+    assert info is not None and info.dimension
+    answer = ask(str(OLD_PYTHON), old_address, BIG, [0.5] * info.dimension)
+    assert (answer["id"], answer["first"]) == (info.settings["id"], "added later")
+    undone = apply(history.undo_plan(history.find(str(report.step))))
+    assert undone.skipped == ()
+    assert len(snapshot_of(old_address)) == len(before) + 1
+
+
+@pytest.mark.old_chroma
+def test_a_python_with_another_chromadb_is_refused(old_address: Address) -> None:
+    with pytest.raises(UsageError, match="no chromadb that writes this folder"):
+        apply(plan_for(old_address), ApplyOptions(writer=WriterOptions(python=Path(sys.executable))))
+
+
+@pytest.mark.old_chroma
+def test_output_leaves_the_older_folder_alone(old_address: Address, tmp_path: Path) -> None:
+    before = snapshot_of(old_address)
+    untouched = traces(old_address.path)
+    options = ApplyOptions(writer=WriterOptions(output=tmp_path / "new_db"))
+    report = apply(plan_for(old_address), options)
+    assert traces(old_address.path) == untouched
+    assert len(snapshot_of(old_address.at(tmp_path / "new_db"))) == len(before) - 3
+    assert any("MCP_MEMORY_CHROMA_PATH" in step for step in report.next_steps)
+
+
+@pytest.mark.old_chroma
+def test_undoing_an_upgrade_brings_back_the_old_files(old_address: Address) -> None:
+    before = {name: data for name, (data, _) in traces(old_address.path).items()}
+    report = apply(plan_for(old_address), ApplyOptions(writer=WriterOptions(upgrade=True)))
+    with open_store(old_address) as store:
+        assert store.capabilities.written_by is None
+    apply(history.undo_plan(history.find(str(report.step))))
+    assert {name: data for name, (data, _) in traces(old_address.path).items()} == before
+
+
+def test_a_folder_open_in_the_real_library_is_refused(address: Address) -> None:
+    hold = (
+        "import chromadb, sys; c = chromadb.PersistentClient(sys.argv[1]);"
+        "c.list_collections(); print(flush=True); sys.stdin.read()"
+    )
+    plan = plan_for(address)
+    command = [sys.executable, "-c", hold, str(address.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout and child.stdin
+        child.stdout.readline()
+        with pytest.raises(StoreInUse, match=str(child.pid)):
+            apply(plan)
+        child.stdin.close()
+
+
+def test_two_renames_where_the_exchange_is_not_known(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(one: Path, other: Path) -> None:
+        raise ExchangeUnsupported
+
+    monkeypatch.setattr(commit, "exchange", unsupported)
+    count = len(snapshot_of(address))
+    apply(plan_for(address))
+    assert len(snapshot_of(address)) == count - 3
+    assert not Job(address.path).folder.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.slow
+def test_killed_around_the_swap(address: Address, tmp_path: Path, in_child) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    plan, old = plan_for(address), len(snapshot_of(address))
+    pristine = shutil.copytree(address.path, tmp_path / "pristine")
+    listing = tmp_path / "points"
+    assert in_child(crash_worker.run_apply, str(tmp_path / "data"), f"list:{listing}", plan) == 0
+    names = listing.read_text().splitlines()
+    swap = max(number for number, name in enumerate(names, 1) if name.startswith("exchange"))
+    outcomes = set()
+    for point in (1, swap // 2, swap - 1, swap, swap + 1, swap + 2, len(names)):
+        shutil.rmtree(address.path)
+        shutil.copytree(pristine, address.path)
+        data = tmp_path / f"data-{point}"
+        assert in_child(crash_worker.run_apply, str(data), f"kill:{point}", plan) == -signal.SIGKILL
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MEMDEFRAG_DATA_DIR", str(data))
+            recover.recover_all()
+            recover.recover_path(address.path)
+        outcomes.add(len(snapshot_of(address)))
+        assert [path.name for path in address.path.parent.iterdir()] == ["chroma_db"]
+    assert outcomes == {old, old - 3}
