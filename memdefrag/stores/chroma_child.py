@@ -163,7 +163,7 @@ class Folder:
 def write(folder: Folder, order: dict[str, Any], records: Iterator[dict[str, Any]], say: Say) -> None:
     """Delete, then put each record whole, because an update would merge its metadata.
 
-    What follows a delete is an upsert: up to 0.5.0 the index ignores an `add` whose delete it has not yet carried
+    What follows a delete is an upsert: up to 0.5.4 the index ignores an `add` whose delete it has not yet carried
     out, and the vector is lost for good.
     """
     places = order["collections"]

@@ -1,7 +1,7 @@
-"""Finding, or making, a Python whose chromadb writes an older folder as it is.
+"""Finding a Python on this machine whose chromadb writes an older folder as it is.
 
-Nothing here decides: `find` lists what is on this machine, for a person to confirm; `make_environment` installs
-a chromadb for memdefrag alone, into memdefrag's own data folder.
+Nothing here decides: `find` lists what there is, for a person to confirm. Where there is none, `chroma_environment`
+makes one.
 """
 
 from __future__ import annotations
@@ -20,14 +20,9 @@ from typing import Any
 import psutil
 
 from memdefrag.stores import chroma_staged, chroma_versions
-from memdefrag.stores.chroma_environment import environment_dir, environment_python, make_environment, megabytes
+from memdefrag.stores.chroma_environment import environment_python
 from memdefrag.stores.chroma_process import environment
 from memdefrag.stores.chroma_tables import FILE
-
-__all__ = [
-    "Candidate", "environment_dir", "environment_python", "find", "fits", "make_environment", "megabytes",
-    "version_in",
-]  # fmt: skip
 
 PROBE_SECONDS = 10.0
 _PROBE = "import sys; del sys.path[0]; from importlib import metadata; print(metadata.version('chromadb'))"

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from memdefrag.base.errors import NoSpace, WriterFailed, WriterNeeded
+from memdefrag.base.errors import NoSpace, StoreChanged, WriterFailed, WriterNeeded
 from memdefrag.base.fsops import free_bytes
 from memdefrag.base.progress import Progress
+from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Vector
 from memdefrag.stores import chroma_process, chroma_python, chroma_staged
@@ -65,12 +66,14 @@ def write(store: Store, changes: Changes, progress: Progress) -> list[str]:
         What could not be carried over to new collections, one sentence each (also logged).
 
     Raises:
+        StoreChanged: a record no longer has the hash the changes name.
         WriterNeeded: the folder is of another level than the chromadb of the settings.
         WriterFailed: the library refused, crashed or hung, or a record cannot be stored.
         StoreDamaged: an index file carries a program.
     """
     path = store.address.path
     _require_storable(changes)
+    _require_unchanged(store, changes)
     present = {info.name for info in store.collections()}
     created = [info for info in changes.collections if info.name not in present]
     names = sorted(_touched(changes) | (present if store.settings.chroma_upgrade else set()))
@@ -244,6 +247,14 @@ def _add(work: Work, numbers: Mapping[str, int], record: MemoryRecord, *, new: b
         metadata=record.metadata,
         uri=record.uri,
     )
+
+
+def _require_unchanged(store: Store, changes: Changes) -> None:
+    named = {put.record.key: put.before for put in changes.put} | {ref.key: ref.hash for ref in changes.delete}
+    present = {record.key: record_hash(record) for record in store.fetch(named)}
+    for key, before in named.items():
+        if present.get(key) != before:
+            raise StoreChanged(f"The memory {key} is not what it was when the plan was made.")
 
 
 def _require_storable(changes: Changes) -> None:
