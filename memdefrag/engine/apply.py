@@ -267,6 +267,15 @@ class _Application:
         )
 
 
+def _disk_error(error: OSError) -> MemdefragError:
+    where = f" at {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return NoSpace(f"The disk is full{where}.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return NotPermitted(f"The system refuses to write{where}: {error.strerror}.")
+    return WriteError(f"The disk failed{where}: {error.strerror}.", todo="Check the disk, then try again.")
+
+
 def _require_space(folder: Path, needed: int) -> None:
     free = free_bytes(folder)
     if free < needed:
