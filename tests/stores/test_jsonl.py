@@ -282,6 +282,14 @@ def test_a_new_file_is_private_and_an_old_one_keeps_its_mode(path: Path) -> None
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_state_that_the_metadata_tells_is_no_longer_told_by_the_line(path: Path) -> None:
+    store = make(path, {"text": "t", "metadata": {"is_chunk": True}, "state": "live"})
+    old = only(store)
+    new = replace(old, state=State.CHUNK)
+    store.write(Changes(put=(Put(new, record_hash(old)),)), Progress())
+    assert only(store) == new
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
