@@ -88,15 +88,19 @@ def with_writer(run: Run, store: str, writing: Writing, work: Callable[[ApplyOpt
         return work(_ask_for_writer(run, store, writing).options(run))
 
 
-def answer(run: Run, report: ApplyReport, *, more: dict[str, object] | None = None) -> None:
-    """The end of a command that wrote, or rehearsed, a store."""
+def answer(run: Run, report: ApplyReport, *hints: str, **more: str) -> None:
+    """The end of a command that wrote, or rehearsed, a store.
+
+    Args:
+        hints: lines after the report; `more`: what they say, for --json.
+    """
     from memdefrag.cli import show
 
     for skipped in report.skipped:
         run.detail(f"skipped {skipped.record}: {skipped.reason}")
     for kept in report.kept:
         run.detail(f"kept {kept.record}: {kept.reason}")
-    run.answer({**report.as_dict(), **(more or {})}, *show.report(report), failures=bool(report.skipped))
+    run.answer({**report.as_dict(), **more}, *show.report(report), *hints, failures=bool(report.skipped))
 
 
 def details(plan: Plan) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,11 @@ from memdefrag.base.settings import DEFAULT_THRESHOLD
 from memdefrag.cli.run import Run
 
 if TYPE_CHECKING:
-    from memdefrag.analysis.result import Analysis, Group
+    from memdefrag.analysis.merge import SurvivorRule
+    from memdefrag.analysis.result import Analysis
+    from memdefrag.engine.planning import Choice
+    from memdefrag.model.plan import Plan
+    from memdefrag.model.records import Snapshot
 
 
 class Survivor(StrEnum):
@@ -33,15 +38,31 @@ class Looking:
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, metavar="SCORE", help="Pairs from this score on are suggested.")
     ] = DEFAULT_THRESHOLD
-    survivor: Annotated[Survivor, typer.Option(help="Which memory of a group stays.")] = Survivor.OLDEST
+    survivor: Annotated[Survivor, typer.Option(metavar="RULE", help="Which memory of a group stays.")] = Survivor.OLDEST
     no_model: Annotated[
         bool, typer.Option("--no-model", help="Load no model: memories without a vector are compared by text.")
     ] = False
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="The model for memories without a vector.")] = None
-    yes: Annotated[bool, typer.Option("--yes", help="Start also work that will take minutes.")] = False
+
+    def sure(self, found: Analysis) -> list[Choice]:
+        """What surely says the same."""
+        from memdefrag.engine.planning import sure_choices
+
+        return sure_choices(found, self._rule, self.threshold)
+
+    def choice(self, found: Analysis, members: Sequence[int]) -> Choice:
+        """Merge these memories into the one that is to stay."""
+        from memdefrag.engine.planning import choice_of
+
+        return choice_of(found, members, self._rule)
+
+    @property
+    def _rule(self) -> SurvivorRule:
+        from memdefrag.analysis.merge import SurvivorRule
+
+        return SurvivorRule(self.survivor.value)
 
 
-def look(run: Run, stores: Sequence[str], looking: Looking) -> Analysis:
+def look(run: Run, stores: Sequence[str], looking: Looking) -> tuple[list[Snapshot], Analysis]:
     """Read the stores and find what says the same."""
     from memdefrag.analysis.detect import analyze
     from memdefrag.analysis.result import AnalysisOptions
@@ -50,17 +71,17 @@ def look(run: Run, stores: Sequence[str], looking: Looking) -> Analysis:
 
     with ExitStack() as opened:
         snapshots = [read_snapshot(opened.enter_context(open_store(each)), run.progress) for each in stores]
-    options = AnalysisOptions(threshold=looking.threshold)
-    return analyze(snapshots, options, run.progress)
+    return snapshots, analyze(snapshots, AnalysisOptions(threshold=looking.threshold), run.progress)
 
 
-def survivor_of(found: Analysis, looking: Looking) -> Callable[[Group], int]:
-    """Tells which member of a group stays."""
-    from memdefrag.analysis.merge import SurvivorRule, choose_survivor
+def plan_of(found: Analysis, snapshot: Snapshot, choices: Sequence[Choice], looking: Looking) -> Plan:
+    """The plan of what was chosen."""
+    from memdefrag.engine.planning import build_plan
 
-    rule = SurvivorRule(looking.survivor.value)
-
-    def choose(group: Group) -> int:
-        return group.members[choose_survivor([found.records[member] for member in group.members], rule)]
-
-    return choose
+    return build_plan(
+        found,
+        choices,
+        now=time.time(),
+        settings={"threshold": looking.threshold, "survivor": looking.survivor.value},
+        fingerprint=snapshot.fingerprint.content if snapshot.fingerprint else "",
+    )

@@ -10,7 +10,7 @@ import typer
 
 import memdefrag
 from memdefrag.base.errors import Cancelled, UsageError
-from memdefrag.cli import backup, demo, exchange, output, read, window, write
+from memdefrag.cli import backup, demo, exchange, optimize, output, read, window, write
 
 app = typer.Typer(
     name="memdefrag",
@@ -40,7 +40,7 @@ def _entry(
     """Options before the command."""
 
 
-for module in (window, demo, read, write, exchange, backup):
+for module in (window, demo, read, optimize, write, exchange, backup):
     module.add_to(app)
 
 

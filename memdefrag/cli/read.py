@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memdefrag.cli.looking import Looking, look, survivor_of
+from memdefrag.base.errors import UsageError
+from memdefrag.cli.looking import Looking, look, plan_of
 from memdefrag.cli.run import Run, command
+
+if TYPE_CHECKING:
+    from memdefrag.analysis.result import Group
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="A path or an address (see docs/addresses.md).")]
 Stores = Annotated[
@@ -44,11 +48,23 @@ def inspect(run: Run, store: Store) -> None:
 
 def analyze(run: Run, looking: Looking, stores: Stores, save: Save = None) -> None:
     """Find memories that say the same thing, and those that contradict each other. Changes nothing."""
+    from memdefrag.base.fsops import write_durable
     from memdefrag.cli import show
+    from memdefrag.model.plan import dump
 
-    found = look(run, stores, looking)
-    survivor = survivor_of(found, looking)
-    run.answer(found.as_dict(looking.threshold, survivor), *show.analysis(found, survivor, looking.threshold))
+    if save and len(stores) > 1:
+        raise UsageError("A plan is about one store; --save takes no more.")
+    snapshots, found = look(run, stores, looking)
+
+    def survivor(group: Group) -> int:
+        return looking.choice(found, group.members).survivor
+
+    lines = list(show.analysis(found, survivor, looking.threshold))
+    if save:
+        plan = plan_of(found, snapshots[0], looking.sure(found), looking)
+        write_durable(save.expanduser().resolve(), dump(plan))
+        lines.append(f"The plan of all sure merges: {save}. To carry it out: memdefrag apply {save}")
+    run.answer(found.as_dict(looking.threshold, survivor), *lines)
 
 
 def search(run: Run, store: Store, query: Query, limit: Limit = 10, no_model: NoModel = False) -> None:
