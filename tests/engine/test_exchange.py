@@ -1,0 +1,202 @@
+"""Export, tidy, import: what was dropped goes, what came or changed since stays and is listed."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memdefrag.base.errors import CollectionNotFound, ModelUnavailable
+from memdefrag.base.progress import Progress
+from memdefrag.engine.apply import ApplyOptions
+from memdefrag.engine.exchange import ImportChoices, export_store, import_plan, import_store
+from memdefrag.model.address import Address
+from memdefrag.model.plan import Changes, Put, Ref
+from memdefrag.model.records import Key, MemoryRecord
+from memdefrag.model.report import ApplyReport
+from memdefrag.stores.registry import open_store
+from tests.engine.stores import DIMENSION, make_store, snapshot_of
+
+WILLING = ApplyOptions(confirm_shrink=True)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Address:
+    """What the assistant uses."""
+    (tmp_path / "place").mkdir()
+    return make_store("jsonl", tmp_path / "place", count=6)
+
+
+@pytest.fixture
+def file(store: Address, tmp_path: Path) -> Address:
+    """A fresh export of it."""
+    target = Address("memory-export", str(tmp_path / "memory_export.db"))
+    export_store(str(store), target)
+    return target
+
+
+def sql(file: Address, statement: str, *values: object) -> None:
+    """What Memory Defragmenter, or a person, does to the file."""
+    with closing(sqlite3.connect(file.path)) as connection:
+        connection.execute(statement, values)
+        connection.commit()
+
+
+def edit(store: Address, name: str, text: str | None) -> None:
+    """What the assistant does to its store since: changes, adds or (None) removes a memory."""
+    present = snapshot_of(store).by_key.get(Key("memories", name))
+    with open_store(store) as opened:
+        if text is None:
+            assert present
+            changes = Changes(delete=(Ref.of(present),))
+        else:
+            vector = np.ones(DIMENSION, np.float32)
+            record = replace(present or MemoryRecord(Key("memories", name), "", embedding=vector), text=text)
+            changes = Changes(put=(Put(record, Ref.of(present).hash if present else None),))
+        opened.write(changes, Progress())
+
+
+def bring_back(file: Address, store: Address, **choices: bool) -> ApplyReport:
+    return import_store(str(file), store, choices=ImportChoices(**choices), options=WILLING)  # type: ignore[arg-type]
+
+
+def texts(address: Address) -> dict[str, str | None]:
+    return {record.key.id: record.text for record in snapshot_of(address).records}
+
+
+def test_export_holds_everything(store: Address, file: Address) -> None:
+    assert texts(file) == texts(store)
+    original = snapshot_of(store).by_key
+    for key, record in snapshot_of(file).by_key.items():
+        assert record.tags == original[key].tags
+        assert record.created == original[key].created
+        assert record.metadata["number"] == original[key].metadata["number"]
+        np.testing.assert_allclose(record.embedding, original[key].embedding, atol=1e-6)
+
+
+def test_the_store_is_only_read(store: Address, tmp_path: Path) -> None:
+    before = store.path.read_bytes()
+    export_store(str(store), Address("memory-export", str(tmp_path / "out.db")))
+    assert store.path.read_bytes() == before
+    assert [path.name for path in store.path.parent.iterdir()] == [store.path.name]
+
+
+def test_importing_an_untouched_export_changes_nothing(store: Address, file: Address) -> None:
+    before = store.path.read_bytes()
+    report = bring_back(file, store)
+    assert (report.written, report.removed, report.kept) == (0, 0, ())
+    assert store.path.read_bytes() == before
+
+
+def test_dropped_memories_are_dropped_and_changed_ones_changed(store: Address, file: Address) -> None:
+    sql(file, "DELETE FROM memories WHERE id = 'id001'")
+    sql(file, "UPDATE memories SET content = 'Merged' WHERE id = 'id000'")
+    report = bring_back(file, store)
+    found = texts(store)
+    assert (report.written, report.removed) == (1, 1)
+    assert "id001" not in found and found["id000"] == "Merged"
+    assert len(found) == 5
+
+
+def test_what_the_assistant_added_since_is_kept_and_listed(store: Address, file: Address) -> None:
+    edit(store, "later", "Added since")
+    sql(file, "DELETE FROM memories WHERE id = 'id001'")
+    report = bring_back(file, store)
+    assert texts(store)["later"] == "Added since"
+    assert [kept.record for kept in report.kept] == ["memories/later"]
+
+
+def test_what_was_edited_since_is_kept_though_the_file_dropped_it(store: Address, file: Address) -> None:
+    edit(store, "id001", "Edited since")
+    sql(file, "DELETE FROM memories WHERE id = 'id001'")
+    report = bring_back(file, store)
+    assert texts(store)["id001"] == "Edited since"
+    assert "edited in the store since" in report.kept[0].reason
+
+
+def test_what_was_edited_on_both_sides_keeps_the_stores_version(store: Address, file: Address) -> None:
+    edit(store, "id001", "Edited since")
+    sql(file, "UPDATE memories SET content = 'Merged' WHERE id = 'id001'")
+    report = bring_back(file, store)
+    assert texts(store)["id001"] == "Edited since"
+    assert [kept.record for kept in report.kept] == ["memories/id001"]
+
+
+def test_what_the_assistant_removed_since_stays_removed(store: Address, file: Address) -> None:
+    edit(store, "id002", None)
+    report = bring_back(file, store)
+    assert "id002" not in texts(store)
+    assert "removed from the store" in report.kept[0].reason
+
+
+def test_mirror_drops_what_the_file_never_held(store: Address, file: Address) -> None:
+    edit(store, "later", "Added since")
+    bring_back(file, store, mirror=True)
+    assert "later" not in texts(store)
+
+
+def test_without_a_record_of_the_export_unknown_memories_stay(store: Address, file: Address) -> None:
+    file.path.with_name(file.path.name + ".export-record.json").unlink()
+    sql(file, "DELETE FROM memories WHERE id = 'id001'")
+    report = bring_back(file, store)
+    assert "id001" in texts(store)
+    assert [kept.record for kept in report.kept] == ["memories/id001"]
+
+
+def test_types_survive_a_program_that_turns_values_into_strings(store: Address, file: Address) -> None:
+    metadata = '{"number": "0", "weight": "0.0", "odd": "False", "tags": "a,b"}'
+    sql(file, "UPDATE memories SET content = 'Merged', metadata = ? WHERE id = 'id000'", metadata)
+    bring_back(file, store)
+    found = snapshot_of(store).by_key[Key("memories", "id000")]
+    assert found.text == "Merged"
+    assert (found.metadata["number"], found.metadata["weight"], found.metadata["odd"]) == (0, 0.0, False)
+
+
+def test_a_text_whose_vector_is_missing_needs_a_model(store: Address, file: Address) -> None:
+    sql(file, "UPDATE memories SET content = 'Merged', embedding = '[]' WHERE id = 'id000'")
+    with pytest.raises(ModelUnavailable):
+        bring_back(file, store)
+
+
+def test_an_older_file_is_kept_under_another_name(store: Address, file: Address) -> None:
+    before = file.path.read_bytes()
+    edit(store, "later", "Added since")
+    export_store(str(store), file)
+    assert len(texts(file)) == 7
+    kept = list(file.path.parent.glob("memory_export.db.*.bak"))
+    assert [path.read_bytes() for path in kept] == [before]
+
+
+def test_an_unknown_collection_is_named_with_those_present(store: Address, tmp_path: Path) -> None:
+    with pytest.raises(CollectionNotFound, match="ChromaDB collection not found") as raised:
+        export_store(str(store), Address("jsonl", str(tmp_path / "x.jsonl")), collection="nonsense")
+    assert "memories" in raised.value.todo
+
+
+def test_limit_and_where_choose(store: Address, tmp_path: Path) -> None:
+    few = Address("jsonl", str(tmp_path / "few.jsonl"))
+    export_store(str(store), few, limit=2)
+    assert len(texts(few)) == 2
+    odd = Address("jsonl", str(tmp_path / "odd.jsonl"))
+    export_store(str(store), odd, where={"odd": "True"})
+    assert set(texts(odd)) == {"id001", "id003", "id005"}
+
+
+def test_a_dry_import_changes_nothing(store: Address, file: Address) -> None:
+    sql(file, "DELETE FROM memories WHERE id = 'id001'")
+    before = store.path.read_bytes()
+    report = import_store(str(file), store, options=ApplyOptions(dry_run=True))
+    assert report.removed == 1
+    assert store.path.read_bytes() == before
+
+
+def test_an_absent_store_is_made(file: Address, tmp_path: Path) -> None:
+    target = Address("jsonl", str(tmp_path / "new" / "store.jsonl"))
+    plan, kept = import_plan(str(file), target, ImportChoices(), Progress())
+    assert (len(plan.steps), kept) == (6, ())
+    import_store(str(file), target)
+    assert len(texts(target)) == 6
