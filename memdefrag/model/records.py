@@ -45,7 +45,8 @@ class MemoryRecord:
 
     Attributes:
         text: the document; None where the store holds none.
-        embedding: float32 vector as stored (not normalised), or None.
+        embedding: float32 vector as stored (not normalised), or None; arrays have no plain equality, so `==` leaves
+            it out.
         created, updated: seconds since 1970 UTC, or None.
         extras: store-specific values with no place elsewhere, kept verbatim.
     """
@@ -53,7 +54,7 @@ class MemoryRecord:
     key: Key
     text: str | None
     metadata: Metadata = field(default_factory=dict)
-    embedding: Vector | None = None
+    embedding: Vector | None = field(default=None, compare=False)
     tags: tuple[str, ...] = ()
     uri: str | None = None
     created: float | None = None
