@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 
-NEVER = np.float32(-np.inf)
+NEVER = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class MergeSequence:
 
     Attributes:
         order: the things, such that every group that ever exists is a run of neighbours.
-        joined: ``joined[k]`` is the score at which ``order[k]`` and ``order[k + 1]`` come together (`NEVER`: they
+        joined: ``joined[k]`` is the score at which ``order[k]`` and ``order[k + 1]`` come together (NaN: they
             do not); one shorter than `order`.
         heights: the score of each merge, never rising.
     """
@@ -68,7 +68,7 @@ class MergeSequence:
 
     def at(self, threshold: float) -> Grouping:
         """The groups whose members all have at least this score with each other."""
-        cuts = np.flatnonzero(self.joined < np.float32(threshold)) + 1
+        cuts = np.flatnonzero(~(self.joined >= np.float32(threshold))) + 1
         ends = [len(self.order)] if len(self.order) else []
         return Grouping(self.order, np.concatenate(([0], cuts, ends)).astype(np.int32))
 
@@ -140,7 +140,7 @@ class _Chains:
         self._first = list(range(n))
         self._last = list(range(n))
         self._next = [-1] * n
-        self._joined_after = [float(NEVER)] * n
+        self._joined_after = [NEVER] * n
         self._is_start = [True] * n
         self._heights: list[float] = []
 

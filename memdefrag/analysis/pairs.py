@@ -107,17 +107,20 @@ class _Found:
         if self._count > self._limit:
             self._keep_nearest()
 
-    def _keep_nearest(self) -> None:
+    def _keep_nearest(self, nearest: int | None = None) -> None:
+        """Keep the so many nearest of each row; as many as fit into half of the limit where None."""
         i, j, cosine = self._joined()
         ranks_i, ranks_j = _ranks(i, j, cosine)
         ranks = np.minimum(ranks_i, ranks_j)
-        # Half of the limit stays free, so that this happens rarely.
-        fitting = int(np.searchsorted(np.cumsum(np.bincount(ranks)), self._limit // 2, side="right"))
-        self._nearest = max(1, fitting if self._nearest is None else min(fitting, self._nearest))
+        if nearest is None:
+            # Half of the limit stays free, so that this happens rarely.
+            fitting = int(np.searchsorted(np.cumsum(np.bincount(ranks)), self._limit // 2, side="right"))
+            nearest = max(1, fitting if self._nearest is None else min(fitting, self._nearest))
         for ends, end_ranks in ((i, ranks_i), (j, ranks_j)):
-            last = end_ranks == self._nearest - 1
+            last = end_ranks == nearest - 1
             self._last_kept[ends[last]] = cosine[last]
-        kept = ranks < self._nearest
+        kept = ranks < nearest
+        self._nearest = nearest
         self._parts = [(i[kept], j[kept], cosine[kept])]
         self._count = int(kept.sum())
 
@@ -128,6 +131,8 @@ class _Found:
         return np.concatenate(i), np.concatenate(j), np.concatenate(cosine)
 
     def pairs(self) -> Pairs:
+        if self._nearest is not None:
+            self._keep_nearest(self._nearest)
         i, j, cosine = self._joined()
         order = np.lexsort((j, i))
         return Pairs(i[order], j[order], np.minimum(cosine[order], np.float32(1)), self._nearest)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memdefrag.analysis.pairs import Floats, similar_pairs, unit_rows
+from memdefrag.base.errors import Cancelled
+from memdefrag.base.progress import Cancel, Progress, Tick
+
+
+def clustered(n: int, dimension: int, seed: int) -> Floats:
+    """Unit rows with many near pairs."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(max(1, n // 4), dimension))
+    rows = centres[random.integers(0, len(centres), n)] + random.normal(size=(n, dimension)) * random.uniform(0, 0.7)
+    return unit_rows(rows.astype(np.float32))[0]
+
+
+@given(st.integers(0, 90), st.integers(1, 40), st.integers(0, 10_000), st.floats(-0.5, 0.99), st.integers(1, 50))
+def test_all_pairs_above_the_floor_and_no_others(n: int, dimension: int, seed: int, floor: float, block: int) -> None:
+    unit = clustered(n, dimension, seed)
+    found = similar_pairs(unit, floor, Progress(), block=block)
+    exact = unit.astype(np.float64) @ unit.T.astype(np.float64)
+    i, j = np.triu_indices(n, 1)
+    surely = {pair for pair, c in zip(zip(i, j, strict=True), exact[i, j], strict=True) if c >= floor + 1e-5}
+    perhaps = {pair for pair, c in zip(zip(i, j, strict=True), exact[i, j], strict=True) if c >= floor - 1e-5}
+    pairs = list(zip(found.i.tolist(), found.j.tolist(), strict=True))
+    assert surely <= set(pairs) <= perhaps
+    assert pairs == sorted(set(pairs))
+    assert np.allclose(found.cosine, exact[found.i, found.j], atol=1e-5)
+
+
+def test_vectors_without_a_direction_are_none() -> None:
+    rows = np.array([[1, 0], [0, 0], [np.nan, 1], [np.inf, 1], [3e38, 3e38], [1e-30, 0]], np.float32)
+    unit, valid = unit_rows(rows)
+    assert valid.tolist() == [True, False, False, False, True, True]
+    assert np.allclose(np.linalg.norm(unit, axis=1), valid)
+
+
+def test_nothing_is_found_among_vectors_without_a_direction() -> None:
+    unit, _ = unit_rows(np.full((5, 3), np.nan, np.float32))
+    assert len(similar_pairs(unit, 0.5, Progress())) == 0
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_nothing_to_compare(n: int) -> None:
+    assert len(similar_pairs(np.ones((n, 4), np.float32), 0.5, Progress())) == 0
+
+
+def test_cancel_stops_between_blocks() -> None:
+    cancel, blocks = Cancel(), []
+
+    def listener(tick: Tick) -> None:
+        blocks.append(tick.done)
+        cancel.set()
+
+    with pytest.raises(Cancelled):
+        similar_pairs(clustered(400, 8, 0), 0.5, Progress(listener, cancel), block=100)
+    assert len(blocks) == 1
+
+
+def test_progress_counts_every_pair_once() -> None:
+    ticks: list[Tick] = []
+    similar_pairs(clustered(333, 8, 0), 0.9, Progress(ticks.append), block=100)
+    assert ticks[-1].done == ticks[-1].total == 333 * 332 // 2
+
+
+def test_a_crowd_of_equal_vectors_stays_within_the_limit() -> None:
+    unit = np.tile(np.array([[1, 0]], np.float32), (2_000, 1))
+    found = similar_pairs(unit, 0.7, Progress(), block=128, limit=20_000)
+    assert len(found) <= 20_000
+    assert found.nearest is not None
+    assert set(found.i) | set(found.j) == set(range(2_000))
+
+
+def test_a_crowd_does_not_push_out_the_pairs_of_others() -> None:
+    random = np.random.default_rng(0)
+    crowd = np.array([1.0] + [0.0] * 49) + random.normal(size=(900, 50)) * 0.01
+    couples = np.repeat(random.normal(size=(40, 50)), 2, axis=0) + random.normal(size=(80, 50)) * 0.1
+    unit, _ = unit_rows(np.concatenate([couples, crowd]).astype(np.float32))
+    found = similar_pairs(unit, 0.7, Progress(), block=64, limit=10_000)
+    pairs = set(zip(found.i.tolist(), found.j.tolist(), strict=True))
+    assert {(k, k + 1) for k in range(0, 80, 2)} <= pairs
+
+
+def test_kept_pairs_are_the_nearest_of_one_of_their_rows() -> None:
+    unit = clustered(300, 6, 1)
+    everything = similar_pairs(unit, 0.5, Progress())
+    found = similar_pairs(unit, 0.5, Progress(), block=37, limit=len(everything) // 3)
+    assert found.nearest is not None
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -1)
+    bound = np.sort(cosine, axis=1)[:, -found.nearest]
+    kept = set(zip(found.i.tolist(), found.j.tolist(), strict=True))
+    for i, j, c in zip(everything.i.tolist(), everything.j.tolist(), everything.cosine, strict=True):
+        if c > bound[i] + 1e-5 or c > bound[j] + 1e-5:
+            assert (i, j) in kept
+        if c < bound[i] - 1e-5 and c < bound[j] - 1e-5:
+            assert (i, j) not in kept
