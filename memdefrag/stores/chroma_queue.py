@@ -102,17 +102,17 @@ def _resolve_metadata(operations: Sequence[Operation], applied: int | None) -> t
 
 
 def _resolve_vector(operations: Sequence[Operation], applied: int | None, in_index: bool) -> int:
-    first = operations[0]
-    known = applied is not None and (applied < first.seq or first.kind == Kind.UPDATE)
-    exists, vector = in_index or known, INDEX if in_index else NOWHERE
-    for seq, kind, _, has_vector in operations:
-        if kind == Kind.DELETE:
-            exists, vector = False, NOWHERE
-        elif (
-            (kind == Kind.ADD and (not exists or seq == applied))
-            or (kind == Kind.UPDATE and exists)
-            or kind == Kind.UPSERT
-        ):
+    """Where the vector is of a record that exists in the end."""
+    deletes = [number for number, operation in enumerate(operations) if operation.kind == Kind.DELETE]
+    left = operations[deletes[-1] + 1 :] if deletes else operations
+    exists, vector = False, NOWHERE
+    if not deletes and applied is not None:
+        # Nothing says whether it was there before the queue's first change: purged, those before are unknown.
+        created = any(seq == applied and kind == Kind.ADD for seq, kind, _, _ in left)
+        exists = not created and (in_index or applied < left[0].seq or left[0].kind == Kind.UPDATE)
+        vector = INDEX if in_index else NOWHERE
+    for seq, kind, _, has_vector in left:
+        if kind == Kind.UPSERT or exists == (kind == Kind.UPDATE):
             exists = True
             vector = seq if has_vector else vector
     return vector

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from memdefrag.stores.chroma_queue import INDEX, NOWHERE, Kind, Operation, merge, parse_metadata, resolve
@@ -59,12 +59,23 @@ def state(operations: list[Operation]) -> Model:
     return model
 
 
+def undecidable(operations: list[Operation], tables: int, purged: int) -> bool:
+    """Whether what is left does not tell an update of a missing record, then its add, from an ignored add."""
+    queue, stored = operations[purged:], state(operations[:tables])
+    kinds = [operation.kind for operation in queue if operation.seq < stored.applied]
+    early = Kind.ADD in kinds and Kind.UPDATE in kinds[: kinds.index(Kind.ADD)]
+    deleted = any(operation.kind == Kind.DELETE for operation in queue)
+    return early and not deleted and stored.exists and not state(operations[:purged]).exists
+
+
+@settings(max_examples=1000)
 @given(histories())
 def test_the_end_is_the_same_wherever_tables_index_and_purge_have_stopped(
     history: tuple[list[Operation], int, int, int],
 ) -> None:
     operations, tables, index, purged = history
     stored, indexed, end = state(operations[:tables]), state(operations[:index]), state(operations)
+    assume(not undecidable(operations, tables, purged))
     outcome = resolve(operations[purged:], stored.applied if stored.exists else None, indexed.exists)
     assert outcome.exists == end.exists
     if end.exists:
@@ -81,19 +92,22 @@ def test_impossible_numbers_are_replayed(history: tuple[list[Operation], int, in
         assert outcome.exists and {*end.changes} <= {*stored.changes, *outcome.pending}
 
 
+@settings(max_examples=1000)
 @given(histories())
 def test_a_lost_index_loses_no_vector_that_the_queue_has(history: tuple[list[Operation], int, int, int]) -> None:
     operations, tables, _, purged = history
     stored, end = state(operations[:tables]), state(operations)
+    assume(not undecidable(operations, tables, purged))
     outcome = resolve(operations[purged:], stored.applied if stored.exists else None, in_index=False)
     if end.exists and end.vector > purged:
         assert outcome.vector == end.vector
 
 
-VALUES = st.one_of(st.none(), st.text(max_size=3), st.integers(-5, 5), st.floats(), st.booleans(), st.lists(st.text()))
+SMALL_TEXT = st.text("xyz", max_size=3)
+VALUES = st.none() | SMALL_TEXT | st.integers(-5, 5) | st.floats() | st.booleans() | st.lists(SMALL_TEXT, max_size=3)
 
 
-@given(st.lists(st.dictionaries(st.sampled_from("abc"), VALUES)))
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), VALUES), max_size=4))
 def test_merging_keeps_the_last_value_of_each_key(changes: list[dict[str, Any]]) -> None:
     merged: dict[str, Any] = {}
     for change in changes:
