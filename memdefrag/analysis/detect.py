@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from memdefrag.analysis import fuzzy, guard, pairs
-from memdefrag.analysis.fuzzy import Floats, Ints
 from memdefrag.analysis.groups import merge_sequence
+from memdefrag.analysis.pairs import Floats, Ints
 from memdefrag.analysis.result import Analysis, AnalysisOptions, ScoredPairs
 from memdefrag.analysis.score import LOWEST, SURE_SCORE, score
 from memdefrag.analysis.words import Words, normalise, unwrap
@@ -136,8 +136,9 @@ def _candidates(
         bare = [node for node in part if node not in with_vector and nodes.texts[node]]
         others = [node for node in part if node in with_vector and nodes.texts[node]]
         if bare:
-            i, j = fuzzy.similar_texts([nodes.plain[k] for k in bare], [nodes.plain[k] for k in others], progress)
-            found.append((*_as_nodes(bare + others, i, j), np.full(len(i), np.nan, np.float32)))
+            near = fuzzy.similar_texts([nodes.plain[k] for k in bare], [nodes.plain[k] for k in others], progress)
+            found.append((*_as_nodes(bare + others, near.i, near.j), np.full(len(near), np.nan, np.float32)))
+            nearest += [] if near.nearest is None else [near.nearest]
     return *_once(found), min(nearest, default=None)
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from rapidfuzz import fuzz, process
 
+from memdefrag.analysis.pairs import PAIR_LIMIT, Floats, Ints, PairCollector, Pairs
 from memdefrag.base.progress import Progress
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 CHARACTERS = 4_000
 """Texts are compared up to here: the time grows with the square of the length."""
@@ -21,7 +18,6 @@ SAME_TEXT = 75.0
 
 PAIRS_AT_ONCE = 5_000
 BLOCK = 500
-PAIR_LIMIT = 1_000_000
 
 
 def shared_words(texts: Sequence[str], i: Ints, j: Ints, progress: Progress) -> Floats:
@@ -57,50 +53,53 @@ def _scores(
 
 
 def similar_texts(
-    texts: Sequence[str], others: Sequence[str], progress: Progress, *, cutoff: float = SAME_TEXT
-) -> tuple[Ints, Ints]:
+    texts: Sequence[str],
+    others: Sequence[str],
+    progress: Progress,
+    *,
+    cutoff: float = SAME_TEXT,
+    block: int = BLOCK,
+    limit: int = PAIR_LIMIT,
+) -> Pairs:
     """Pairs of texts with `fuzz.ratio` >= `cutoff`: within `texts`, and between `texts` and `others`.
 
-    Texts are walked by length, since a ratio bounds how far the lengths can lie apart. Where more than
-    `PAIR_LIMIT` pairs are found the search ends: such texts are made by a machine, and the pairs found show it.
+    Texts are walked by length, since a ratio bounds how far the lengths can lie apart. Memory is bounded as in
+    `pairs.similar_pairs`.
 
     Returns:
-        Index pairs ``i < j`` into ``[*texts, *others]``, sorted; i is always one of `texts`.
+        Index pairs ``i < j`` into ``[*texts, *others]``; i is always one of `texts`. Their `cosine` is the ratio,
+        from 0 to 1, in whole hundredths.
 
     Raises:
         Cancelled: between two blocks.
     """
     cut = [text[:CHARACTERS] for text in (*texts, *others)]
-    lengths = np.array([len(text) for text in cut])
+    lengths = np.array([len(text) for text in cut], np.int64)
     wanted = np.argsort(lengths[: len(texts)], kind="stable")
     everything = np.argsort(lengths, kind="stable")
     sorted_lengths = lengths[everything]
     # ratio = 2 * common / (sum of lengths), so the longer is at most (200 - cutoff) / cutoff times the shorter.
     stretch = (200 - cutoff) / cutoff
-    pairs: list[npt.NDArray[np.int64]] = []
-    found = 0
+    found = PairCollector(len(cut), limit)
     progress.phase("Comparing texts", len(wanted))
-    for start in range(0, len(wanted), BLOCK):
-        rows = wanted[start : start + BLOCK]
-        low = np.searchsorted(sorted_lengths, lengths[rows[0]] / stretch - 1)
-        high = np.searchsorted(sorted_lengths, lengths[rows[-1]] * stretch + 1, side="right")
-        for left in range(int(low), int(high), BLOCK):
-            columns = everything[left : min(left + BLOCK, int(high))]
+    for start in range(0, len(wanted), block):
+        rows = wanted[start : start + block]
+        low = int(np.searchsorted(sorted_lengths, lengths[rows[0]] / stretch - 1))
+        high = int(np.searchsorted(sorted_lengths, lengths[rows[-1]] * stretch + 1, side="right"))
+        for left in range(low, high, block):
+            columns = everything[left : min(left + block, high)]
             table = process.cdist(
-                [cut[k] for k in rows], [cut[k] for k in columns],
-                scorer=fuzz.ratio, score_cutoff=cutoff, dtype=np.uint8,
+                [cut[k] for k in rows],
+                [cut[k] for k in columns],
+                scorer=fuzz.ratio,
+                score_cutoff=cutoff,
+                dtype=np.uint8,
             )
             row, column = np.nonzero(table)
             i, j = rows[row], columns[column]
             once = (i < j) & (lengths[i] > 0)
-            pairs.append(np.stack([i[once], j[once]]))
-            found += int(once.sum())
+            ratio = table[row, column][once].astype(np.float32) / np.float32(100)
+            found.add(i[once].astype(np.int32), j[once].astype(np.int32), ratio)
             progress.check()
         progress.step(len(rows))
-        if found > PAIR_LIMIT:
-            break
-    if not pairs:
-        return np.empty(0, np.int32), np.empty(0, np.int32)
-    i, j = np.concatenate(pairs, axis=1)
-    order = np.lexsort((j, i))
-    return i[order].astype(np.int32), j[order].astype(np.int32)
+    return found.pairs()

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
+from memdefrag.analysis.pairs import Floats, Ints
+
 Flags = npt.NDArray[np.bool_]
 
 NEVER = float("nan")

@@ -65,7 +65,7 @@ def similar_pairs(
         Cancelled: between two blocks.
     """
     n = len(unit)
-    found = _Found(n, limit)
+    found = PairCollector(n, limit)
     progress.phase("Comparing vectors", n * (n - 1) // 2)
     for top in range(0, n, block):
         rows = unit[top : top + block]
@@ -87,8 +87,11 @@ def _block_pairs(rows: Floats, columns: Floats, top: int, left: int, floor: floa
     return (i + top).astype(np.int32), (j + left).astype(np.int32), product.ravel()[flat]
 
 
-class _Found:
-    """Collects pairs of `n` rows; beyond the limit only those near to one of their rows."""
+class PairCollector:
+    """Collects pairs of `n` things with their likeness; beyond the limit only the nearest of each.
+
+    Each pair may be added once.
+    """
 
     def __init__(self, n: int, limit: int) -> None:
         self._limit = limit
@@ -98,6 +101,7 @@ class _Found:
         self._last_kept = np.full(n, -np.inf, np.float32)
 
     def add(self, i: Ints, j: Ints, cosine: Floats) -> None:
+        """Add pairs ``i < j``."""
         if self._nearest is not None:
             near = cosine > np.minimum(self._last_kept[i], self._last_kept[j])
             i, j, cosine = i[near], j[near], cosine[near]
@@ -131,6 +135,7 @@ class _Found:
         return np.concatenate(i), np.concatenate(j), np.concatenate(cosine)
 
     def pairs(self) -> Pairs:
+        """What was collected, sorted."""
         if self._nearest is not None:
             self._keep_nearest(self._nearest)
         i, j, cosine = self._joined()

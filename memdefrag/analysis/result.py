@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from memdefrag.analysis import guard
-from memdefrag.analysis.fuzzy import Floats, Ints
 from memdefrag.analysis.groups import Flags, MergeSequence, merge_sequence
+from memdefrag.analysis.pairs import Floats, Ints
 from memdefrag.analysis.words import Words, normalise, unwrap
 from memdefrag.base.settings import CANDIDATE_COSINE, DEFAULT_THRESHOLD
 from memdefrag.model.hashing import canonical_json

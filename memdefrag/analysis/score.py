@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memdefrag.analysis.fuzzy import Floats
+from memdefrag.analysis.pairs import Floats
 
 SURE_SCORE = 0.95
 """A pair that is surely the same scores at least this."""
