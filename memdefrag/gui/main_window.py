@@ -1,0 +1,182 @@
+"""The window: a stack of pages, a menu, and a line for what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QMenu, QStackedWidget, QWidget
+
+import memdefrag
+from memdefrag.gui import theme
+from memdefrag.gui.tasks import Tasks
+from memdefrag.gui.views.job import WorkPage
+from memdefrag.gui.views.notice import NoticeBar
+from memdefrag.gui.views.summary import SummaryPage
+from memdefrag.gui.views.welcome import WelcomePage
+from memdefrag.gui.widgets import column
+from memdefrag.presenters.analysis import WorkPresenter
+from memdefrag.presenters.backups import BackupsPresenter, BackupsView
+from memdefrag.presenters.plan import PlanPresenter, PlanView
+from memdefrag.presenters.result import ResultPresenter, ResultView
+from memdefrag.presenters.shell import Notice, Page, Shell
+from memdefrag.presenters.summary import SummaryPresenter
+from memdefrag.presenters.welcome import WelcomePresenter
+
+STORES = "Memory stores (chroma.sqlite3 *.db *.sqlite *.sqlite3 *.jsonl);;All files (*)"
+
+
+class MainWindow(QMainWindow):
+    """Makes each page when it is first needed; what happens on it is the presenters' business."""
+
+    def __init__(self, start: bool = True) -> None:
+        super().__init__()
+        self.setWindowTitle("memdefrag")
+        self.resize(1240, 800)
+        self.setAcceptDrops(True)
+        self._pages: dict[Page, QWidget] = {}
+        self._stack = QStackedWidget()
+        self.tasks = Tasks(self)
+        self.tasks.idle.connect(self.close)
+        self._notice = NoticeBar(lambda: self.shell.dismiss())
+        centre = QWidget()
+        centre.setLayout(column(self._notice, self._stack, gap=0))
+        self.setCentralWidget(centre)
+        self.shell = Shell(self, self.tasks)
+        self._make_menus()
+
+    # The pages
+
+    def page(self, page: Page) -> QWidget | None:
+        """A page, if it was made already."""
+        return self._pages.get(page)
+
+    def welcome_page(self, presenter: WelcomePresenter) -> WelcomePage:
+        return self._add(Page.WELCOME, WelcomePage(presenter, self.ask_file, self.ask_folder))
+
+    def summary_page(self, presenter: SummaryPresenter) -> SummaryPage:
+        return self._add(Page.SUMMARY, SummaryPage(presenter))
+
+    def work_page(self, presenter: WorkPresenter) -> WorkPage:
+        return self._add(Page.WORK, WorkPage(presenter))
+
+    def review_page(self, presenter):
+        from memdefrag.gui.views.review import ReviewPage
+
+        return self._add(Page.REVIEW, ReviewPage(presenter))
+
+    def updates_page(self, presenter):
+        return self._pages[Page.REVIEW].add_updates(presenter)
+
+    def plan_page(self, presenter: PlanPresenter) -> PlanView:
+        from memdefrag.gui.views.plan import PlanPage
+
+        return self._add(Page.PLAN, PlanPage(presenter, self.ask_new_folder))
+
+    def result_page(self, presenter: ResultPresenter) -> ResultView:
+        from memdefrag.gui.views.result import ResultPage
+
+        return self._add(Page.RESULT, ResultPage(presenter))
+
+    def backups_page(self, presenter: BackupsPresenter) -> BackupsView:
+        from memdefrag.gui.views.backups import BackupsPage
+
+        return self._add(Page.BACKUPS, BackupsPage(presenter, lambda: self.shell.leave_backups()))
+
+    def _add(self, name, page):
+        self._pages[name] = page
+        self._stack.addWidget(page)
+        return page
+
+    def show_page(self, page: Page, store: str) -> None:
+        self._stack.setCurrentWidget(self._pages[page])
+        self.setWindowTitle(f"{Path(store).name} — memdefrag" if store else "memdefrag")
+        first = getattr(self._pages[page], "first_focus", None)
+        if first is not None:
+            first.setFocus()
+
+    def show_notice(self, notice: Notice | None) -> None:
+        self._notice.show_notice(notice)
+
+    # Asking for paths
+
+    def ask_file(self) -> None:
+        """Open Database: the file of a store, or one inside a store's folder."""
+        name, _ = QFileDialog.getOpenFileName(self, "Open Database", "", STORES)
+        if name:
+            self.shell.open(name)
+
+    def ask_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Open Folder")
+        if name:
+            self.shell.open(name)
+
+    def ask_new_folder(self) -> str:
+        """A name for a folder that does not exist yet."""
+        dialog = QFileDialog(self, "Name the New Folder")
+        dialog.setFileMode(QFileDialog.FileMode.AnyFile)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setLabelText(QFileDialog.DialogLabel.Accept, "Use This Name")
+        chosen = dialog.selectedFiles() if dialog.exec() else []
+        return chosen[0] if chosen else ""
+
+    # The menu
+
+    def _make_menus(self) -> None:
+        shell = self.shell
+        file = self.menuBar().addMenu("&File")
+        self._action(file, "&Open Database…", self.ask_file, QKeySequence.StandardKey.Open)
+        self._action(file, "Open &Folder…", self.ask_folder, "Ctrl+Shift+O")
+        self._action(file, "Open the &Demo Store", shell.open_demo)
+        self._action(file, "Close &Store", shell.close_store, "Ctrl+W")
+        file.addSeparator()
+        self._action(file, "&Backups and Changes", shell.show_backups, "Ctrl+B")
+        file.addSeparator()
+        self._action(file, "&Quit", self.close, QKeySequence.StandardKey.Quit)
+        store = self.menuBar().addMenu("&Store")
+        self._action(store, "Start &Analysis", shell.analyse_again, "F5")
+        self._action(store, "Try It on a &Copy", shell.try_on_copy)
+        view = self.menuBar().addMenu("&View")
+        themes = QActionGroup(self)
+        for choice in theme.CHOICES:
+            action = self._action(view, f"{choice.capitalize()} colours", lambda choice=choice: theme.choose(choice))
+            action.setCheckable(True)
+            action.setChecked(choice == theme.chosen())
+            themes.addAction(action)
+        about = self.menuBar().addMenu("&Help")
+        self._action(about, "&About memdefrag", self._about)
+
+    def _action(
+        self, menu: QMenu, text: str, call: Callable[[], object], keys: QKeySequence.StandardKey | str = ""
+    ) -> QAction:
+        action = menu.addAction(text)
+        action.triggered.connect(lambda _=False: call())
+        if keys:
+            action.setShortcut(QKeySequence(keys))
+        return action
+
+    def _about(self) -> None:
+        said = f"memdefrag {memdefrag.__version__}. Everything is done on this machine; nothing is sent anywhere."
+        self.show_notice(Notice(said))
+
+    # Dropping and closing
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls() and event.mimeData().urls()[0].isLocalFile():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
+        self.shell.open(event.mimeData().urls()[0].toLocalFile())
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Jobs are asked to stop; the window goes when the last one has come to a safe end."""
+        self.shell.flush()
+        self.tasks.stop()
+        if self.tasks.busy:
+            event.ignore()
+        else:
+            event.accept()

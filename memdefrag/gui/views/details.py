@@ -1,0 +1,106 @@
+"""The tabs beside the results: what differs, what the merged memory says, and all values."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
+from PySide6.QtWidgets import QGridLayout, QPlainTextEdit, QTabWidget, QWidget
+
+from memdefrag.gui import theme
+from memdefrag.gui.widgets import button, clear, column, label, row, scrolling, text_box
+from memdefrag.presenters.compare import Span
+from memdefrag.presenters.details import Details, DetailsPresenter
+
+DIFF, MERGED, METADATA = range(3)
+_TYPING_PAUSE_MS = 400
+
+
+class DetailsTabs(QTabWidget):
+    def __init__(self, presenter: DetailsPresenter) -> None:
+        super().__init__()
+        self._presenter = presenter
+        self.setAccessibleName("Details")
+        self._diff_note = label("", "muted", wrap=True)
+        self._survivor_name, self._member_name = label("", "strong"), label("", "strong")
+        self.survivor = text_box("The memory that stays")
+        self.member = text_box("The memory it is compared with")
+        self.merged = text_box("Text of the merged memory, can be edited", editable=True)
+        self._merged_note = label("", "muted", wrap=True)
+        self.automatic = button("Automatic Text Again", presenter.use_automatic_text)
+        self._values = QGridLayout()
+        self._typing = QTimer(self)
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(_TYPING_PAUSE_MS)
+        self._typing.timeout.connect(self.commit_text)
+        self.merged.textChanged.connect(self._typed)
+        self._shown: Details | None = None
+        self._filling = False
+        self.addTab(_tab(self._survivor_name, self.survivor, self._member_name, self.member, self._diff_note), "Diff")
+        self.addTab(_tab(self._merged_note, self.merged, row(self.automatic, None)), "Merged text")
+        values = column(self._values)
+        values.addStretch(1)
+        area = scrolling(values, 10_000)
+        values.setContentsMargins(10, 10, 10, 10)
+        self.addTab(area, "Metadata")
+
+    def update_details(self, details: Details) -> None:
+        if self._typing.isActive():
+            self._typing.stop()
+        self._shown = details
+        self._survivor_name.setText(details.survivor_name)
+        self._member_name.setText(details.member_name)
+        self._diff_note.setText(details.why)
+        colours = theme.colours()
+        _fill_spans(self.survivor, details.survivor, colours.added_on)
+        _fill_spans(self.member, details.member, colours.removed_on)
+        self._filling = True
+        if self.merged.toPlainText() != details.merged_text:
+            self.merged.setPlainText(details.merged_text)
+        self._filling = False
+        self.merged.setReadOnly(not details.editable)
+        self._merged_note.setText(details.merged_note)
+        self.automatic.setEnabled(details.edited)
+        self._fill_values(details)
+
+    def commit_text(self) -> None:
+        """Hand on what was typed."""
+        self._typing.stop()
+        if self._shown is not None and self.merged.toPlainText() != self._shown.merged_text:
+            self._presenter.edit(self.merged.toPlainText())
+
+    def _typed(self) -> None:
+        if not self._filling:
+            self._typing.start()
+
+    def _fill_values(self, details: Details) -> None:
+        clear(self._values)
+        self._values.setHorizontalSpacing(16)
+        self._values.setVerticalSpacing(6)
+        for number, heading in enumerate(("", "Survivor", "This memory", "After the merge")):
+            self._values.addWidget(label(heading, "muted"), 0, number)
+            self._values.setColumnStretch(number, 1 if number else 0)
+        for line, value in enumerate(details.values, 1):
+            self._values.addWidget(label(value.key, "muted"), line, 0)
+            for number, text in enumerate((value.survivor, value.member, value.merged), 1):
+                role = "strong" if value.differs and number < 3 else ""
+                self._values.addWidget(label(text, role, wrap=True, selectable=True), line, number)
+
+
+def _tab(*parts: QWidget | object) -> QWidget:
+    page = QWidget()
+    layout = column(*parts, gap=6)
+    layout.setContentsMargins(10, 10, 10, 10)
+    page.setLayout(layout)
+    return page
+
+
+def _fill_spans(box: QPlainTextEdit, spans: tuple[Span, ...], ground: str) -> None:
+    """Show runs of text; what only this text has is set off by ground and underline."""
+    plain, own = QTextCharFormat(), QTextCharFormat()
+    own.setBackground(QColor(ground))
+    own.setFontUnderline(True)
+    box.clear()
+    cursor = QTextCursor(box.document())
+    for span in spans:
+        cursor.insertText(span.text, own if span.own else plain)
+    box.moveCursor(QTextCursor.MoveOperation.Start)

@@ -1,0 +1,44 @@
+"""The line above the pages: what failed, what is safe, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFrame
+
+from memdefrag.gui.widgets import button, column, label, row
+from memdefrag.presenters.shell import Notice
+
+
+class NoticeBar(QFrame):
+    def __init__(self, dismiss: Callable[[], None]) -> None:
+        super().__init__()
+        self.setObjectName("notice")
+        self._message = label("", "strong", wrap=True, selectable=True)
+        self._rest = label("", wrap=True, selectable=True)
+        self.copy = button("Copy Details", self._copy)
+        self.close_button = button("Dismiss", dismiss)
+        texts = column(self._message, self._rest, gap=4)
+        layout = row(texts, self.copy, self.close_button)
+        layout.setStretchFactor(texts, 1)
+        layout.setContentsMargins(14, 10, 14, 10)
+        self.setLayout(layout)
+        self.hide()
+
+    def show_notice(self, notice: Notice | None) -> None:
+        if notice is None:
+            self.hide()
+            return
+        self.setProperty("kind", "error" if notice.is_error else "info")
+        self.style().unpolish(self)
+        self.style().polish(self)
+        rest = " ".join(part for part in (notice.safe, notice.todo) if part)
+        self._message.setText(notice.message)
+        self._rest.setText(rest)
+        self._rest.setVisible(bool(rest))
+        self.copy.setVisible(notice.is_error)
+        self.show()
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(f"{self._message.text()}\n{self._rest.text()}")

@@ -1,0 +1,104 @@
+"""The page before a write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtWidgets import QButtonGroup, QCheckBox, QGridLayout, QRadioButton, QVBoxLayout, QWidget
+
+from memdefrag.gui.widgets import button, card, clear, column, fill_facts, fill_lines, label, row, scrolling
+from memdefrag.presenters.plan import PlanPresenter, PlanState, WriterChoice
+
+SHOWN_RISKS = 50
+
+
+class PlanPage(QWidget):
+    """Figures, risks, who holds the store, how to write it, and the last button.
+
+    Args:
+        ask_new_folder: asks for a folder that does not exist yet; empty when the person gave up.
+    """
+
+    def __init__(self, presenter: PlanPresenter, ask_new_folder: Callable[[], str]) -> None:
+        super().__init__()
+        self._presenter, self._ask_new_folder = presenter, ask_new_folder
+        self._store = label("", "muted", wrap=True, selectable=True)
+        self._facts = QGridLayout()
+        self._holders, self._risks, self._ways = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
+        self._holders_card = card(label("The store is in use", "heading"), self._holders)
+        self._risks_card = card(label("Worth a second look", "heading"), self._risks)
+        self._ways_card = card(label("How is this older folder written?", "heading"), self._ways)
+        self.ways = QButtonGroup(self)
+        self.ways.idClicked.connect(self._choose)
+        self.compact, self.shrink = QCheckBox(), QCheckBox()
+        self.compact.toggled.connect(presenter.set_compact)
+        self.shrink.toggled.connect(presenter.agree_to_shrink)
+        self._waiting = label("", "warning", wrap=True)
+        self.optimize = button("Optimize", presenter.optimize, "primary", "Optimize: back up and write the store")
+        self.back = button("Back to the Review", presenter.go_back)
+        self._writers: tuple[WriterChoice, ...] = ()
+        content = column(
+            label("Review the plan", "title"),
+            self._store,
+            label(
+                "A verified backup is made first; the changed copy is proved before it takes the store's place.",
+                "muted",
+                wrap=True,
+            ),
+            self._holders_card,
+            card(self._facts),
+            self._ways_card,
+            self._risks_card,
+            self.compact,
+            self.shrink,
+            self._waiting,
+            row(self.optimize, self.back, None),
+            gap=14,
+        )
+        content.addStretch(1)
+        self.setLayout(column(scrolling(content)))
+
+    def update_state(self, state: PlanState) -> None:
+        self._store.setText(state.store)
+        fill_facts(self._facts, state.facts)
+        shown = [*state.risks[:SHOWN_RISKS]]
+        if len(state.risks) > SHOWN_RISKS:
+            shown.append(f"… and {len(state.risks) - SHOWN_RISKS} more")
+        fill_lines(self._risks, shown)
+        fill_lines(self._holders, state.holders, "danger")
+        self._risks_card.setVisible(bool(state.risks))
+        self._holders_card.setVisible(bool(state.holders))
+        self._ways_card.setVisible(bool(state.writers))
+        self._fill_ways(state)
+        _set(self.compact, state.compact_text, state.compact)
+        _set(self.shrink, state.shrink_text, state.shrink_agreed)
+        self._waiting.setText(state.waiting_for)
+        self._waiting.setVisible(bool(state.waiting_for))
+        self.optimize.setEnabled(state.ready)
+
+    def _fill_ways(self, state: PlanState) -> None:
+        if state.writers != self._writers:
+            self._writers = state.writers
+            for old in self.ways.buttons():
+                self.ways.removeButton(old)
+            clear(self._ways)
+            for number, way in enumerate(state.writers):
+                choice = QRadioButton(way.label.replace("&", "&&"))
+                self.ways.addButton(choice, number)
+                self._ways.addWidget(choice)
+                detail = f"{way.detail} {way.value}" if way.kind == "output" else way.detail
+                self._ways.addWidget(label(detail, "muted", wrap=True))
+                if way.warning:
+                    self._ways.addWidget(label(way.warning, "danger", wrap=True))
+        if state.writer >= 0:
+            self.ways.button(state.writer).setChecked(True)
+
+    def _choose(self, number: int) -> None:
+        way = self._writers[number]
+        self._presenter.choose_writer(number, self._ask_new_folder() if way.kind == "output" else "")
+
+
+def _set(box: QCheckBox, text: str, checked: bool) -> None:
+    box.setText(text.replace("&", "&&"))
+    box.setVisible(bool(text))
+    box.setChecked(checked)

@@ -1,0 +1,301 @@
+"""The page of results."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QItemSelectionModel, QModelIndex, QObject, Qt
+from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QTableView,
+    QWidget,
+)
+
+from memdefrag.analysis.merge import SurvivorRule
+from memdefrag.gui.models.rows import RowsModel
+from memdefrag.gui.views.delegate import BadgeDelegate
+from memdefrag.gui.views.details import MERGED, DetailsTabs
+from memdefrag.gui.views.threshold import ThresholdSlider
+from memdefrag.gui.views.updates import UpdatesPanel
+from memdefrag.gui.widgets import button, column, label, row, table
+from memdefrag.presenters.arrange import Facet, Order, ReviewData
+from memdefrag.presenters.cells import DATE, SCORE, STATE, TEXT, WHY
+from memdefrag.presenters.details import Details, DetailsPresenter
+from memdefrag.presenters.review import ReviewPresenter, ReviewState
+from memdefrag.presenters.updates import UpdatesPresenter, UpdatesState
+
+KEYS_HELP = "J/K group · ↑↓ memory · Space keep/merge · Enter survivor · M merge · N not duplicates · E edit · U undo"
+GROUPS, UPDATES = range(2)
+_RULES = {
+    SurvivorRule.NEWEST: "Keep the newest",
+    SurvivorRule.OLDEST: "Keep the oldest",
+    SurvivorRule.LONGEST: "Keep the longest",
+    SurvivorRule.MOST_METADATA: "Keep the most described",
+}
+
+
+class ReviewPage(QWidget):
+    """Groups on the left, details on the right, consequences below."""
+
+    def __init__(self, presenter: ReviewPresenter) -> None:
+        super().__init__()
+        self._presenter = presenter
+        self._state = ReviewState()
+        self._details = DetailsPresenter(lambda _: self, presenter)
+        self.details = DetailsTabs(self._details)
+        self.updates: UpdatesPanel | None = None
+        self._updates_presenter: UpdatesPresenter | None = None
+        self._left = QStackedWidget()
+        self._left.addWidget(self._groups_side())
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter.addWidget(self._left)
+        splitter.addWidget(self.details)
+        splitter.setStretchFactor(0, 3)
+        splitter.setStretchFactor(1, 2)
+        splitter.setChildrenCollapsible(False)
+        splitter.setHandleWidth(10)
+        layout = column(self._top(), splitter, self._bottom(), gap=10)
+        layout.setContentsMargins(16, 12, 16, 12)
+        layout.setStretchFactor(splitter, 1)
+        self.setLayout(layout)
+        self._add_keys()
+
+    # Building
+
+    def _top(self) -> QHBoxLayout:
+        self.show_groups = _segment("Duplicates")
+        self.show_updates = _segment("Possible updates")
+        which = QButtonGroup(self)
+        which.addButton(self.show_groups, GROUPS)
+        which.addButton(self.show_updates, UPDATES)
+        which.idClicked.connect(self._switch)
+        self.show_groups.setChecked(True)
+        self.threshold = ThresholdSlider(self._presenter.set_threshold)
+        self.threshold.setMinimumWidth(320)
+        self.rule = QComboBox()
+        self.rule.setAccessibleName("Which memory of a group is kept")
+        for rule, words in _RULES.items():
+            self.rule.addItem(words, rule)
+        self.rule.activated.connect(lambda at: self._presenter.set_rule(SurvivorRule(self.rule.itemData(at))))
+        return row(self.show_groups, self.show_updates, None, self.rule, self.threshold)
+
+    def _groups_side(self) -> QWidget:
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText("Filter by text (Ctrl+F)")
+        self.filter.setAccessibleName("Filter by text")
+        self.filter.setClearButtonEnabled(True)
+        self.filter.textChanged.connect(self._presenter.set_filter)
+        self.facet = QComboBox()
+        self.facet.setAccessibleName("Which groups are shown")
+        self.facet.activated.connect(lambda at: self._presenter.set_facet(Facet(self.facet.itemData(at))))
+        self.order = QComboBox()
+        self.order.setAccessibleName("Order of the groups")
+        for order in Order:
+            self.order.addItem(order.value.capitalize(), order)
+        self.order.activated.connect(lambda at: self._presenter.set_order(Order(self.order.itemData(at))))
+        self.model = RowsModel()
+        self.table = _results_table(self.model)
+        self.table.clicked.connect(self._clicked)
+        self.table.selectionModel().currentRowChanged.connect(self._current_changed)
+        self.table.installEventFilter(self)
+        self.tick_shown = button("", lambda: self._presenter.tick_shown(True))
+        self.untick_shown = button("Untick shown", lambda: self._presenter.tick_shown(False))
+        side = QWidget()
+        bar = row(self.filter, self.facet, self.order, gap=8)
+        bar.setStretchFactor(self.filter, 1)
+        side.setLayout(column(bar, self.table, row(self.tick_shown, self.untick_shown, None, gap=8), gap=8))
+        return side
+
+    def _bottom(self) -> QHBoxLayout:
+        self._strip: list[tuple[QLabel, QLabel]] = []
+        strip = QHBoxLayout()
+        strip.setSpacing(20)
+        for _ in range(4):
+            figure, words = label("", "heading"), label("", "muted")
+            strip.addLayout(row(figure, words, gap=6))
+            self._strip.append((figure, words))
+        self._notice = label("", "warning")
+        self._keys = label(KEYS_HELP, "muted")
+        self.undo = button("Undo", self._presenter.undo, name="Undo the last decision")
+        self.optimize = button("Optimize", self._presenter.optimize, "primary", "Optimize: review the plan")
+        below = column(strip, self._keys, self._notice, gap=4)
+        return row(below, None, self.undo, self.optimize)
+
+    def _add_keys(self) -> None:
+        for keys, action in {
+            "Ctrl+F": self.filter.setFocus,
+            "Ctrl+Z": self._presenter.undo,
+            "Ctrl+1": lambda: self.details.setCurrentIndex(0),
+            "Ctrl+2": lambda: self.details.setCurrentIndex(1),
+            "Ctrl+3": lambda: self.details.setCurrentIndex(2),
+        }.items():
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(action)
+
+    # Keys and clicks
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.table and event.type() == QEvent.Type.KeyPress and isinstance(event, QKeyEvent):
+            return self._key(event)
+        return super().eventFilter(watched, event)
+
+    def _key(self, event: QKeyEvent) -> bool:
+        """The letters of the review; True when the key was one of them."""
+        if event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
+            return False
+        presenter, key = self._presenter, Qt.Key
+        action = {
+            key.Key_J: lambda: presenter.step_group(1),
+            key.Key_Right: lambda: presenter.step_group(1),
+            key.Key_K: lambda: presenter.step_group(-1),
+            key.Key_Left: lambda: presenter.step_group(-1),
+            key.Key_Space: presenter.toggle,
+            key.Key_Return: presenter.make_survivor,
+            key.Key_Enter: presenter.make_survivor,
+            key.Key_M: presenter.merge_all,
+            key.Key_N: presenter.not_duplicates,
+            key.Key_E: self.edit_merged,
+            key.Key_U: presenter.undo,
+        }.get(key(event.key()))
+        if action is None:
+            return False
+        action()
+        return True
+
+    def edit_merged(self) -> None:
+        """Put the cursor into the merged text; Escape brings the person back."""
+        self.details.setCurrentIndex(MERGED)
+        self.details.merged.setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self.details.commit_text()
+            self._focus_list()
+        else:
+            super().keyPressEvent(event)
+
+    def _clicked(self, index: QModelIndex) -> None:
+        if index.column() == STATE:
+            self._presenter.toggle()
+
+    def _current_changed(self, current: QModelIndex, _before: QModelIndex) -> None:
+        if current.isValid():
+            self.details.commit_text()
+            self._presenter.select(current.row())
+
+    def _switch(self, which: int) -> None:
+        self._left.setCurrentIndex(which)
+        if which == UPDATES and self._updates_presenter:
+            self._updates_presenter.refresh()
+        elif which == GROUPS:
+            self._details.refresh()
+        self._focus_list()
+
+    def _focus_list(self) -> None:
+        if self._left.currentIndex() == UPDATES and self.updates:
+            self.updates.table.setFocus()
+        else:
+            self.table.setFocus()
+
+    # Showing
+
+    def add_updates(self, presenter: UpdatesPresenter) -> ReviewPage:
+        """The second list, of possible updates."""
+        self._updates_presenter = presenter
+        self.updates = UpdatesPanel(presenter)
+        self._left.addWidget(self.updates)
+        return self
+
+    def show_analysis(self, data: ReviewData) -> None:
+        self.threshold.set_range(data.lowest, data.histogram)
+        self.filter.blockSignals(True)
+        self.filter.clear()
+        self.filter.blockSignals(False)
+        self.show_groups.setChecked(True)
+        self._left.setCurrentIndex(GROUPS)
+
+    def update_state(self, state: ReviewState) -> None:
+        before, self._state = self._state, state
+        moved = state.cells is not before.cells
+        if moved:
+            self.model.show(state.cells)
+        elif state.revision != before.revision:
+            self.model.refresh(*_visible(self.table))
+        self._go_to(state.row, jump=moved)
+        changed = state.revision != before.revision or state.row != before.row
+        if changed and self._left.currentIndex() == GROUPS:
+            self._details.refresh()
+        if state.revision != before.revision:
+            self._show_figures(state)
+        self._notice.setText(state.notice)
+        self._notice.setVisible(bool(state.notice))
+        self._keys.setVisible(not state.notice)
+
+    def update_updates(self, state: UpdatesState) -> None:
+        if self.updates:
+            self.updates.show_state(state)
+        if self._left.currentIndex() == UPDATES and 0 <= state.row < len(state.rows):
+            self._details.show_pair(state.rows[state.row].old, state.rows[state.row].new)
+
+    def update_details(self, details: Details) -> None:
+        self.details.update_details(details)
+
+    def _show_figures(self, state: ReviewState) -> None:
+        for (figure, words), (what, value) in zip(self._strip, state.strip, strict=True):
+            figure.setText(value)
+            words.setText(what)
+        self.threshold.show_threshold(state.threshold)
+        self.rule.setCurrentIndex(self.rule.findData(state.rule))
+        self.order.setCurrentIndex(self.order.findData(state.order))
+        self.facet.clear()
+        for facet, number in state.facets:
+            self.facet.addItem(f"{facet.value.capitalize()} ({number:,})", facet)
+        self.facet.setCurrentIndex(self.facet.findData(state.facet))
+        self.show_groups.setText(f"Duplicates ({dict(state.facets)[Facet.ALL]:,})")
+        self.show_updates.setText(f"Possible updates ({state.updates:,})")
+        self.tick_shown.setText(state.bulk)
+        self.tick_shown.setAccessibleName(state.bulk)
+        self.undo.setEnabled(state.can_undo)
+
+    def _go_to(self, number: int, *, jump: bool) -> None:
+        """Make a row the current one; after new rows, bring it into sight with its group."""
+        if number < 0 or (number == self.table.currentIndex().row() and not jump):
+            return
+        index = self.model.index(number, 0)
+        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        self.table.selectionModel().setCurrentIndex(index, flags)
+        hint = QTableView.ScrollHint.PositionAtCenter if jump else QTableView.ScrollHint.EnsureVisible
+        self.table.scrollTo(index, hint)
+
+
+def _segment(text: str) -> QPushButton:
+    made = button(text, lambda: None, "segment")
+    made.setCheckable(True)
+    return made
+
+
+def _results_table(model: RowsModel) -> QTableView:
+    made = table("Groups of memories that say the same")
+    made.setModel(model)
+    made.setItemDelegateForColumn(TEXT, BadgeDelegate(made))
+    header = made.horizontalHeader()
+    for number, width in {STATE: 120, SCORE: 58, WHY: 270, DATE: 92}.items():
+        made.setColumnWidth(number, width)
+    header.setSectionResizeMode(TEXT, QHeaderView.ResizeMode.Stretch)
+    header.setMinimumSectionSize(48)
+    return made
+
+
+def _visible(view: QTableView) -> tuple[int, int]:
+    """First and last row on the screen."""
+    first = view.rowAt(0)
+    last = view.rowAt(view.viewport().height() - 1)
+    return max(first, 0), last if last >= 0 else view.model().rowCount() - 1

@@ -1,0 +1,91 @@
+"""The first page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from memdefrag.gui.widgets import button, clear, column, label, row, scrolling
+from memdefrag.presenters.welcome import StoreCard, WelcomePresenter, WelcomeState
+
+TAGLINE = (
+    "Finds memories that say the same thing, lets you choose what to keep, and writes the result back safely. "
+    "Looking never changes anything; every write starts with a verified backup and can be undone."
+)
+
+
+class WelcomePage(QWidget):
+    """Open, drop, recent, found, demo."""
+
+    def __init__(self, presenter: WelcomePresenter, open_file: object, open_folder: object) -> None:
+        super().__init__()
+        self._presenter = presenter
+        self.open_database = button("Open Database", open_file, "primary")
+        self.open_folder = button("Open Folder…", open_folder)
+        self.demo = button("Try the Demo Store", presenter.demo)
+        self.address = QLineEdit()
+        self.address.setPlaceholderText("… or paste a path here and press Enter")
+        self.address.setAccessibleName("Path or address of a store")
+        self.address.returnPressed.connect(self._open_address)
+        self._recent, self._found = QVBoxLayout(), QVBoxLayout()
+        self._looking = label("Looking for stores on this machine …", "muted")
+        self._recent_heading = label("Opened before", "heading")
+        self._found_heading = label("Found on this machine", "heading")
+        content = column(
+            label("memdefrag", "title"),
+            label(TAGLINE, "muted", wrap=True),
+            row(self.open_database, self.open_folder, self.demo, None),
+            self.address,
+            label("You can also drop a folder or a file anywhere in this window.", "muted"),
+            self._recent_heading,
+            self._recent,
+            self._found_heading,
+            self._found,
+            self._looking,
+            gap=14,
+        )
+        content.addStretch(1)
+        self.setLayout(column(scrolling(content)))
+        self.update_state(presenter.state if hasattr(presenter, "state") else WelcomeState())
+
+    def update_state(self, state: WelcomeState) -> None:
+        self._fill(self._recent, state.recent)
+        self._fill(self._found, state.found)
+        self._recent_heading.setVisible(bool(state.recent))
+        self._found_heading.setVisible(bool(state.found))
+        self._looking.setVisible(state.looking)
+
+    def _fill(self, layout: QVBoxLayout, cards: Sequence[StoreCard]) -> None:
+        clear(layout)
+        layout.setSpacing(8)
+        for card in cards:
+            layout.addWidget(StoreButton(card, self._presenter))
+
+    def _open_address(self) -> None:
+        if text := self.address.text().strip():
+            self._presenter.open(text)
+
+
+class StoreButton(QPushButton):
+    """A store to open, with its facts."""
+
+    def __init__(self, card: StoreCard, presenter: WelcomePresenter) -> None:
+        super().__init__()
+        self.setObjectName("store")
+        self.setAccessibleName(f"Open {card.title}, {card.facts}, {card.place}")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setEnabled(card.readable)
+        self.setAutoDefault(True)
+        place = label(card.place, "muted")
+        place.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        facts = label(card.facts, "" if card.readable else "warning", wrap=not card.readable)
+        origin = label(card.origin, "muted")
+        layout = column(row(label(card.title, "strong"), None, origin), facts, place, gap=3)
+        layout.setContentsMargins(14, 10, 14, 10)
+        self.setLayout(layout)
+        for part in self.findChildren(QWidget):
+            part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setMinimumHeight(layout.sizeHint().height())
+        self.clicked.connect(lambda _=False: presenter.open(card.address))

@@ -1,0 +1,56 @@
+"""Writes decisions down a moment after they were made, and at the end at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from memdefrag.base.errors import MemdefragError
+from memdefrag.presenters.tasks import Runner
+
+TOPIC = "decisions"
+PAUSE_SECONDS = 0.3
+
+
+class Autosave:
+    """Keeps what `saved` returns for one store, in the background.
+
+    Args:
+        saved: the present decisions as JSON values.
+    """
+
+    def __init__(
+        self, runner: Runner, path: Path, saved: Callable[[], dict[str, Any]], failed: Callable[[MemdefragError], None]
+    ) -> None:
+        self._runner, self._path, self._saved, self._failed = runner, path, saved, failed
+        self._due = self._writing = False
+
+    def touch(self) -> None:
+        """Something changed."""
+        if not self._due:
+            self._due = True
+            self._runner.later(PAUSE_SECONDS, self._write)
+
+    def flush(self) -> None:
+        """Write now what is not written yet."""
+        if self._due or self._writing:
+            self._due = False
+            _save(self._path, self._saved())
+
+    def _write(self) -> None:
+        if not self._due:
+            return
+        self._due, self._writing = False, True
+        value = self._saved()
+
+        def written(_: None) -> None:
+            self._writing = False
+
+        self._runner.run(lambda _: _save(self._path, value), written, self._failed, lane=f"decisions {self._path}")
+
+
+def _save(path: Path, value: dict[str, Any]) -> None:
+    from memdefrag.engine import workspace
+
+    workspace.save(path, TOPIC, value)

@@ -1,0 +1,145 @@
+"""What a person decided about sets of memories: taken back step by step, remembered between sittings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.records import MemoryRecord
+
+FORMAT = 1
+
+
+class Action(StrEnum):
+    MERGE = "merge"
+    LEAVE = "leave"
+    """They stay as they are, this time."""
+    APART = "apart"
+    """They are not duplicates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A decision about exactly these memories.
+
+    Attributes:
+        members, survivor, kept: indices into the analysis' records; `kept` stay as they are although the others
+            merge.
+        text: the person's own wording of the merged memory.
+        update: the two contradict each other, and the survivor is the one that still holds.
+    """
+
+    members: frozenset[int]
+    action: Action
+    survivor: int
+    kept: frozenset[int] = frozenset()
+    text: str | None = None
+    update: bool = False
+
+    @property
+    def gone(self) -> frozenset[int]:
+        """The memories that disappear into the survivor."""
+        return self.members - self.kept - {self.survivor} if self.action is Action.MERGE else frozenset()
+
+
+class Decisions:
+    """Choices by the set of memories they are about; every change is one step that `undo` takes back."""
+
+    def __init__(self) -> None:
+        self._choices: dict[frozenset[int], Choice] = {}
+        self._steps: list[list[tuple[frozenset[int], Choice | None]]] = []
+        self._names: dict[int, list[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._choices)
+
+    def __iter__(self) -> Iterator[Choice]:
+        return iter(self._choices.values())
+
+    def get(self, members: frozenset[int]) -> Choice | None:
+        return self._choices.get(members)
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._steps)
+
+    def take(self, choices: Iterable[Choice]) -> None:
+        """Make choices, as one step."""
+        step = []
+        for choice in choices:
+            step.append((choice.members, self._choices.get(choice.members)))
+            self._choices[choice.members] = choice
+        if step:
+            self._steps.append(step)
+
+    def replace_last(self, choice: Choice) -> None:
+        """Change a choice without a step of its own: typing a text is one step, not one per letter."""
+        self._choices[choice.members] = choice
+
+    def undo(self) -> list[frozenset[int]]:
+        """Take the last step back; returns the sets it was about."""
+        step = self._steps.pop() if self._steps else []
+        for members, before in reversed(step):
+            if before is None:
+                self._choices.pop(members, None)
+            else:
+                self._choices[members] = before
+        return [members for members, _ in step]
+
+    def dump(self, records: Sequence[MemoryRecord]) -> dict[str, Any]:
+        """The choices as JSON values; memories by key, with the hash of what they said."""
+
+        def name(member: int) -> list[str]:
+            if member not in self._names:
+                record = records[member]
+                self._names[member] = [*record.key, record_hash(record)]
+            return self._names[member]
+
+        return {
+            "format": FORMAT,
+            "choices": [
+                {
+                    "members": [name(member) for member in sorted(choice.members)],
+                    "action": choice.action.value,
+                    "survivor": name(choice.survivor),
+                    "kept": [name(member) for member in sorted(choice.kept)],
+                    "text": choice.text,
+                    "update": choice.update,
+                }
+                for choice in self
+            ],
+        }
+
+    def load(self, saved: dict[str, Any], records: Sequence[MemoryRecord]) -> None:
+        """Take over saved choices whose memories are all there and still say the same."""
+        named = {(record.key.collection, record.key.id): index for index, record in enumerate(records)}
+
+        def find(name: Sequence[str]) -> int:
+            index = named[name[0], name[1]]
+            if record_hash(records[index]) != name[2]:
+                raise KeyError(name[1])
+            return index
+
+        if saved.get("format") != FORMAT:
+            return
+        for entry in saved["choices"]:
+            try:
+                choice = Choice(
+                    members=frozenset(map(find, entry["members"])),
+                    action=Action(entry["action"]),
+                    survivor=find(entry["survivor"]),
+                    kept=frozenset(map(find, entry["kept"])),
+                    text=entry["text"],
+                    update=entry["update"],
+                )
+            except KeyError:
+                continue
+            self._choices[choice.members] = choice
+
+
+def saved_count(saved: dict[str, Any]) -> int:
+    """How many choices were saved."""
+    return len(saved.get("choices", ())) if saved.get("format") == FORMAT else 0

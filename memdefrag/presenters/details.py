@@ -1,0 +1,121 @@
+"""Beside the results: the current memory against the one that stays, and what the merge makes of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from memdefrag.base.settings import PREVIEW_CHARACTERS
+from memdefrag.presenters.compare import Span, Value, metadata_rows, word_diff
+from memdefrag.presenters.decisions import Choice
+from memdefrag.presenters.review import ReviewPresenter
+from memdefrag.presenters.wording import day
+
+LONG_NOTE = "This is long: a search may find its end less well."
+EDITED_NOTE = "Your own wording; it gets a vector of its own, made by the store's model."
+AUTOMATIC_NOTE = "All that the merged memories say, nothing twice. You can edit it."
+TOO_LONG_NOTE = "This text is too long to be shown whole, so it cannot be edited here."
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What the tabs show; `editable` is False where there is nothing to merge."""
+
+    survivor_name: str = ""
+    member_name: str = ""
+    survivor: tuple[Span, ...] = ()
+    member: tuple[Span, ...] = ()
+    why: str = ""
+    merged_text: str = ""
+    merged_note: str = ""
+    edited: bool = False
+    editable: bool = False
+    values: tuple[Value, ...] = ()
+
+
+class DetailsView(Protocol):
+    def update_details(self, details: Details) -> None: ...
+
+
+class DetailsPresenter:
+    """Follows the review."""
+
+    def __init__(
+        self, make_view: Callable[[DetailsPresenter], DetailsView], review: ReviewPresenter
+    ) -> None:
+        self._review = review
+        self.details = Details()
+        self._view = make_view(self)
+
+    def refresh(self) -> None:
+        """Show the review's current row, or one pair of memories."""
+        self._show(self._of_row())
+
+    def show_pair(self, old: int, new: int) -> None:
+        """Show an older memory against the newer one that may replace it."""
+        data = self._review.data
+        if data is None:
+            return
+        one, other = data.analysis.records[new], data.analysis.records[old]
+        ours, theirs = word_diff(one.text or "", other.text or "")
+        self._show(
+            Details(
+                f"Newer  {day(one.updated or one.created)}",
+                f"Older  {day(other.updated or other.created)}",
+                ours,
+                theirs,
+                "Differs in " + "; ".join(data.analysis.differs_in(new, old)),
+                merged_text=one.text or "",
+                merged_note="If the newer one replaces the older one, this is what stays.",
+                values=metadata_rows(one, other, None),
+            )
+        )
+
+    def edit(self, text: str) -> None:
+        """The person's own wording."""
+        self._review.edit(text)
+
+    def use_automatic_text(self) -> None:
+        self._review.edit(None)
+
+    def _of_row(self) -> Details:
+        from memdefrag.analysis.merge import is_long, merge_records
+
+        choice, data = self._review.choice, self._review.data
+        if choice is None or data is None:
+            return Details()
+        records = data.analysis.records
+        member = self._review.member
+        if member == choice.survivor:
+            member = next(iter(sorted(choice.members - {choice.survivor})))
+        one, other = records[choice.survivor], records[member]
+        ours, theirs = word_diff(one.text or "", other.text or "")
+        merging = _as_if_merged(choice)
+        merged = merge_records([records[index] for index in merging], 0, now=time.time(), text=choice.text)
+        text = merged.text or ""
+        whole = len(text) <= PREVIEW_CHARACTERS
+        notes = [EDITED_NOTE if choice.text is not None else AUTOMATIC_NOTE]
+        notes += [LONG_NOTE] if is_long(text) else []
+        return Details(
+            survivor_name=f"★ Survivor  {day(one.created)}",
+            member_name=f"Compared with  {day(other.created)}",
+            survivor=ours,
+            member=theirs,
+            why="; ".join(data.analysis.reasons(choice.survivor, member)),
+            merged_text=text if whole else text[:PREVIEW_CHARACTERS],
+            merged_note=" ".join(notes) if whole else TOO_LONG_NOTE,
+            edited=choice.text is not None,
+            editable=whole,
+            values=metadata_rows(one, other, merged),
+        )
+
+    def _show(self, details: Details) -> None:
+        self.details = details
+        self._view.update_details(details)
+
+
+def _as_if_merged(choice: Choice) -> list[int]:
+    """The memories that merge, or would if the group were ticked; the survivor first."""
+    return [choice.survivor, *sorted(choice.members - choice.kept - {choice.survivor})]

@@ -1,0 +1,343 @@
+"""The page before a write: what will change, what it costs, what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from memdefrag.base.errors import MemdefragError
+from memdefrag.base.progress import Progress
+from memdefrag.presenters.tasks import Runner
+from memdefrag.presenters.wording import count, duration, size, thousands
+
+if TYPE_CHECKING:
+    from memdefrag.engine.apply import ApplyOptions
+    from memdefrag.engine.in_use import Holder
+    from memdefrag.engine.writers import WriterOptions
+    from memdefrag.model.plan import Plan
+    from memdefrag.model.report import ApplyReport
+    from memdefrag.stores.base import Sizes
+
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WriterChoice:
+    """A way to write a folder that an older chromadb made.
+
+    Attributes:
+        kind: "python", "environment", "output" or "upgrade".
+        value: the interpreter, or the new folder once one was named.
+        warning: what stops working.
+    """
+
+    kind: str
+    label: str
+    detail: str
+    value: str = ""
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """What a look at the store says about a plan, read in the background."""
+
+    rehearsal: ApplyReport
+    sizes: Sizes
+    backup_folder: str
+    backup_free: int
+    shrinks: bool
+    writers: tuple[WriterChoice, ...] = ()
+    remembered: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanState:
+    """The page's content.
+
+    Attributes:
+        checking: the store is being looked at; the figures are not there yet.
+        facts: label and value, in reading order.
+        risks: what deserves a second look.
+        holders: how to close each program that holds the store; empty: it is free.
+        writers: ways to write an older folder; `writer` the chosen one, -1 for none.
+        compact: also build the index files anew; `compact_text` says what that brings and costs.
+        shrink_text: what the person has to agree to when much is removed; empty: nothing.
+        ready: nothing stands in the way.
+        waiting_for: what does, in words.
+    """
+
+    store: str = ""
+    checking: bool = True
+    facts: tuple[tuple[str, str], ...] = ()
+    risks: tuple[str, ...] = ()
+    holders: tuple[str, ...] = ()
+    writers: tuple[WriterChoice, ...] = ()
+    writer: int = -1
+    compact: bool = False
+    compact_text: str = ""
+    shrink_text: str = ""
+    shrink_agreed: bool = False
+    ready: bool = False
+    waiting_for: str = ""
+
+
+class PlanView(Protocol):
+    def update_state(self, state: PlanState) -> None: ...
+
+
+class PlanPresenter:
+    """Shows what a plan will do, waits until the store is free, and hands the agreed plan on.
+
+    Args:
+        apply: called with the plan (its store steps completed) and the person's options.
+        leave: called to go back to the review.
+    """
+
+    def __init__(
+        self,
+        make_view: Callable[[PlanPresenter], PlanView],
+        runner: Runner,
+        apply: Callable[[Plan, ApplyOptions], None],
+        leave: Callable[[], None],
+        failed: Callable[[MemdefragError], None],
+    ) -> None:
+        self._runner, self._apply, self._leave, self._failed = runner, apply, leave, failed
+        self._plan: Plan | None = None
+        self._risks: tuple[str, ...] = ()
+        self._facts: PlanFacts | None = None
+        self._visit = 0
+        self.state = PlanState()
+        self._view = make_view(self)
+
+    def show(self, plan: Plan, risks: tuple[str, ...] = ()) -> None:
+        """Look at the store and present the plan."""
+        self._plan, self._risks, self._facts = plan, risks, None
+        self._visit += 1
+        visit = self._visit
+        self._show(PlanState(store=plan.target.partition(":")[2], risks=risks))
+
+        def looked(facts: PlanFacts) -> None:
+            if visit == self._visit:
+                self._looked(facts)
+                self._watch(visit)
+
+        self._runner.run(lambda progress: look(plan, progress), looked, self._failed, lane=plan.target)
+
+    def go_back(self) -> None:
+        self._visit += 1
+        self._leave()
+
+    def set_compact(self, compact: bool) -> None:
+        self._show(replace(self.state, compact=compact))
+
+    def agree_to_shrink(self, agreed: bool) -> None:
+        self._show(replace(self.state, shrink_agreed=agreed))
+
+    def choose_writer(self, index: int, value: str = "") -> None:
+        """Choose a way to write; `value` is the new folder for the choice that needs one."""
+        writers = list(self.state.writers)
+        if not 0 <= index < len(writers):
+            return
+        if value:
+            writers[index] = replace(writers[index], value=value)
+        self._show(replace(self.state, writers=tuple(writers), writer=index))
+
+    def optimize(self) -> None:
+        """Carry the plan out, as it is shown."""
+        from memdefrag.engine.apply import ApplyOptions
+        from memdefrag.model.plan import StoreStep
+
+        if not self.state.ready or self._plan is None:
+            return
+        self._visit += 1
+        plan = self._plan
+        steps = (StoreStep.REBUILD,) if self.state.compact else ()
+        chosen = self.state.writers[self.state.writer] if self.state.writer >= 0 else None
+        options = ApplyOptions(
+            writer=writer_options(chosen),
+            confirm_shrink=self.state.shrink_agreed,
+        )
+        self._apply(replace(plan, store_steps=(*plan.store_steps, *steps)), options)
+
+    def _looked(self, facts: PlanFacts) -> None:
+        self._facts = facts
+        assert self._plan is not None
+        remembered = next((i for i, way in enumerate(facts.writers) if way.value and way.value == facts.remembered), -1)
+        sizes = facts.sizes
+        self._show(
+            replace(
+                self.state,
+                checking=False,
+                facts=_facts(self._plan, facts),
+                risks=(*self._risks, *_rehearsed(facts.rehearsal)),
+                writers=facts.writers,
+                writer=remembered,
+                compact_text=(
+                    f"Also compact the index files: {size(sizes.after_compact)} instead of "
+                    f"{size(sizes.after_apply)}, takes about {duration(sizes.compact_seconds)} more"
+                    if sizes.after_compact < sizes.after_apply
+                    else ""
+                ),
+                shrink_text=_shrink_text(facts),
+            )
+        )
+
+    def _watch(self, visit: int) -> None:
+        """Look every second who holds the store, for as long as this page is shown."""
+        plan = self._plan
+        if visit != self._visit or plan is None:
+            return
+
+        def seen(found: list[Holder]) -> None:
+            if visit == self._visit:
+                lines = tuple(f"{holder}: {holder.advice}" for holder in found)
+                if lines != self.state.holders:
+                    self._show(replace(self.state, holders=lines))
+                self._runner.later(POLL_SECONDS, lambda: self._watch(visit))
+
+        self._runner.run(lambda progress: who_holds(plan.target), seen, self._failed)
+
+    def _show(self, state: PlanState) -> None:
+        waiting = _waiting_for(state)
+        self.state = replace(state, ready=not waiting, waiting_for=waiting)
+        self._view.update_state(self.state)
+
+
+def look(plan: Plan, progress: Progress) -> PlanFacts:
+    """Rehearse the plan and read all figures of the page. Changes nothing."""
+    from memdefrag.base.fsops import free_bytes
+    from memdefrag.base.settings import data_dir
+    from memdefrag.engine import workspace, writers
+    from memdefrag.engine.apply import SHRINK_GUARD, ApplyOptions, apply
+    from memdefrag.stores.registry import open_store
+
+    options = ApplyOptions(dry_run=True, confirm_shrink=True, embed=_blind)
+    rehearsal = apply(plan, options, progress)
+    with open_store(plan.target) as store:
+        progress.phase("Looking for a fitting chromadb")
+        return PlanFacts(
+            rehearsal=rehearsal,
+            sizes=store.sizes(_removed(plan)),
+            backup_folder=str(data_dir() / "backups"),
+            backup_free=free_bytes(data_dir()),
+            shrinks=rehearsal.removed > max(1, SHRINK_GUARD * rehearsal.records_before),
+            writers=_writers(store) if store.capabilities.written_by else (),
+            remembered=str(workspace.load(store.address.path, writers.TOPIC).get("python", "")),
+        )
+
+
+def who_holds(address: str) -> list[Holder]:
+    """The programs that have the store's files open."""
+    from memdefrag.engine.in_use import holders
+    from memdefrag.stores.registry import open_store
+
+    with open_store(address) as store:
+        return holders(store.raw_files())
+
+
+def writer_options(choice: WriterChoice | None) -> WriterOptions:
+    """The engine's options for a choice."""
+    from memdefrag.engine.writers import WriterOptions
+
+    match choice:
+        case WriterChoice(kind="python", value=value):
+            return WriterOptions(python=Path(value))
+        case WriterChoice(kind="environment"):
+            return WriterOptions(make_environment=True)
+        case WriterChoice(kind="output", value=value):
+            return WriterOptions(output=Path(value))
+        case WriterChoice(kind="upgrade"):
+            return WriterOptions(upgrade=True)
+    return WriterOptions()
+
+
+def _blind(texts: Any) -> Any:
+    """Stands in for the model in a rehearsal, where no vector is looked at."""
+    import numpy as np
+
+    return np.zeros((len(texts), 1), np.float32)
+
+
+def _removed(plan: Plan) -> dict[str, int]:
+    from memdefrag.model.plan import Drop, Merge
+
+    removed: dict[str, int] = {}
+    for step in plan.steps:
+        refs = step.members if isinstance(step, Merge) else (step.record,) if isinstance(step, Drop) else ()
+        for ref in refs:
+            removed[ref.key.collection] = removed.get(ref.key.collection, 0) + 1
+    return removed
+
+
+def _writers(store: Any) -> tuple[WriterChoice, ...]:
+    from memdefrag.engine import writers
+
+    version = store.capabilities.written_by
+    found = [
+        WriterChoice("python", f"Use {candidate.python}", str(candidate.where), str(candidate.python))
+        for candidate in writers.candidates(store)
+    ]
+    return (
+        *found,
+        WriterChoice(
+            "environment",
+            f"Make a private environment ({writers.megabytes(store)} MB)",
+            f"Installs chromadb {version} for memdefrag alone, from the network. The folder keeps its format.",
+        ),
+        WriterChoice(
+            "output",
+            "Write a new folder…",
+            "Leaves this folder as it is and writes the result elsewhere, in the newer format.",
+        ),
+        WriterChoice(
+            "upgrade",
+            "Upgrade the format",
+            "Writes this folder with the built-in, newer chromadb.",
+            warning="One way: the service that owns this folder cannot open it until it is upgraded to "
+            "chromadb 1.5 or newer too.",
+        ),
+    )
+
+
+def _facts(plan: Plan, facts: PlanFacts) -> tuple[tuple[str, str], ...]:
+    report, sizes = facts.rehearsal, facts.sizes
+    after_compact = f", {size(sizes.after_compact)} after compacting" if sizes.after_compact < sizes.now else ""
+    return (
+        ("Memories", f"{thousands(report.records_before)} now, {thousands(report.records_after)} afterwards"),
+        ("Groups merged", thousands(report.merged)),
+        ("Memories removed", thousands(report.removed)),
+        ("Size", f"{size(sizes.now)} now, {size(sizes.after_apply)} afterwards{after_compact}"),
+        ("Backup", f"{facts.backup_folder} ({size(facts.backup_free)} free)"),
+    )
+
+
+def _rehearsed(report: ApplyReport) -> tuple[str, ...]:
+    lost = [f"{what}: {count(number, 'memory', 'memories')}" for what, number in report.losses.items()]
+    skipped = [f"Will be left as it is: {skip.record} ({skip.reason})" for skip in report.skipped]
+    return (*report.warnings, *lost, *skipped)
+
+
+def _shrink_text(facts: PlanFacts) -> str:
+    report = facts.rehearsal
+    if not facts.shrinks:
+        return ""
+    share = report.removed / max(1, report.records_before)
+    return f"Yes, remove {thousands(report.removed)} of {thousands(report.records_before)} memories ({share:.0%})"
+
+
+def _waiting_for(state: PlanState) -> str:
+    chosen = state.writers[state.writer] if state.writer >= 0 else None
+    if state.checking:
+        return "Looking at the store …"
+    if state.writers and chosen is None:
+        return "Choose how this older folder is written."
+    if chosen and chosen.kind == "output" and not chosen.value:
+        return "Choose the new folder."
+    if state.holders and not (chosen and chosen.kind == "output"):
+        return "The store is in use. This page goes on by itself as soon as it is free."
+    if state.shrink_text and not state.shrink_agreed:
+        return "Much is removed: tick the box to agree."
+    return ""

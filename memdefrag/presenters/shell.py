@@ -1,0 +1,389 @@
+"""The window as a whole: which page is shown, which store is open, and the way from page to page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from memdefrag.base.errors import Cancelled, MemdefragError
+from memdefrag.base.progress import Progress
+from memdefrag.presenters.analysis import WorkPresenter, WorkView
+from memdefrag.presenters.autosave import TOPIC, Autosave
+from memdefrag.presenters.backups import BackupsPresenter, BackupsView
+from memdefrag.presenters.decisions import saved_count
+from memdefrag.presenters.plan import PlanPresenter, PlanView
+from memdefrag.presenters.result import ResultPresenter, ResultView
+from memdefrag.presenters.summary import SummaryPresenter, SummaryView
+from memdefrag.presenters.tasks import Runner
+from memdefrag.presenters.welcome import WelcomePresenter, WelcomeView
+
+if TYPE_CHECKING:
+    from memdefrag.engine.apply import ApplyOptions
+    from memdefrag.engine.inspect import Summary
+    from memdefrag.engine.recover import Outcome
+    from memdefrag.model.address import Address
+    from memdefrag.model.plan import Plan
+    from memdefrag.model.report import ApplyReport
+    from memdefrag.presenters.arrange import ReviewData
+    from memdefrag.presenters.review import ReviewPresenter, ReviewView
+    from memdefrag.presenters.updates import UpdatesPresenter, UpdatesView
+
+
+class Page(StrEnum):
+    WELCOME = "welcome"
+    SUMMARY = "summary"
+    WORK = "work"
+    REVIEW = "review"
+    PLAN = "plan"
+    RESULT = "result"
+    BACKUPS = "backups"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A line above the pages. `is_error`: something failed; `safe` and `todo` then say what that means."""
+
+    message: str
+    safe: str = ""
+    todo: str = ""
+    is_error: bool = False
+
+
+class ShellView(Protocol):
+    """The window: makes each page when it is first needed, and shows one of them."""
+
+    def welcome_page(self, presenter: WelcomePresenter) -> WelcomeView: ...
+    def summary_page(self, presenter: SummaryPresenter) -> SummaryView: ...
+    def work_page(self, presenter: WorkPresenter) -> WorkView: ...
+    def review_page(self, presenter: ReviewPresenter) -> ReviewView: ...
+    def updates_page(self, presenter: UpdatesPresenter) -> UpdatesView: ...
+    def plan_page(self, presenter: PlanPresenter) -> PlanView: ...
+    def result_page(self, presenter: ResultPresenter) -> ResultView: ...
+    def backups_page(self, presenter: BackupsPresenter) -> BackupsView: ...
+    def show_page(self, page: Page, store: str) -> None: ...
+    def show_notice(self, notice: Notice | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A store that was just looked at; `decided` counts the decisions of earlier sittings."""
+
+    address: Address
+    summary: Summary
+    decided: int
+    is_copy: bool
+
+
+class Shell:
+    """Knows the open store and leads from opening it to the result and back."""
+
+    def __init__(self, view: ShellView, runner: Runner) -> None:
+        self._view, self._runner = view, runner
+        self.page = Page.WELCOME
+        self.opened: Opened | None = None
+        self._before_backups = Page.WELCOME
+        self._written = ""
+        self._autosave: Autosave | None = None
+        self.welcome = WelcomePresenter(view.welcome_page, runner, self.open, self.open_demo, self.failed)
+        self._go(Page.WELCOME)
+
+    # Pages, made when first needed
+
+    @cached_property
+    def summary(self) -> SummaryPresenter:
+        return SummaryPresenter(self._view.summary_page, self.analyse, self.try_on_copy)
+
+    @cached_property
+    def work(self) -> WorkPresenter:
+        return WorkPresenter(self._view.work_page, self._runner)
+
+    @cached_property
+    def review(self) -> ReviewPresenter:
+        from memdefrag.presenters.review import ReviewPresenter
+
+        return ReviewPresenter(self._view.review_page, self._decisions_changed, self.make_plan)
+
+    @cached_property
+    def updates(self) -> UpdatesPresenter:
+        from memdefrag.presenters.updates import UpdatesPresenter
+
+        return UpdatesPresenter(self._view.updates_page, self._runner, self.review, self.failed)
+
+    @cached_property
+    def plan(self) -> PlanPresenter:
+        return PlanPresenter(
+            self._view.plan_page, self._runner, self.apply, lambda: self._go(Page.REVIEW), self.failed
+        )
+
+    @cached_property
+    def result(self) -> ResultPresenter:
+        return ResultPresenter(self._view.result_page, self.undo, self.back_to_store)
+
+    @cached_property
+    def backups(self) -> BackupsPresenter:
+        return BackupsPresenter(self._view.backups_page, self._runner, self.restore, self.undo, self.failed)
+
+    # Opening
+
+    def start(self, address: str | None = None) -> None:
+        """Settle what a crash interrupted, look around, and open a store if one was named."""
+        self._runner.run(_recover, self._recovered, self.failed, lane=OPENING)
+        self.welcome.refresh()
+        if address:
+            self.open(address)
+
+    def open(self, text: str) -> None:
+        """Open a store by its address or by a path in, at or around it."""
+        self._load("Opening the store", lambda progress: look(text))
+
+    def open_demo(self) -> None:
+        """Open a fresh private copy of the demo store."""
+
+        def task(progress: Progress) -> Opened:
+            from memdefrag.engine.demo import fresh_copy
+
+            return look(str(fresh_copy()))
+
+        self._load("Opening the demo store", task)
+
+    def try_on_copy(self) -> None:
+        """Copy the open store into the data folder and open the copy."""
+        if self.opened is None:
+            return
+        address = self.opened.address
+        self._load("Copying the store", lambda progress: look(str(copy(address, progress))))
+
+    def back_to_store(self) -> None:
+        """Look anew at the store that was written last."""
+        self.open(self._written)
+
+    def close_store(self) -> None:
+        """Back to the first page."""
+        self.flush()
+        self.opened = None
+        self._go(Page.WELCOME)
+        self.welcome.refresh()
+
+    def _load(self, title: str, task: Callable[[Progress], Opened]) -> None:
+        if self.work.running:
+            return
+        self.flush()
+        came_from = self.page
+        if self.work.start(title, task, self._opened, lambda error: self.failed(error, came_from), lane=OPENING):
+            self._go(Page.WORK)
+
+    def _opened(self, opened: Opened) -> None:
+        self.opened = opened
+        self.summary.show(
+            opened.summary, opened.address.collection, opened.decided, is_copy=opened.is_copy
+        )
+        self._view.show_notice(None)
+        self._go(Page.SUMMARY)
+
+    # From analysis to result
+
+    def analyse(self, collection: str | None, texts_only: bool) -> None:
+        """Analyse the open store, or one of its collections."""
+        if self.opened is None or self.work.running:
+            return
+        self.flush()
+        address = self.opened.address.select(collection)
+        self.opened = replace(self.opened, address=address)
+        self._view.show_notice(None)
+        started = self.work.start(
+            f"Analysing {address.path.name}",
+            lambda progress: find(address, texts_only, progress),
+            self._analysed,
+            lambda error: self.failed(error, Page.SUMMARY),
+            lane=str(address.select(None)),
+            note="The store is only read. Cancel whenever you like.",
+        )
+        if started:
+            self._go(Page.WORK)
+
+    def _analysed(self, found: tuple[ReviewData, dict[str, Any]]) -> None:
+        assert self.opened is not None
+        data, saved = found
+        self._autosave = Autosave(self._runner, self.opened.address.path, self.review.saved, self.failed)
+        self.review.show(data, saved)
+        self.updates.refresh()
+        self._go(Page.REVIEW)
+
+    def make_plan(self) -> None:
+        """Turn the decisions into a plan and show what it will do."""
+        from memdefrag.presenters.planning import plan_of
+
+        assert self.opened is not None and self.review.data is not None and self.review.table is not None
+        self.flush()
+        plan, risks = plan_of(self.review.data, self.review.table, self.review.decisions)
+        if not plan.steps:
+            self._view.show_notice(Notice("Nothing is ticked yet, so there is nothing to optimize."))
+            return
+        self._view.show_notice(None)
+        self.plan.show(plan, risks)
+        self._go(Page.PLAN)
+
+    def apply(self, plan: Plan, options: ApplyOptions) -> None:
+        """Carry a plan out."""
+        from memdefrag.engine.apply import apply
+
+        came_from = self.page
+        self._view.show_notice(None)
+        started = self.work.start(
+            _TITLES.get(str(plan.settings.get("reason")), "Writing"),
+            lambda progress: apply(plan, options, progress),
+            self._applied,
+            lambda error: self._not_applied(error, came_from, plan),
+            lane=plan.target,
+            note="Until the new store is put in place, nothing is changed and you can cancel.",
+        )
+        if started:
+            self._go(Page.WORK)
+
+    def undo(self, step_id: str) -> None:
+        """Take a step back."""
+        from memdefrag.engine import history
+
+        self._apply_made(lambda: history.undo_plan(history.find(step_id)))
+
+    def restore(self, backup_id: str) -> None:
+        """Put a store back as its backup holds it."""
+        self._apply_made(lambda: restore_plan(backup_id))
+
+    def _apply_made(self, make: Callable[[], Plan]) -> None:
+        from memdefrag.engine.apply import ApplyOptions
+
+        try:
+            plan = make()
+        except MemdefragError as error:
+            self.failed(error)
+            return
+        self.apply(plan, ApplyOptions(confirm_shrink=True))
+
+    def _applied(self, report: ApplyReport) -> None:
+        self._written = report.store
+        self.result.show(report)
+        self._go(Page.RESULT)
+
+    def _not_applied(self, error: MemdefragError, came_from: Page, plan: Plan) -> None:
+        self.failed(error, came_from)
+        if came_from is Page.PLAN:
+            self.plan.show(plan)
+
+    # Everywhere
+
+    def analyse_again(self) -> None:
+        """F5: analyse the open store as it was last chosen."""
+        if self.opened is not None and self.page in (Page.SUMMARY, Page.REVIEW):
+            self.summary.start_analysis()
+
+    def show_backups(self) -> None:
+        """The backups of all stores."""
+        if not self.work.running and self.page is not Page.BACKUPS:
+            self._before_backups = self.page
+            self.backups.refresh()
+            self._go(Page.BACKUPS)
+
+    def leave_backups(self) -> None:
+        self._go(self._before_backups)
+
+    def failed(self, error: MemdefragError, page: Page | None = None) -> None:
+        """Say what went wrong, on `page` (where the person is, if None)."""
+        if page is not None:
+            self._go(page)
+        stopped = isinstance(error, Cancelled)
+        self._view.show_notice(Notice(error.message, error.safe, error.todo, is_error=not stopped))
+
+    def dismiss(self) -> None:
+        """The person has read the notice."""
+        self._view.show_notice(None)
+
+    def flush(self) -> None:
+        """Write down decisions that are not written yet."""
+        if self._autosave:
+            self._autosave.flush()
+
+    def _decisions_changed(self) -> None:
+        if self._autosave:
+            self._autosave.touch()
+
+    def _recovered(self, outcomes: list[Outcome]) -> None:
+        if outcomes:
+            self._view.show_notice(Notice(" ".join(str(outcome) for outcome in outcomes)))
+
+    def _go(self, page: Page) -> None:
+        self.page = page
+        self._view.show_page(page, self.opened.address.location if self.opened else "")
+
+
+OPENING = "opening"
+"""The lane of recovery and opening: no store is opened before interrupted writes are settled."""
+_TITLES = {"optimize": "Optimizing", "undo": "Undoing", "restore": "Restoring"}
+
+
+def look(text: str) -> Opened:
+    """Open a store, read its summary and the decisions about it, and remember it as recent."""
+    from memdefrag.base.settings import data_dir
+    from memdefrag.engine import workspace
+    from memdefrag.engine.inspect import inspect
+    from memdefrag.stores.registry import open_store
+
+    with open_store(text) as store:
+        summary = inspect(store)
+        decided = saved_count(workspace.load(store.address.path, TOPIC))
+        is_copy = store.address.path.is_relative_to(data_dir())
+        if not is_copy:
+            workspace.add_recent(str(store.address))
+        return Opened(store.address, summary, decided, is_copy)
+
+
+def copy(address: Address, progress: Progress) -> Address:
+    """A private copy of a store, in a folder of its own."""
+    from memdefrag.base.settings import data_dir
+    from memdefrag.engine.catalogue import new_id
+    from memdefrag.engine.copies import copy_store
+    from memdefrag.stores.registry import open_store
+
+    with open_store(address) as store:
+        return copy_store(store, data_dir() / "copies" / new_id(), progress)
+
+
+def find(address: Address, texts_only: bool, progress: Progress) -> tuple[ReviewData, dict[str, Any]]:
+    """Read and analyse a store and prepare the results; with what was decided about it before."""
+    from memdefrag.analysis.detect import analyze
+    from memdefrag.analysis.result import AnalysisOptions
+    from memdefrag.engine import workspace
+    from memdefrag.presenters.arrange import prepare
+    from memdefrag.stores.base import read_snapshot
+    from memdefrag.stores.registry import open_store
+
+    with open_store(address) as store:
+        snapshot = read_snapshot(store, progress)
+    # A collection has its own readers: they must not lose a memory because another collection holds it too.
+    options = AnalysisOptions(use_vectors=not texts_only, across_collections=False)
+    analysis = analyze([snapshot], options, progress)
+    fingerprint = snapshot.fingerprint.content if snapshot.fingerprint else ""
+    return prepare(analysis, fingerprint, progress), workspace.load(address.path, TOPIC)
+
+
+def restore_plan(backup_id: str) -> Plan:
+    """The plan that puts a whole store back."""
+    from memdefrag.engine import backup as backups
+    from memdefrag.model.plan import Plan, StoreStep
+
+    backup = backups.find(backup_id)
+    return Plan(
+        source=f"backup:{backup.id}",
+        target=backup.address,
+        store_steps=(StoreStep.REPLACE,),
+        settings={"reason": "restore"},
+    )
+
+
+def _recover(progress: Progress) -> list[Outcome]:
+    from memdefrag.engine.recover import recover_all
+
+    return recover_all()

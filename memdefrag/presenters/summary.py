@@ -1,0 +1,148 @@
+"""The page of one open store: what it holds, who uses it, and where to go from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from memdefrag.presenters.welcome import KIND_NAMES
+from memdefrag.presenters.wording import count, moment, size, thousands
+
+if TYPE_CHECKING:
+    from memdefrag.engine.inspect import Summary
+
+ALL_COLLECTIONS = "All collections"
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryState:
+    """The page's content.
+
+    Attributes:
+        facts: label and value, in order of interest.
+        collections: rows of name, memories, with vector, dimension, metric, model.
+        notes: who uses it, what is wrong with it, what to know before writing.
+        choices: collections to analyse; the first entry means all; empty when there is nothing to choose.
+        without_vector: records whose texts would have to be embedded.
+        decided: groups decided in an earlier sitting.
+    """
+
+    title: str
+    place: str
+    facts: tuple[tuple[str, str], ...]
+    collections: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    chosen: int = 0
+    without_vector: int = 0
+    texts_only: bool = False
+    decided: int = 0
+    is_copy: bool = False
+
+
+class SummaryView(Protocol):
+    def update_state(self, state: SummaryState) -> None: ...
+
+
+class SummaryPresenter:
+    """Shows a store's summary; the rest is buttons.
+
+    Args:
+        analyse: called with the collection (None: all) and whether to compare texts only.
+        copy: called to try everything on a copy.
+    """
+
+    def __init__(
+        self,
+        make_view: Callable[[SummaryPresenter], SummaryView],
+        analyse: Callable[[str | None, bool], None],
+        copy: Callable[[], None],
+    ) -> None:
+        self._analyse = analyse
+        self.try_on_copy = copy
+        self.state: SummaryState | None = None
+        self._view = make_view(self)
+
+    def show(self, summary: Summary, selected: str | None, decided: int, *, is_copy: bool) -> None:
+        """Present a store; `selected` is the collection its address names."""
+        self._update(summary_state(summary, selected, decided, is_copy=is_copy))
+
+    def choose(self, index: int) -> None:
+        """Another entry of `choices`."""
+        if self.state and 0 <= index < len(self.state.choices):
+            self._update(replace(self.state, chosen=index))
+
+    def set_texts_only(self, texts_only: bool) -> None:
+        if self.state:
+            self._update(replace(self.state, texts_only=texts_only))
+
+    def start_analysis(self) -> None:
+        if self.state:
+            chosen = self.state.chosen
+            self._analyse(self.state.choices[chosen] if chosen > 0 else None, self.state.texts_only)
+
+    def _update(self, state: SummaryState) -> None:
+        self.state = state
+        self._view.update_state(state)
+
+
+def summary_state(summary: Summary, selected: str | None, decided: int, *, is_copy: bool) -> SummaryState:
+    """A summary in words."""
+    kind, _, place = summary.address.partition("#")[0].partition(":")
+    facts = [
+        ("Memories", thousands(summary.count)),
+        ("Kind", KIND_NAMES.get(kind, kind)),
+        ("Made by", summary.format),
+        ("Size", size(summary.bytes)),
+        ("Last change", moment(summary.modified) or "unknown"),
+    ]
+    rows = tuple(
+        (
+            info.name,
+            thousands(info.count),
+            thousands(info.with_embedding),
+            str(info.dimension or "–"),
+            info.metric,
+            info.model or "not recorded",
+        )
+        for info in summary.collections
+    )
+    names = tuple(info.name for info in summary.collections if info.count)
+    choices = (ALL_COLLECTIONS, *names) if len(names) > 1 else ()
+    return SummaryState(
+        title=Path(place).name,
+        place=place,
+        facts=tuple(facts),
+        collections=rows,
+        notes=tuple(_notes(summary)),
+        choices=choices,
+        chosen=choices.index(selected) if selected in choices else 0,
+        without_vector=sum(info.count - info.with_embedding for info in summary.collections),
+        decided=decided,
+        is_copy=is_copy,
+    )
+
+
+def _notes(summary: Summary) -> list[str]:
+    notes = []
+    for holder in summary.in_use:
+        notes.append(
+            f"{holder} has this store open. Analysing is safe; before Optimize writes, it has to be closed. "
+            f"{holder.advice}"
+        )
+    if not summary.writable:
+        notes.append("This store can be read but not written.")
+    if summary.written_by:
+        notes.append(
+            f"This folder belongs to a service with chromadb {summary.written_by}. It will be written by that "
+            "version, so that the service can go on using it; you are asked how before anything is written."
+        )
+    notes += summary.problems
+    return notes
+
+
+def saved_decisions(decided: int) -> str:
+    """The line that says that a review goes on where it was left."""
+    return f"{count(decided, 'decision')} from your last review of this store will be there again."

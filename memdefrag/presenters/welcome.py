@@ -1,0 +1,127 @@
+"""The first page: stores opened before, stores found on this machine, and ways to open another."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from memdefrag.base.errors import MemdefragError
+from memdefrag.base.progress import Progress
+from memdefrag.presenters.tasks import Runner
+from memdefrag.presenters.wording import count, moment, size
+
+if TYPE_CHECKING:
+    from memdefrag.engine.inspect import Summary
+
+KIND_NAMES = {
+    "chroma": "Chroma folder",
+    "memory-export": "Memory Defragmenter export",
+    "jsonl": "JSON lines file",
+    "backup": "Backup",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCard:
+    """A store in the lists of the first page.
+
+    Attributes:
+        address: what opens it.
+        facts: kind, count, size and last change; or why it cannot be read.
+        origin: why it is in the list.
+    """
+
+    address: str
+    title: str
+    place: str
+    facts: str
+    origin: str = ""
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WelcomeState:
+    recent: tuple[StoreCard, ...] = ()
+    found: tuple[StoreCard, ...] = ()
+    looking: bool = False
+
+
+class WelcomeView(Protocol):
+    def update_state(self, state: WelcomeState) -> None: ...
+
+
+class WelcomePresenter:
+    """Looks for stores without leaving a trace and hands the chosen one on.
+
+    Args:
+        open_store: takes an address or a path.
+    """
+
+    def __init__(
+        self,
+        make_view: Callable[[WelcomePresenter], WelcomeView],
+        runner: Runner,
+        open_store: Callable[[str], None],
+        open_demo: Callable[[], None],
+        failed: Callable[[MemdefragError], None],
+    ) -> None:
+        self._runner, self._failed = runner, failed
+        self.open, self.demo = open_store, open_demo
+        self.state = WelcomeState()
+        self._view = make_view(self)
+
+    def refresh(self) -> None:
+        """Read the recent list and look at the usual places, in the background."""
+        if self.state.looking:
+            return
+        self._show(replace(self.state, looking=True))
+        self._runner.run(look_around, self._show, self._could_not_look)
+
+    def _could_not_look(self, error: MemdefragError) -> None:
+        self._show(replace(self.state, looking=False))
+        self._failed(error)
+
+    def _show(self, state: WelcomeState) -> None:
+        self.state = state
+        self._view.update_state(state)
+
+
+def look_around(progress: Progress) -> WelcomeState:
+    """The recent stores and those in the known places, each with its summary."""
+    from memdefrag.engine import workspace
+    from memdefrag.stores.known_places import candidates
+
+    places = candidates(os.environ, Path.home(), sys.platform)
+    recent = tuple(_cards(((address, "") for address in workspace.recent()), progress))
+    known = {card.place for card in recent}
+    found = _cards(((str(place.path), place.what) for place in places), progress)
+    return WelcomeState(recent, tuple(card for card in found if card.readable and card.place not in known))
+
+
+def _cards(places: Iterable[tuple[str, str]], progress: Progress) -> Iterable[StoreCard]:
+    from memdefrag.engine.inspect import inspect
+    from memdefrag.stores.registry import open_store
+
+    for address, origin in places:
+        progress.check()
+        try:
+            with open_store(address) as store:
+                yield card(inspect(store), origin)
+        except MemdefragError as error:
+            path = Path(address.partition(":")[2] or address)
+            yield StoreCard(address, path.name, str(path), error.message, origin, readable=False)
+
+
+def card(summary: Summary, origin: str = "") -> StoreCard:
+    """A store's summary as one entry of a list."""
+    kind, _, place = summary.address.partition(":")
+    facts = [KIND_NAMES.get(kind, summary.format), count(summary.count, "memory", "memories"), size(summary.bytes)]
+    if summary.modified:
+        facts.append(f"changed {moment(summary.modified)}")
+    if summary.in_use:
+        facts.append(f"in use by {summary.in_use[0].name}")
+    return StoreCard(summary.address, Path(place).name, place, " · ".join(facts), origin)
