@@ -58,9 +58,6 @@ class RecordedFunction:
     def __call__(self, input: Any) -> Any:
         raise Refused("A vector is missing and must not be computed here.")
 
-    def name(self) -> str:
-        return str(self._entry["name"])
-
     def get_config(self) -> dict[str, Any]:
         return dict(self._entry.get("config") or {})
 
@@ -75,7 +72,14 @@ class RecordedFunction:
 
     @staticmethod
     def build_from_config(config: dict[str, Any]) -> RecordedFunction:
-        return RecordedFunction({"name": "recorded", "config": config})
+        return RecordedFunction({"config": config})
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> RecordedFunction:
+        """The stand-in for an entry. chromadb asks the class, not the object, for the name."""
+        named = {"name": staticmethod(lambda: str(entry["name"]))}
+        stand_in: RecordedFunction = type("NamedFunction", (cls,), named)(entry)
+        return stand_in
 
 
 class Folder:
@@ -136,7 +140,7 @@ class Folder:
         elif index and not in_metadata:
             arguments["configuration"] = {"hnsw": index}
         if function and self.has_configuration:
-            arguments["embedding_function"] = RecordedFunction(function)
+            arguments["embedding_function"] = RecordedFunction.of(function)
         elif function:
             self.warnings.append(
                 f"chromadb {self.version} has no place for the embedding function {function['name']} "

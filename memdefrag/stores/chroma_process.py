@@ -146,10 +146,7 @@ def run(work: Work, python: Path | None, progress: Progress) -> Result:
         except OSError as error:
             raise WriterFailed(f"{python or sys.executable} cannot be started: {error.strerror}.") from error
         with process:
-            try:
-                _follow(process, progress)
-            finally:
-                process.kill()
+            _follow(process, progress)
     return _result(work.folder, process.returncode)
 
 
@@ -179,11 +176,23 @@ def run_if_asked(arguments: list[str]) -> bool:
 
 
 def _follow(process: subprocess.Popen[bytes], progress: Progress) -> None:
-    """Count what the child reports until it ends; returns early from one that has nothing more to say."""
+    """Count what the child reports until it ends, and make sure that it does."""
     lines: queue.Queue[bytes | None] = queue.Queue()
     assert process.stdout is not None
     reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
     reader.start()
+    try:
+        _count(lines, progress)
+        process.wait(EXIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        # The result is written after the folder was closed, so an end that never comes loses nothing.
+        return
+    finally:
+        process.kill()
+        reader.join(EXIT_SECONDS)
+
+
+def _count(lines: queue.Queue[bytes | None], progress: Progress) -> None:
     heard = time.monotonic()
     while True:
         try:
@@ -196,14 +205,9 @@ def _follow(process: subprocess.Popen[bytes], progress: Progress) -> None:
                 ) from None
             continue
         if line is None:
-            break
+            return
         heard = time.monotonic()
         progress.step(json.loads(line)["done"])
-    try:
-        process.wait(EXIT_SECONDS)
-    except subprocess.TimeoutExpired:
-        # The result is written after the folder was closed, so an end that never comes loses nothing.
-        return
 
 
 def _read(stream: IO[bytes], lines: queue.Queue[bytes | None]) -> None:

@@ -82,7 +82,7 @@ def write(store: Store, changes: Changes, progress: Progress) -> list[str]:
         places[ref.key.collection]["delete"].append(ref.key.id)
     with _writing(store) as (writer, exact), work_folder() as work:
         numbers = {name: number for number, name in enumerate(names)}
-        for put in sorted(changes.put, key=lambda put: put.record.key):
+        for put in sorted(changes.put, key=lambda put: put.record.key.collection):
             _add(work, numbers, put.record, new=put.before is None)
         work.order("write", path, list(places.values()), create=[_creation(info) for info in created])
         progress.phase(f"Writing with chromadb {writer.chromadb}", len(changes.put) + len(changes.delete))

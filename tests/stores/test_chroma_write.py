@@ -1,0 +1,362 @@
+"""Real Chroma folders, written by the real libraries: exactly what was asked, nothing else, and still theirs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from memdefrag.base.errors import Cancelled, StoreChanged, StoreDamaged, WriterFailed, WriterNeeded
+from memdefrag.base.progress import Cancel, Progress, Tick
+from memdefrag.engine.verify import verify_content
+from memdefrag.model.address import Address
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.plan import Changes, Put, Ref
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
+from memdefrag.stores import chroma_write
+from memdefrag.stores.base import StoreSettings, read_snapshot
+from memdefrag.stores.chroma_local import ChromaLocal
+from memdefrag.stores.chroma_write import index_settings, unstorable
+from tests.stores.chroma_folders import BIG, ELSEWHERE, OLD_PYTHON, PLAIN, SMALL, made, made_by_old_chroma, traces
+
+ROOT = OLD_PYTHON.parents[2]
+MOMENT = 1704954350.8709195
+"""A time that chromadb 1.5.9 reads back as 1704954350.8709197."""
+
+
+@pytest.fixture(params=["built-in", pytest.param("old", marks=pytest.mark.old_chroma)])
+def python(request: pytest.FixtureRequest) -> Path | None:
+    """The interpreter that owns the folder `store` opens: None is the built-in one."""
+    return OLD_PYTHON if request.param == "old" else None
+
+
+@pytest.fixture
+def folder(python: Path | None, tmp_path: Path) -> Path:
+    return (made_by_old_chroma() if python else made()).copy(tmp_path / "chroma")
+
+
+def opened(folder: Path, python: Path | None = None, *, upgrade: bool = False) -> ChromaLocal:
+    return ChromaLocal(Address("chroma", str(folder)), StoreSettings(chroma_python=python, chroma_upgrade=upgrade))
+
+
+def merged(record: MemoryRecord) -> MemoryRecord:
+    """A record that says something else in every part; none of its old metadata is left."""
+    metadata = {"merged": "x,y", "at": MOMENT, "whole": 3.0, "yes": True}
+    assert record.embedding is not None
+    return MemoryRecord(record.key, "said once", metadata, record.embedding + np.float32(0.25))
+
+
+def changes_for(before: Snapshot) -> Changes:
+    """Some of everything, in three collections, one of them another tenant's."""
+    puts, deletes = [], []
+    for name, replaced, deleted in ((BIG, 30, 60), (SMALL, 4, 3), (ELSEWHERE, 1, 1)):
+        records = [record for record in before.records if record.key.collection == name]
+        puts += [Put(merged(record), record_hash(record)) for record in records[:replaced]]
+        deletes += [Ref.of(record) for record in records[replaced : replaced + deleted]]
+        for number in range(3):
+            like = records[number % len(records)]
+            new = MemoryRecord(Key(name, f"new {number}"), like.text, embedding=like.embedding, uri=f"file:///{number}")
+            puts.append(Put(new, None))
+    return Changes(tuple(puts), tuple(deletes))
+
+
+def test_what_was_asked_is_done_and_nothing_else(folder: Path, python: Path | None) -> None:
+    before = read_snapshot(opened(folder, python))
+    untouched = index_bytes(folder, before, PLAIN)
+    changes = changes_for(before)
+    opened(folder, python).write(changes, Progress())
+    after = read_snapshot(opened(folder, python))
+    verify_content(before, changes, after)
+    assert index_bytes(folder, after, PLAIN) == untouched
+    assert opened(folder, python).migrations == opened((made_by_old_chroma() if python else made()).folder).migrations
+    assert [(info.name, info.settings) for info in after.collections] == [
+        (info.name, info.settings) for info in before.collections
+    ]
+    findable = [record for record in after.records if np.any(record.embedding)]
+    assert chroma_write.lost_in_search(opened(folder, python), findable, Progress()) == []
+
+
+def index_bytes(folder: Path, snapshot: Snapshot, name: str) -> dict[str, bytes]:
+    """The index files of a collection, by path."""
+    from memdefrag.stores.chroma_tables import FILE, read_collections
+    from memdefrag.stores.sqlite_safe import open_readonly
+
+    with open_readonly(folder / FILE) as connection:
+        [segment] = [item.vector_segment for item in read_collections(connection) if item.name == name]
+    assert segment
+    return {path.name: path.read_bytes() for path in (folder / segment).iterdir()}
+
+
+USE = """
+import json, sys, chromadb
+from chromadb.config import Settings
+client = chromadb.PersistentClient(sys.argv[1], settings=Settings(anonymized_telemetry=False))
+collection = client.get_collection("big", embedding_function=None)
+vector = json.loads(sys.argv[2])
+found = collection.query(query_embeddings=[vector], n_results=1)
+collection.add(ids=["later"], embeddings=[[9.0] * 16], documents=["added later"], metadatas=[{"n": 1}])
+again = collection.query(query_embeddings=[[9.0] * 16], n_results=1)
+print(json.dumps([str(collection.id), found["ids"], found["documents"], again["ids"], collection.count()]))
+"""
+
+
+def test_the_owning_library_opens_searches_and_adds_afterwards(folder: Path, python: Path | None) -> None:
+    before = read_snapshot(opened(folder, python))
+    opened(folder, python).write(changes_for(before), Progress())
+    opened(folder, python).rebuild(Progress())
+    [put] = [put for put in changes_for(before).put if put.record.key == Key(BIG, "b0")]
+    assert put.record.embedding is not None
+    command = [str(python or sys.executable), "-c", USE, str(folder), json.dumps(put.record.embedding.tolist())]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()[-1])
+    info = before.collection(BIG)
+    assert info
+    assert told == [info.settings["id"], [["b0"]], [["said once"]], [["later"]], info.count - 60 + 3 + 1]
+
+
+def test_rebuilding_shrinks_the_index_and_keeps_everything(folder: Path, python: Path | None) -> None:
+    store = opened(folder, python)
+    before = read_snapshot(store)
+    gone = [record for record in before.records if record.key.collection == BIG][::2]
+    store.write(Changes(delete=tuple(Ref.of(record) for record in gone)), Progress())
+    smaller = read_snapshot(store)
+    orphan = folder / "0b0e7f3c-1111-4222-8333-444455556666"
+    orphan.mkdir()
+    (orphan / "data_level0.bin").write_bytes(bytes(100))
+    size = sum(path.stat().st_size for path in store.raw_files())
+    ticks: list[Tick] = []
+    store.rebuild(Progress(ticks.append))
+    assert sum(path.stat().st_size for path in store.raw_files()) < 0.9 * size
+    verify_content(smaller, Changes(), read_snapshot(opened(folder, python)))
+    assert not orphan.exists()
+    assert ticks[-1].done == ticks[-1].total == len(smaller.records)
+    assert chroma_write.lost_in_search(store, smaller.records[::5], Progress()) == []
+
+
+def test_decimals_are_exact_for_written_and_for_untouched_records(tmp_path: Path) -> None:
+    """chromadb 1.5.9 reads one in five a bit off, when it moves queued changes into its tables."""
+    folder = tmp_path / "chroma"
+    moments = [MOMENT + number / 7 for number in range(200)]
+    make = (
+        "import sys, json, chromadb\n"
+        "collection = chromadb.PersistentClient(sys.argv[1]).create_collection('memories', embedding_function=None)\n"
+        "values = json.loads(sys.argv[2])\n"
+        "collection.add(ids=[str(n) for n in range(len(values))], embeddings=[[1.0, n] for n in range(len(values))],\n"
+        "    metadatas=[{'at': value, 'list': [value, 0.1]} for value in values])\n"
+    )
+    subprocess.run([sys.executable, "-c", make, str(folder), json.dumps(moments)], check=True)
+    before = read_snapshot(opened(folder))
+    new = [
+        MemoryRecord(Key("memories", f"new {n}"), "t", {"at": at, "list": [at, 0.5]}, np.ones(2, np.float32))
+        for n, at in enumerate(moments)
+    ]
+    changes = Changes(tuple(Put(record, None) for record in new))
+    opened(folder).write(changes, Progress())
+    verify_content(before, changes, read_snapshot(opened(folder)))
+
+
+def test_a_fresh_folder_gets_collections_with_their_settings(tmp_path: Path, python: Path | None) -> None:
+    if python:
+        made_by_old_chroma()
+    function = {"type": "known", "name": "sentence_transformer", "config": {"model_name": "all-MiniLM-L6-v2"}}
+    kept = {"hnsw:space": "cosine", "hnsw:M": 32, "description": "MCP memory", "weight": 0.5, "flag": True}
+    wanted = (
+        CollectionInfo("memory_collection", 0, 0, 0, settings={"metadata": kept, "embedding_function": function}),
+        CollectionInfo("plain", 0, 0, 0, metric="ip"),
+        CollectionInfo("team/archive/notes", 0, 0, 0, metric="l2", settings={"metadata": {"a": 1}}),
+    )
+    record = MemoryRecord(Key("team/archive/notes", "1"), "text", {}, np.ones(3, np.float32))
+    store = opened(tmp_path / "new" / "chroma", python)
+    warnings = chroma_write.write(store, Changes((Put(record, None),), collections=wanted), Progress())
+    found = {info.name: info for info in store.collections()}
+    assert [(info.name, info.metric, info.count) for info in found.values()] == [
+        ("memory_collection", "cosine", 0),
+        ("plain", "ip", 0),
+        ("team/archive/notes", "l2", 1),
+    ]
+    assert found["memory_collection"].settings["metadata"] == kept
+    if python:
+        assert ["sentence_transformer" in warning for warning in warnings] == [True]
+    else:
+        assert warnings == []
+        assert found["memory_collection"].settings["embedding_function"] == function
+        assert found["memory_collection"].model == "all-MiniLM-L6-v2"
+
+
+@pytest.mark.old_chroma
+def test_an_older_folder_is_not_touched_by_the_built_in_library(tmp_path: Path) -> None:
+    folder = made_by_old_chroma().copy(tmp_path / "chroma")
+    before = traces(folder)
+    gone = Ref.of(next(iter(read_snapshot(opened(folder)).records)))
+    with pytest.raises(WriterNeeded, match=r"0\.5\.7 to 0\.6\.3"):
+        opened(folder).write(Changes(delete=(gone,)), Progress())
+    with pytest.raises(WriterNeeded, match=r"0\.5\.7 to 0\.6\.3"):
+        opened(folder).rebuild(Progress())
+    assert traces(folder) == before
+
+
+@pytest.mark.old_chroma
+def test_an_upgrade_that_was_asked_for_keeps_every_record(tmp_path: Path) -> None:
+    folder = made_by_old_chroma().copy(tmp_path / "chroma")
+    before = read_snapshot(opened(folder))
+    opened(folder, upgrade=True).write(Changes(), Progress())
+    after = opened(folder)
+    verify_content(before, Changes(), read_snapshot(after))
+    assert after.capabilities.written_by is None
+
+
+def test_queued_changes_that_stop_the_new_library_are_mended(shared: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(shared / "fixtures/chroma_0.6.3_poison", tmp_path / "chroma"))
+    before = read_snapshot(opened(folder))
+    opened(folder, upgrade=True).write(Changes(), Progress())
+    verify_content(before, Changes(), read_snapshot(opened(folder)))
+
+
+@pytest.mark.old_chroma
+def test_a_memory_service_folder_stays_its_own(shared: Path, tmp_path: Path) -> None:
+    made_by_old_chroma()
+    folder = Path(shutil.copytree(shared / "fixtures/chroma_mcp_e1", tmp_path / "chroma"))
+    store = opened(folder, OLD_PYTHON)
+    before = read_snapshot(store)
+    first, second, *_ = before.records
+    changes = Changes((Put(merged(first), record_hash(first)),), (Ref.of(second),))
+    store.write(changes, Progress())
+    verify_content(before, changes, read_snapshot(opened(folder, OLD_PYTHON)))
+    store.rebuild(Progress())
+    verify_content(before, changes, read_snapshot(opened(folder, OLD_PYTHON)))
+
+
+@pytest.mark.old_chroma
+def test_replaced_records_are_found_under_chroma_0_4(shared: Path, tmp_path: Path) -> None:
+    """Up to 0.5.4 an added record whose delete is still queued never enters the index."""
+    python = ROOT / ".venv-chroma-0.4.24/bin/python"
+    if not python.exists():
+        pytest.skip(f"{python} is not there")
+    folder = Path(shutil.copytree(shared / "fixtures/chroma_0.4.24", tmp_path / "chroma"))
+    store = opened(folder, python)
+    records = [record for record in read_snapshot(store).records if record.key.collection == "many_rows"][:10]
+    store.write(Changes(tuple(Put(record, record_hash(record)) for record in records)), Progress())
+    assert chroma_write.lost_in_search(store, records, Progress()) == []
+
+
+def test_a_changed_record_stops_the_write(tmp_path: Path) -> None:
+    folder = made().copy(tmp_path / "chroma")
+    before = traces(folder)
+    [record, *_] = read_snapshot(opened(folder)).records
+    for changes in (
+        Changes((Put(record, "another hash"),)),
+        Changes((Put(record, None),)),
+        Changes(delete=(Ref(record.key, "another hash"),)),
+    ):
+        with pytest.raises(StoreChanged):
+            opened(folder).write(changes, Progress())
+    assert traces(folder) == before
+
+
+def test_stopping_ends_the_child(tmp_path: Path) -> None:
+    folder = made().copy(tmp_path / "chroma")
+    records = read_snapshot(opened(folder)).records
+    cancel = Cancel()
+
+    def stop(tick: Tick) -> None:
+        if tick.phase.startswith("Writing"):
+            cancel.set()
+
+    with pytest.raises(Cancelled):
+        opened(folder).write(Changes(delete=tuple(map(Ref.of, records))), Progress(stop, cancel))
+
+
+def test_an_index_file_with_a_program_is_never_opened(tmp_path: Path) -> None:
+    import pickle
+
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "exploded",))
+
+    folder = made().copy(tmp_path / "chroma")
+    [victim, *_] = sorted(folder.glob("*/index_metadata.pickle"))
+    victim.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(StoreDamaged, match="never writes"):
+        opened(folder).rebuild(Progress())
+    with pytest.raises(StoreDamaged, match="never writes"):
+        chroma_write.check_opens(folder, None, [(PLAIN, np.ones(4, np.float32))])
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_check_leaves_no_trace(folder: Path, python: Path | None) -> None:
+    before = traces(folder)
+    probes = [(BIG, np.ones(16, np.float32)), (PLAIN, np.ones(4, np.float32)), (BIG, np.zeros(16, np.float32))]
+    result = chroma_write.check_opens(folder, python, probes)
+    assert traces(folder) == before
+    assert [len(answer) for answer in result.answers] == [10, 10, 10]
+    assert result.counts == [340, 231]
+    for answer in result.answers:
+        assert [distance for _, distance in answer] == sorted(distance for _, distance in answer)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"embedding": None}, "no vector"),
+        ({"embedding": np.array([1, np.nan], np.float32)}, "not finite"),
+        ({"embedding": np.array([], np.float32)}, "no vector"),
+        ({"text": "half \ud83d"}, "Unicode"),
+        ({"key": Key("c", "\udcff")}, "Unicode"),
+        ({"metadata": {"\ud800": 1}}, "Unicode"),
+        ({"metadata": {"list": ["a", "\ud800"]}}, "Unicode"),
+        ({"metadata": {"n": 2**63}}, "64 bits"),
+        ({"metadata": {"n": -(2**63) - 1}}, "64 bits"),
+        ({"metadata": {"n": float("inf")}}, "not finite"),
+        ({"metadata": {"n": [1.0, float("nan")]}}, "not finite"),
+        ({"metadata": {"n": 2**63 - 1, "m": -(2**63), "b": True, "l": [1, 2]}, "text": None}, None),
+    ],
+)
+def test_what_chroma_cannot_hold_is_named_beforehand(change: dict[str, Any], fault: str | None) -> None:
+    record = replace(MemoryRecord(Key("c", "id"), "text", {}, np.ones(2, np.float32)), **change)
+    found = unstorable(record)
+    assert found is None if fault is None else fault in (found or "")
+
+
+def test_a_record_that_cannot_be_stored_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    folder = made().copy(tmp_path / "chroma")
+    before = traces(folder)
+    record = MemoryRecord(Key(PLAIN, "bad one"), "text", {}, None)
+    with pytest.raises(WriterFailed, match="plain/bad one: it has no vector"):
+        opened(folder).write(Changes((Put(record, None),)), Progress())
+    assert traces(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, {"space": "cosine"}),
+        ({"metadata": {"hnsw:space": "cosine"}, "configuration": {"hnsw": {"space": "l2"}}}, {}),
+        ({"configuration": {"hnsw_configuration": {"space": "l2", "M": 16}}}, {"space": "cosine"}),
+        (
+            {"configuration": {"hnsw": {"space": "cosine", "ef_construction": 200, "num_threads": None, "other": 1}}},
+            {"space": "cosine", "ef_construction": 200},
+        ),
+        ({"schema": {"keys": {"#embedding": None}}}, {"space": "cosine"}),
+    ],
+)
+def test_index_settings_are_those_in_force(settings: dict[str, Any], expected: dict[str, Any]) -> None:
+    info = CollectionInfo("memories", 0, 0, 0, metric="cosine", settings=settings)
+    assert index_settings(info) == expected
+
+
+def test_index_settings_of_a_real_schema_come_back(tmp_path: Path) -> None:
+    """What the library records of a collection makes the same collection in a new folder."""
+    hnsw = {"space": "ip", "ef_construction": 77, "max_neighbors": 9}
+    first, second = (opened(tmp_path / name) for name in ("first", "second"))
+    info = CollectionInfo("memories", 0, 0, 0, metric="ip", settings={"configuration": {"hnsw": hnsw}})
+    first.write(Changes(collections=(info,)), Progress())
+    second.write(Changes(collections=tuple(first.collections())), Progress())
+    [one], [other] = first.collections(), second.collections()
+    assert one.settings["schema"] == other.settings["schema"]
+    assert hnsw.items() <= index_settings(other).items()
