@@ -79,19 +79,20 @@ def export_store(
     chosen = [record for record in snapshot.records if _selected(record, where or {})][:limit]
     inside = _collection_of(target)
     steps = tuple(Write(Ref.of(record), Key(inside or name, record.key.id), reason="export") for record in chosen)
-    info = snapshot.collection(name)
+    [info] = [info for info in snapshot.collections if info.name == name]
     plan = Plan(
         source=str(store.address),
         target=str(target.at(scratch)),
         settings={"reason": "export"},
-        collections=(_renamed(info, inside or name),) if info else (),
+        collections=(CollectionInfo(inside, 0, 0, 0) if inside else info,),
         steps=steps,
     )
     remove(scratch)
     report = apply(plan, ApplyOptions(), progress)
     write_durable(_record_path(out), _export_record(store.address, name, chosen, target.at(scratch)))
     _take_place(scratch, out)
-    return replace(report, store=str(target))
+    lost = {f"the metric {info.metric}": len(chosen)} if inside and info.metric != "cosine" else {}
+    return replace(report, store=str(target), losses={**report.losses, **lost})
 
 
 def import_store(
@@ -106,6 +107,8 @@ def import_store(
     progress = progress or Progress()
     plan, kept = import_plan(source, target, choices or ImportChoices(), progress)
     report = apply(plan, options or ApplyOptions(), progress)
+    if not report.dry_run and not report.output:
+        _note_import(plan, target)
     return replace(report, kept=kept)
 
 
@@ -252,9 +255,9 @@ def _typed_like(given: Metadata, present: Metadata) -> Metadata:
 
     Memory Defragmenter turns all values into strings, and its file has no place for some of the service's keys.
     """
-    kept = {key: value for key, value in present.items() if key in given or key in _COLUMNS}
-    changed = {key: value for key, value in given.items() if str(kept.get(key)) != str(value)}
-    return {**kept, **changed}
+    own = {key: value for key, value in present.items() if key in _COLUMNS}
+    same = {key: value for key, value in present.items() if key in given and str(given[key]) == str(value)}
+    return {**given, **same, **own}
 
 
 def _selected(record: MemoryRecord, where: Mapping[str, str]) -> bool:
@@ -265,10 +268,6 @@ def _collection_of(target: Address) -> str | None:
     """The fixed collection name of formats that hold just one."""
     name: str | None = getattr(store_class(target.kind), "collection_name", None)
     return name
-
-
-def _renamed(info: CollectionInfo, name: str) -> CollectionInfo:
-    return replace(info, name=name)
 
 
 def _new_collection(name: str) -> CollectionInfo:
@@ -284,8 +283,26 @@ def _export_record(source: Address, name: str, chosen: list[MemoryRecord], writt
     with open_store(written) as store:
         inside = {record.key.id: record_hash(record) for record in read_snapshot(store).records}
     records = {record.key.id: {"store": record_hash(record), "file": inside[record.key.id]} for record in chosen}
+    return _as_record(source, name, records)
+
+
+def _as_record(source: Address, name: str, records: dict[str, dict[str, str]]) -> bytes:
     head = {"memdefrag_export": 1, "source": str(source), "collection": name, "time": catalogue.utc_now()}
     return json.dumps({**head, "records": records}, indent=0).encode()
+
+
+def _note_import(plan: Plan, target: Address) -> None:
+    """Store and file agree again on what was just brought in, so that the next import starts from there."""
+    file = parse(plan.source).path
+    records = _load_record(file, target)
+    with open_store(target.select(None)) as store:
+        present = read_snapshot(store).by_key
+    for step in plan.steps:
+        if isinstance(step, Drop) and step.record.key not in present:
+            records.pop(step.record.key.id, None)
+        elif isinstance(step, Write) and step.key in present:
+            records[step.key.id] = {"store": record_hash(present[step.key]), "file": step.record.hash}
+    write_durable(_record_path(file), _as_record(target, target.collection or "", records))
 
 
 def _load_record(file: Path, target: Address) -> dict[str, dict[str, str]]:

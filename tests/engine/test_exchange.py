@@ -133,6 +133,16 @@ def test_what_the_assistant_removed_since_stays_removed(store: Address, file: Ad
     assert "removed from the store" in report.kept[0].reason
 
 
+def test_the_next_import_starts_from_the_last(store: Address, file: Address) -> None:
+    sql(file, "UPDATE memories SET content = 'Merged' WHERE id = 'id000'")
+    bring_back(file, store)
+    again = bring_back(file, store)
+    assert (again.written, again.kept) == (0, ())
+    sql(file, "UPDATE memories SET content = 'Merged once more' WHERE id = 'id000'")
+    assert bring_back(file, store).written == 1
+    assert texts(store)["id000"] == "Merged once more"
+
+
 def test_mirror_drops_what_the_file_never_held(store: Address, file: Address) -> None:
     edit(store, "later", "Added since")
     bring_back(file, store, mirror=True)
