@@ -21,13 +21,16 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{error.message} {error.todo}", file=sys.stderr)
         return error.exit_code
 
+    from PySide6.QtGui import QIcon
     from PySide6.QtWidgets import QApplication
 
+    from memdefrag.base.settings import resource
     from memdefrag.gui import theme
     from memdefrag.gui.main_window import MainWindow
 
     application = QApplication.instance() or QApplication(arguments[:1])
     application.setApplicationName("memdefrag")
+    application.setWindowIcon(QIcon(str(resource("icons/memdefrag.svg"))))
     theme.apply()
     theme.follow_system()
     window = MainWindow()

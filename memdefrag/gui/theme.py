@@ -179,13 +179,15 @@ QPushButton#primary:disabled {{ background: {c.group_row}; color: {c.muted}; bor
 QPushButton#store {{ text-align: left; padding: 0; }}
 QPushButton#store:focus {{ border: 2px solid {c.accent_on}; padding: 0; }}
 QPushButton#segment {{ padding: 5px 12px; }}
-QPushButton#segment:checked {{ background: {c.selection}; border-color: {c.accent_on}; font-weight: 600; }}
+QPushButton#segment:checked {{ background: {c.selection}; border-color: {c.accent_on}; }}
 QTableView {{ gridline-color: {c.border}; border: 1px solid {c.border}; border-radius: 6px; }}
 QHeaderView::section {{
     background: {c.window}; color: {c.muted}; border: none; border-bottom: 1px solid {c.border}; padding: 4px 6px;
 }}
-QLineEdit, QPlainTextEdit, QComboBox {{ border: 1px solid {c.border}; border-radius: 6px; padding: 4px 6px; }}
-QLineEdit:focus, QPlainTextEdit:focus, QTableView:focus, QComboBox:focus {{ border: 2px solid {c.accent_on}; }}
+QLineEdit, QPlainTextEdit {{
+    background: {c.surface}; border: 1px solid {c.border}; border-radius: 6px; padding: 4px 6px;
+}}
+QLineEdit:focus, QPlainTextEdit:focus, QTableView:focus {{ border: 1px solid {c.accent_on}; }}
 QTabWidget::pane {{ border: 1px solid {c.border}; border-radius: 6px; }}
 QScrollArea, QScrollArea > QWidget > QWidget#page {{ background: transparent; border: none; }}
 QProgressBar {{

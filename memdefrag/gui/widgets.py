@@ -58,6 +58,7 @@ def text_box(name: str, *, editable: bool = False) -> QPlainTextEdit:
     made.setReadOnly(not editable)
     made.setAccessibleName(name)
     made.setTabChangesFocus(True)
+    made.setFrameShape(QFrame.Shape.NoFrame)
     made.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont))
     return made
 
@@ -166,6 +167,7 @@ def scrolling(content: QLayout, width: int = 860) -> QScrollArea:
     area = QScrollArea()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     area.setWidget(holder)
     return area

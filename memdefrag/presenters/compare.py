@@ -57,8 +57,12 @@ class Value:
     merged: str
 
     @property
-    def differs(self) -> bool:
-        return self.survivor != self.member
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """Whose value, and the value; one line where all agree."""
+        if self.survivor == self.member and self.merged in (self.survivor, ""):
+            return (("both", self.survivor),)
+        found = (("survivor", self.survivor), ("this one", self.member), ("merged", self.merged))
+        return tuple((who, value) for who, value in found if value)
 
 
 def metadata_rows(survivor: Any, member: Any, merged: Any) -> tuple[Value, ...]:

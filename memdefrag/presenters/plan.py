@@ -304,12 +304,13 @@ def _writers(store: Any) -> tuple[WriterChoice, ...]:
 
 def _facts(plan: Plan, facts: PlanFacts) -> tuple[tuple[str, str], ...]:
     report, sizes = facts.rehearsal, facts.sizes
+    after = f", {size(sizes.after_apply)} afterwards" if sizes.after_apply != sizes.now else ""
     after_compact = f", {size(sizes.after_compact)} after compacting" if sizes.after_compact < sizes.now else ""
     return (
         ("Memories", f"{thousands(report.records_before)} now, {thousands(report.records_after)} afterwards"),
         ("Groups merged", thousands(report.merged)),
         ("Memories removed", thousands(report.removed)),
-        ("Size", f"{size(sizes.now)} now, {size(sizes.after_apply)} afterwards{after_compact}"),
+        ("Size", f"{size(sizes.now)} now{after}{after_compact}"),
         ("Backup", f"{facts.backup_folder} ({size(facts.backup_free)} free)"),
     )
 

@@ -90,6 +90,7 @@ class BackupsPage(QWidget):
         layout.setStretchFactor(self.backups, 3)
         layout.setStretchFactor(self.steps, 2)
         self.setLayout(layout)
+        self.first_focus = self.backups
 
     def update_state(self, state: BackupsState) -> None:
         if (state.backups, state.steps) != (self._state.backups, self._state.steps):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QGridLayout, QPlainTextEdit, QTabWidget, QWidget
 
@@ -74,16 +74,17 @@ class DetailsTabs(QTabWidget):
 
     def _fill_values(self, details: Details) -> None:
         clear(self._values)
-        self._values.setHorizontalSpacing(16)
-        self._values.setVerticalSpacing(6)
-        for number, heading in enumerate(("", "Survivor", "This memory", "After the merge")):
-            self._values.addWidget(label(heading, "muted"), 0, number)
-            self._values.setColumnStretch(number, 1 if number else 0)
-        for line, value in enumerate(details.values, 1):
-            self._values.addWidget(label(value.key, "muted"), line, 0)
-            for number, text in enumerate((value.survivor, value.member, value.merged), 1):
-                role = "strong" if value.differs and number < 3 else ""
-                self._values.addWidget(label(text, role, wrap=True, selectable=True), line, number)
+        self._values.setHorizontalSpacing(14)
+        self._values.setVerticalSpacing(4)
+        self._values.setColumnStretch(1, 1)
+        line = 0
+        for value in details.values:
+            self._values.addWidget(label(value.key, "strong"), line, 0, 1, 2)
+            for who, text in value.lines:
+                line += 1
+                self._values.addWidget(label(who, "muted"), line, 0, Qt.AlignmentFlag.AlignTop)
+                self._values.addWidget(label(text, wrap=True, selectable=True), line, 1)
+            line += 1
 
 
 def _tab(*parts: QWidget | object) -> QWidget:

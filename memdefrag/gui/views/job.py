@@ -46,6 +46,7 @@ class WorkPage(QWidget):
         content = column(self._title, self._note, card(self.panel), self._over, gap=16)
         content.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setLayout(column(scrolling(content, 640)))
+        self.first_focus = self.panel.cancel
         self._shown: tuple[str, ...] = ()
 
     def update_state(self, state: WorkState) -> None:

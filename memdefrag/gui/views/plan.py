@@ -57,6 +57,7 @@ class PlanPage(QWidget):
         )
         content.addStretch(1)
         self.setLayout(column(scrolling(content)))
+        self.first_focus = self.back
 
     def update_state(self, state: PlanState) -> None:
         self._store.setText(state.store)

@@ -33,6 +33,7 @@ class ResultPage(QWidget):
         )
         content.addStretch(1)
         self.setLayout(column(scrolling(content)))
+        self.first_focus = self.back
 
     def update_state(self, state: ResultState) -> None:
         self._folder = state.backup_folder
@@ -44,7 +45,6 @@ class ResultPage(QWidget):
         self._next_card.setVisible(bool(state.next_steps))
         self.undo.setVisible(state.step is not None)
         self.open_folder.setVisible(bool(state.backup_folder))
-        self.back.setFocus()
 
     def _open_folder(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(self._folder))

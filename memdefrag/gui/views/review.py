@@ -57,8 +57,9 @@ class ReviewPage(QWidget):
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.addWidget(self._left)
         splitter.addWidget(self.details)
-        splitter.setStretchFactor(0, 3)
-        splitter.setStretchFactor(1, 2)
+        splitter.setStretchFactor(0, 2)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([820, 400])
         splitter.setChildrenCollapsible(False)
         splitter.setHandleWidth(10)
         layout = column(self._top(), splitter, self._bottom(), gap=10)
@@ -66,6 +67,7 @@ class ReviewPage(QWidget):
         layout.setStretchFactor(splitter, 1)
         self.setLayout(layout)
         self._add_keys()
+        self.first_focus = self.table
 
     # Building
 
@@ -121,12 +123,15 @@ class ReviewPage(QWidget):
             figure, words = label("", "heading"), label("", "muted")
             strip.addLayout(row(figure, words, gap=6))
             self._strip.append((figure, words))
+        strip.addStretch(1)
         self._notice = label("", "warning")
         self._keys = label(KEYS_HELP, "muted")
         self.undo = button("Undo", self._presenter.undo, name="Undo the last decision")
         self.optimize = button("Optimize", self._presenter.optimize, "primary", "Optimize: review the plan")
         below = column(strip, self._keys, self._notice, gap=4)
-        return row(below, None, self.undo, self.optimize)
+        bottom = row(below, self.undo, self.optimize)
+        bottom.setStretchFactor(below, 1)
+        return bottom
 
     def _add_keys(self) -> None:
         for keys, action in {
@@ -287,7 +292,7 @@ def _results_table(model: RowsModel) -> QTableView:
     made.setModel(model)
     made.setItemDelegateForColumn(TEXT, BadgeDelegate(made))
     header = made.horizontalHeader()
-    for number, width in {STATE: 120, SCORE: 58, WHY: 270, DATE: 92}.items():
+    for number, width in {STATE: 112, SCORE: 52, WHY: 190, DATE: 88}.items():
         made.setColumnWidth(number, width)
     header.setSectionResizeMode(TEXT, QHeaderView.ResizeMode.Stretch)
     header.setMinimumSectionSize(48)

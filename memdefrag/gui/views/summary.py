@@ -47,6 +47,7 @@ class SummaryPage(QWidget):
         )
         content.addStretch(1)
         self.setLayout(column(scrolling(content)))
+        self.first_focus = self.start
 
     def update_state(self, state: SummaryState) -> None:
         self._title.setText(state.title)

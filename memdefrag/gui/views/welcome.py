@@ -48,6 +48,7 @@ class WelcomePage(QWidget):
         )
         content.addStretch(1)
         self.setLayout(column(scrolling(content)))
+        self.first_focus = self.open_database
         self.update_state(presenter.state if hasattr(presenter, "state") else WelcomeState())
 
     def update_state(self, state: WelcomeState) -> None:
