@@ -111,7 +111,7 @@ class _Nodes:
         by_part: dict[object, list[int]] = {}
         for node in nodes:
             by_part.setdefault(self.part[node], []).append(node)
-        yield from (part for part in by_part.values() if len(part) > 1)
+        yield from by_part.values()
 
 
 def _candidates(

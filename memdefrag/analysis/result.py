@@ -257,7 +257,8 @@ class Analysis:
             return ["same words; only case, spaces or punctuation differ"]
         if normalise(unwrap(one)) == normalise(unwrap(other)):
             return ["same words; only a time stamp or a set phrase around them differs"]
-        return [*self._likeness(a, b), *self.differs_in(a, b)]
+        likeness = self._likeness(a, b)
+        return [*likeness, *self.differs_in(a, b)] if likeness else []
 
     def _likeness(self, a: int, b: int) -> list[str]:
         at = self.pairs.find(int(self.node[a]), int(self.node[b]))

@@ -90,7 +90,7 @@ def test_surely_the_same(one: str, other: str) -> None:
         ("John opens a shop", "John opens a shop if he gets the loan"),
         ("I urge them to sign the bill", "He urged them to sign the bill"),
         ("The fee is low", "The fee is low, down from 110 euros"),
-        ("The system stores mechanical energy in elastic parts", "The elastic system stores energy in mechanical parts"),
+        ("It stores mechanical energy in elastic parts", "The elastic one stores mechanical energy in parts"),
         ("[2024-03-01] Went running in the park", "[2024-03-08] Went running in the park"),
         ("Maria likes tea", "Maria really enjoys a cup of tea"),
         ("Er mag grünen Tee und Kaffee", "Er mag grünen Tee und Kaffee mit Zucker"),
@@ -143,8 +143,8 @@ def test_a_short_rest_is_no_stem() -> None:
 
 SENTENCES = st.lists(
     st.sampled_from(
-        "Maria John likes hates not never tea the 8080 8081 on off v1.2.3 2023-07-05 July --fast /etc/a.conf and by . "
-        "hiking 我不喜欢 don't".split()
+        ["Maria", "John", "likes", "hates", "not", "never", "tea", "the", "8080", "8081", "on", "off", "v1.2.3", "July",
+         "2023-07-05", "--fast", "/etc/a.conf", "and", "by", ".", "hiking", "我不喜欢", "don't"]
     ),
     max_size=9,
 ).map(" ".join)
@@ -155,13 +155,13 @@ def test_the_guards_are_symmetric(one: str, other: str) -> None:
     a, b = Words.of(one), Words.of(other)
     swapped = [(found.kind, found.theirs, found.ours, found.bars) for found in differences(b, a)]
     there = [(found.kind, found.ours, found.theirs, found.bars) for found in differences(a, b)]
-    assert sorted(map(normal, there)) == sorted(map(normal, swapped))
+    assert list(map(normal, there)) == list(map(normal, swapped))
     assert judge(a, b, 0.9) == judge(b, a, 0.9)
 
 
 def normal(difference: tuple[str, tuple[str, ...], tuple[str, ...], bool]) -> object:
     kind, ours, theirs, bars = difference
-    return (kind, ours, theirs, bars) if kind != "opposite" else (kind, tuple(sorted(ours)), tuple(sorted(theirs)), bars)
+    return kind, sorted(ours) if kind == "opposite" else ours, sorted(theirs) if kind == "opposite" else theirs, bars
 
 
 @given(SENTENCES)

@@ -100,7 +100,9 @@ def test_stamps_and_wrappers_come_off(text: str) -> None:
     assert unwrap(text) == "Maria likes tea."
 
 
-@pytest.mark.parametrize("text", ["Note:", "[2023-10-27]", "Meeting on 2023-10-27", "Notes are in /tmp", "Important work"])
+@pytest.mark.parametrize(
+    "text", ["Note:", "[2023-10-27]", "Meeting on 2023-10-27", "Notes are in /tmp", "Important work"]
+)
 def test_what_is_no_wrapper_stays(text: str) -> None:
     assert unwrap(text) == text
 
@@ -122,7 +124,9 @@ def test_details_are_told_apart_and_made_canonical() -> None:
     assert words.inner_names == {"Nate"}
 
 
-@pytest.mark.parametrize("text", ["5 July 2023", "July 5, 2023", "2023-07-05", "5th of July 2023", "2023/07/05", "05.07.2023"])
+@pytest.mark.parametrize(
+    "text", ["5 July 2023", "July 5, 2023", "2023-07-05", "5th of July 2023", "2023/07/05", "05.07.2023"]
+)
 def test_a_date_is_one_however_it_is_written(text: str) -> None:
     assert Words.of(f"They met on {text} again").dates == {"2023-07-05"}
 

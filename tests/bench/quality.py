@@ -130,14 +130,16 @@ def main() -> None:
         "cosine 0.85, components": connected(dev, 0.85),
         "cosine 0.85, greedy": greedy(dev, 0.85),
     }
-    print(f"{'method':24s} {'P':>5s} {'R':>5s} {'F1':>5s} {'B3':>5s} {'harm':>5s} {'look-alike (no PAWS)':>20s} "
-          f"{'dirty':>5s} {'big':>3s} {'dup':>5s} {'sub':>5s}")
+    print("method                       P     R    F1    B3  harm look-alike (no PAWS) dirty big   dup   sub")
     for name, clusters in methods.items():
         found = dev.score(clusters)
-        print(f"{name:24s} {found['pair_precision']:.3f} {found['pair_recall']:.3f} {found['pair_f1']:.3f} "
-              f"{found['bcubed_f1']:.3f} {found['harm_conflict']:.3f} {found['harm_distinct']:11.3f} "
-              f"({found['harm_distinct_without_paws']:.3f}) {found['dirty_clusters']:.3f} {found['largest_cluster']:3d} "
-              f"{found['found_duplicate']:.3f} {found['found_subset']:.3f}")
+        figures = [found[key] for key in ("pair_precision", "pair_recall", "pair_f1", "bcubed_f1", "harm_conflict")]
+        print(
+            f"{name:24s}", *(f"{figure:.3f}" for figure in figures),
+            f"{found['harm_distinct']:.3f} ({found['harm_distinct_without_paws']:.3f})".rjust(20),
+            f"{found['dirty_clusters']:.3f} {found['largest_cluster']:3d}",
+            f"{found['found_duplicate']:.3f} {found['found_subset']:.3f}",
+        )
 
 
 if __name__ == "__main__":
