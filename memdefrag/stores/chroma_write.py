@@ -34,7 +34,9 @@ from memdefrag.stores.chroma_versions import fits, version_tuple, words, writer_
 NEIGHBOURS = 10
 """Nearest records looked at by a probe: so many may have the very same vector."""
 
-TIE = 1e-6
+TIE = 1e-5
+"""How far two equal distances may differ, for vectors of length one."""
+
 NAMED_IDS = 5
 _FIRST_RUST = (1, 0)
 _INT64 = 1 << 63
@@ -146,22 +148,32 @@ def check_opens(
 
 
 def lost_in_search(store: Store, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
-    """Of these records, those that chromadb does not find first (ties allowed) for their own vector.
+    """Of these records, those that chromadb does not find (ties allowed) for their own vector.
 
     Raises:
         WriterFailed, NoSpace: as `check_opens`.
     """
-    asked = [(record.key, record.embedding) for record in records if record.embedding is not None]
-    probes = [(key.collection, vector) for key, vector in asked]
+    metrics = {info.name: info.metric for info in store.collections()}
+    asked = sorted((record for record in records if record.embedding is not None), key=lambda record: record.key)
+    probes = [(record.key.collection, record.embedding) for record in asked if record.embedding is not None]
     result = check_opens(store.address.path, store.settings.chroma_python, probes, progress)
-    return [key for (key, _), answer in zip(asked, result.answers, strict=True) if not _is_first(key.id, answer)]
+    return [
+        record.key
+        for record, (name, vector), answer in zip(asked, probes, result.answers, strict=True)
+        if not is_found(record.key.id, vector, metrics[name], answer)
+    ]
 
 
-def _is_first(id: str, answer: list[tuple[str, float]]) -> bool:
-    """Whether the record is among the nearest; a full list of ties may hide it."""
-    nearest = answer[0][1] if answer else math.inf
-    tied = [found for found, distance in answer if distance <= nearest + TIE]
-    return id in tied or len(tied) == NEIGHBOURS
+def is_found(id: str, vector: Vector, metric: str, answer: list[tuple[str, float]]) -> bool:
+    """Whether a search for a record's own vector gave the record, or as many others that are as near. Pure.
+
+    By inner product a longer vector may be nearer to a vector than it is itself.
+    """
+    square = float(np.dot(vector, vector))
+    farthest = (1 - square if metric == "ip" else 0.0) + TIE * max(1.0, square)
+    if id in dict(answer):
+        return dict(answer)[id] <= farthest
+    return len(answer) == NEIGHBOURS and answer[-1][1] <= farthest
 
 
 @contextmanager

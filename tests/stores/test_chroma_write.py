@@ -23,7 +23,7 @@ from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 from memdefrag.stores import chroma_write
 from memdefrag.stores.base import StoreSettings, read_snapshot
 from memdefrag.stores.chroma_local import ChromaLocal
-from memdefrag.stores.chroma_write import index_settings, unstorable
+from memdefrag.stores.chroma_write import index_settings, is_found, unstorable
 from tests.stores.chroma_folders import BIG, ELSEWHERE, OLD_PYTHON, PLAIN, SMALL, made, made_by_old_chroma, traces
 
 ROOT = OLD_PYTHON.parents[2]
@@ -76,11 +76,15 @@ def test_what_was_asked_is_done_and_nothing_else(folder: Path, python: Path | No
     verify_content(before, changes, after)
     assert index_bytes(folder, after, PLAIN) == untouched
     assert opened(folder, python).migrations == opened((made_by_old_chroma() if python else made()).folder).migrations
-    assert [(info.name, info.settings) for info in after.collections] == [
-        (info.name, info.settings) for info in before.collections
-    ]
+    assert [settings(info) for info in after.collections] == [settings(info) for info in before.collections]
     findable = [record for record in after.records if np.any(record.embedding)]
     assert chroma_write.lost_in_search(opened(folder, python), findable, Progress()) == []
+
+
+def settings(info: CollectionInfo) -> Any:
+    """All of a collection that a write leaves alone; the schema lists each metadata key ever seen."""
+    kept = {name: info.settings[name] for name in ("id", "metadata", "configuration", "embedding_function")}
+    return info.name, info.metric, info.dimension, kept, index_settings(info)
 
 
 def index_bytes(folder: Path, snapshot: Snapshot, name: str) -> dict[str, bytes]:
@@ -298,6 +302,26 @@ def test_a_check_leaves_no_trace(folder: Path, python: Path | None) -> None:
     assert result.counts == [340, 231]
     for answer in result.answers:
         assert [distance for _, distance in answer] == sorted(distance for _, distance in answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "metric", "found"),
+    [
+        ([("other", 0.0), ("me", 0.0)], "l2", True),
+        ([("other", 0.2), ("me", 0.3)], "cosine", False),
+        ([("other", 0.2)], "cosine", False),
+        ([(str(n), 0.0) for n in range(10)], "cosine", True),
+        ([*((str(n), 0.0) for n in range(9)), ("far", 0.1)], "cosine", False),
+        ([("longer", -20.0), ("me", -3.0)], "ip", True),
+        ([(str(n), -20.0) for n in range(10)], "ip", True),
+        ([(str(n), -20.0) for n in range(9)], "ip", False),
+        ([], "l2", False),
+    ],
+)
+def test_a_record_counts_as_found_among_its_equals(
+    answer: list[tuple[str, float]], metric: str, found: bool
+) -> None:
+    assert is_found("me", np.ones(4, np.float32), metric, answer) is found
 
 
 @pytest.mark.parametrize(
