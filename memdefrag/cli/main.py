@@ -46,12 +46,16 @@ for module in (window, demo, read, optimize, write, exchange, backup):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name) and return the exit code. Never raises."""
-    arguments = list(sys.argv[1:] if argv is None else argv) or ["open"]
+    return run_app(app, list(sys.argv[1:] if argv is None else argv) or ["open"], "memdefrag")
+
+
+def run_app(app: typer.Typer, arguments: Sequence[str], name: str) -> int:
+    """Run a program made of `command`s and return the exit code; `name` is what it calls itself."""
     as_json = "--json" in arguments
     output.make_streams_safe()
     try:
-        command = typer.main.get_command(app)
-        return int(command.main(args=arguments, prog_name="memdefrag", standalone_mode=False) or 0)
+        program = typer.main.get_command(app)
+        return int(program.main(args=list(arguments), prog_name=name, standalone_mode=False) or 0)
     except _UsageErrors as error:
         return _wrong_usage(error, as_json)
     except (typer.Abort, KeyboardInterrupt):
