@@ -12,16 +12,18 @@ from memdefrag.presenters.tasks import Runner
 TOPIC = "decisions"
 PAUSE_SECONDS = 0.3
 
+Saved = Callable[[], Callable[[], dict[str, Any]]]
+
 
 class Autosave:
     """Keeps what `saved` returns for one store, in the background.
 
     Args:
-        saved: the present decisions as JSON values.
+        saved: returns what makes JSON values of the present decisions, in any thread.
     """
 
     def __init__(
-        self, runner: Runner, path: Path, saved: Callable[[], dict[str, Any]], failed: Callable[[MemdefragError], None]
+        self, runner: Runner, path: Path, saved: Saved, failed: Callable[[MemdefragError], None]
     ) -> None:
         self._runner, self._path, self._saved, self._failed = runner, path, saved, failed
         self._due = self._writing = False
@@ -36,18 +38,18 @@ class Autosave:
         """Write now what is not written yet."""
         if self._due or self._writing:
             self._due = False
-            _save(self._path, self._saved())
+            _save(self._path, self._saved()())
 
     def _write(self) -> None:
         if not self._due:
             return
         self._due, self._writing = False, True
-        value = self._saved()
+        make = self._saved()
 
         def written(_: None) -> None:
             self._writing = False
 
-        self._runner.run(lambda _: _save(self._path, value), written, self._failed, lane=f"decisions {self._path}")
+        self._runner.run(lambda _: _save(self._path, make()), written, self._failed, lane=f"decisions {self._path}")
 
 
 def _save(path: Path, value: dict[str, Any]) -> None:

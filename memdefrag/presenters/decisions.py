@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import MemoryRecord
@@ -45,6 +49,45 @@ class Choice:
         return self.members - self.kept - {self.survivor} if self.action is Action.MERGE else frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Many choices as arrays, one entry each. Choice c is about ``members[starts[c] : starts[c + 1]]``.
+
+    Attributes:
+        kept: all kept memories of all choices.
+        kept_of: the choice of each of them.
+    """
+
+    members: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int32]
+    action: npt.NDArray[np.int8]
+    survivor: npt.NDArray[np.int32]
+    edited: npt.NDArray[np.bool_]
+    update: npt.NDArray[np.bool_]
+    kept: npt.NDArray[np.int32]
+    kept_of: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+
+def pack(choices: Sequence[Choice]) -> Packed:
+    """The choices as arrays; `action` is the place in `Action`."""
+    place = {action: number for number, action in enumerate(Action)}
+    sizes = np.array([len(choice.members) for choice in choices], np.int32)
+    kept = np.array([len(choice.kept) for choice in choices], np.int32)
+    return Packed(
+        members=np.fromiter(chain.from_iterable(choice.members for choice in choices), np.int32, int(sizes.sum())),
+        starts=np.concatenate(([0], np.cumsum(sizes))).astype(np.int32),
+        action=np.array([place[choice.action] for choice in choices], np.int8),
+        survivor=np.array([choice.survivor for choice in choices], np.int32),
+        edited=np.array([choice.text is not None for choice in choices], np.bool_),
+        update=np.array([choice.update for choice in choices], np.bool_),
+        kept=np.fromiter(chain.from_iterable(choice.kept for choice in choices), np.int32),
+        kept_of=np.repeat(np.arange(len(choices), dtype=np.int32), kept),
+    )
+
+
 class Decisions:
     """Choices by the set of memories they are about; every change is one step that `undo` takes back."""
 
@@ -52,6 +95,7 @@ class Decisions:
         self._choices: dict[frozenset[int], Choice] = {}
         self._steps: list[list[tuple[frozenset[int], Choice | None]]] = []
         self._names: dict[int, list[str]] = {}
+        self._packed: Packed | None = None
 
     def __len__(self) -> int:
         return len(self._choices)
@@ -62,12 +106,19 @@ class Decisions:
     def get(self, members: frozenset[int]) -> Choice | None:
         return self._choices.get(members)
 
+    def packed(self) -> Packed:
+        """All choices as arrays."""
+        if self._packed is None:
+            self._packed = pack(list(self._choices.values()))
+        return self._packed
+
     @property
     def can_undo(self) -> bool:
         return bool(self._steps)
 
     def take(self, choices: Iterable[Choice]) -> None:
         """Make choices, as one step."""
+        self._packed = None
         step = []
         for choice in choices:
             step.append((choice.members, self._choices.get(choice.members)))
@@ -77,10 +128,12 @@ class Decisions:
 
     def replace_last(self, choice: Choice) -> None:
         """Change a choice without a step of its own: typing a text is one step, not one per letter."""
+        self._packed = None
         self._choices[choice.members] = choice
 
     def undo(self) -> list[frozenset[int]]:
         """Take the last step back; returns the sets it was about."""
+        self._packed = None
         step = self._steps.pop() if self._steps else []
         for members, before in reversed(step):
             if before is None:
@@ -89,8 +142,10 @@ class Decisions:
                 self._choices[members] = before
         return [members for members, _ in step]
 
-    def dump(self, records: Sequence[MemoryRecord]) -> dict[str, Any]:
-        """The choices as JSON values; memories by key, with the hash of what they said."""
+    def dump(self, records: Sequence[MemoryRecord]) -> Callable[[], dict[str, Any]]:
+        """What makes JSON values of the present choices, in any thread: memories by key, with the hash of what
+        they said."""
+        present = list(self._choices.values())
 
         def name(member: int) -> list[str]:
             if member not in self._names:
@@ -98,7 +153,7 @@ class Decisions:
                 self._names[member] = [*record.key, record_hash(record)]
             return self._names[member]
 
-        return {
+        return lambda: {
             "format": FORMAT,
             "choices": [
                 {
@@ -109,7 +164,7 @@ class Decisions:
                     "text": choice.text,
                     "update": choice.update,
                 }
-                for choice in self
+                for choice in present
             ],
         }
 
@@ -138,6 +193,7 @@ class Decisions:
             except KeyError:
                 continue
             self._choices[choice.members] = choice
+        self._packed = None
 
 
 def saved_count(saved: dict[str, Any]) -> int:

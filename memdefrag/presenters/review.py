@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from memdefrag.analysis.merge import SurvivorRule
 from memdefrag.presenters import arrange
 from memdefrag.presenters.arrange import Facet, Order, ReviewData
 from memdefrag.presenters.cells import Cells
-from memdefrag.presenters.decisions import Action, Choice, Decisions
+from memdefrag.presenters.decisions import Action, Choice, Decisions, pack
 from memdefrag.presenters.table import HEADER, OPEN, Consequences, Flags, GroupTable, Ints
 
 SURVIVOR_STAYS = "The survivor stays. Press Enter on another memory to keep that one instead."
@@ -41,7 +41,7 @@ class ReviewState:
     facets: tuple[tuple[Facet, int], ...] = ()
     filter: str = ""
     order: Order = Order.SUREST
-    rule: SurvivorRule = SurvivorRule.NEWEST
+    rule: SurvivorRule = SurvivorRule.OLDEST
     strip: tuple[tuple[str, str], ...] = ()
     consequences: Consequences = field(default_factory=lambda: Consequences(0, 0, 0, 0))
     shown: int = 0
@@ -85,16 +85,17 @@ class ReviewPresenter:
         """Present an analysis, with the decisions of an earlier sitting."""
         self.data, self.decisions, self._lines, self._matches = data, Decisions(), {}, None
         self.decisions.load(saved, data.analysis.records)
-        rule = SurvivorRule(saved.get("rule", SurvivorRule.NEWEST))
+        rule = SurvivorRule(saved.get("rule", SurvivorRule.OLDEST))
         threshold = float(saved.get("threshold", data.analysis.options.threshold))
         self.state = ReviewState(threshold=max(threshold, data.lowest), rule=rule)
         self._view.show_analysis(data)
         self._regroup()
 
-    def saved(self) -> dict[str, Any]:
-        """The decisions as JSON values, for `show` another time."""
-        records = self.data.analysis.records if self.data else ()
-        return self.decisions.dump(records) | {"threshold": self.state.threshold, "rule": self.state.rule.value}
+    def saved(self) -> Callable[[], dict[str, Any]]:
+        """What makes JSON values of the present decisions, for `show` another time; may run in any thread."""
+        dump = self.decisions.dump(self.data.analysis.records if self.data else ())
+        settings = {"threshold": self.state.threshold, "rule": self.state.rule.value}
+        return lambda: dump() | settings
 
     @property
     def table(self) -> GroupTable | None:
@@ -275,10 +276,9 @@ class ReviewPresenter:
         if go_on:
             self._go_to_next_undecided()
 
-    def _took(self, choices: Iterable[Choice]) -> None:
+    def _took(self, choices: Sequence[Choice]) -> None:
         assert self.table is not None
-        for choice in choices:
-            self.table.take(choice)
+        self.table.take(pack(choices))
         self._refresh()
         self._changed()
 
@@ -316,7 +316,7 @@ class ReviewPresenter:
         assert self.data is not None
         grouping = self.data.analysis.grouping(self.state.threshold)
         by_rank = self.data.by_rank[self.state.rule]
-        self._arrange(GroupTable(grouping, by_rank, self.data.weight, self.decisions))
+        self._arrange(GroupTable(grouping, by_rank, self.data.weight, self.decisions.packed()))
 
     def _rearrange(self) -> None:
         """The same groups, others of them shown or in another order."""

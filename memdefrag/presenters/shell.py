@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -21,9 +21,13 @@ from memdefrag.presenters.tasks import Runner
 from memdefrag.presenters.welcome import WelcomePresenter, WelcomeView
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from memdefrag.engine.apply import ApplyOptions
     from memdefrag.engine.inspect import Summary
     from memdefrag.engine.recover import Outcome
+    from memdefrag.engine.resolve import Embed
     from memdefrag.model.address import Address
     from memdefrag.model.plan import Plan
     from memdefrag.model.report import ApplyReport
@@ -210,6 +214,9 @@ class Shell:
         self._autosave = Autosave(self._runner, self.opened.address.path, self.review.saved, self.failed)
         self.review.show(data, saved)
         self.updates.refresh()
+        if data.analysis.nearest is not None:
+            said = f"Very many memories are alike: of each one only the {data.analysis.nearest} nearest were compared."
+            self._view.show_notice(Notice(said))
         self._go(Page.REVIEW)
 
     def make_plan(self) -> None:
@@ -234,7 +241,7 @@ class Shell:
         self._view.show_notice(None)
         started = self.work.start(
             _TITLES.get(str(plan.settings.get("reason")), "Writing"),
-            lambda progress: apply(plan, options, progress),
+            lambda progress: apply(plan, replace(options, embed=embed_with(progress)), progress),
             self._applied,
             lambda error: self._not_applied(error, came_from, plan),
             lane=plan.target,
@@ -367,6 +374,17 @@ def find(address: Address, texts_only: bool, progress: Progress) -> tuple[Review
     analysis = analyze([snapshot], options, progress)
     fingerprint = snapshot.fingerprint.content if snapshot.fingerprint else ""
     return prepare(analysis, fingerprint, progress), workspace.load(address.path, TOPIC)
+
+
+def embed_with(progress: Progress) -> Embed:
+    """Makes vectors with the default model, which is loaded when the first text needs one."""
+
+    def embed(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        from memdefrag.analysis.embed import load
+
+        return load().embed(texts, progress)
+
+    return embed
 
 
 def restore_plan(backup_id: str) -> Plan:

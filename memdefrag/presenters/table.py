@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from memdefrag.presenters.decisions import Action, Choice
+from memdefrag.presenters.decisions import Action, Packed
 
 if TYPE_CHECKING:
     from memdefrag.analysis.result import RecordGrouping
@@ -21,7 +20,9 @@ Floats = npt.NDArray[np.float32]
 HEADER = -1
 OPEN, TICKED, LEFT, NOT_DUPLICATES = range(4)
 """What the person said about a group; `OPEN`: nothing yet."""
-_SAID = {Action.MERGE: TICKED, Action.LEAVE: LEFT, Action.APART: NOT_DUPLICATES}
+MERGE, APART = (list(Action).index(action) for action in (Action.MERGE, Action.APART))
+_SAYS = {Action.MERGE: TICKED, Action.LEAVE: LEFT, Action.APART: NOT_DUPLICATES}
+_SAID = np.array([_SAYS[action] for action in Action], np.int8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class GroupTable:
     """
 
     def __init__(
-        self, grouping: RecordGrouping, by_rank: Ints, weight: npt.NDArray[np.int64], choices: Iterable[Choice]
+        self, grouping: RecordGrouping, by_rank: Ints, weight: npt.NDArray[np.int64], choices: Packed
     ) -> None:
         self.label, self.size, self.sure, self.score = grouping.label, grouping.size, grouping.sure, grouping.score
         labels = self.label[by_rank]
@@ -71,8 +72,7 @@ class GroupTable:
         self.edited = np.zeros(len(self.size), np.bool_)
         self._weight = weight
         self._of_group = self._sums(weight)
-        for choice in choices:
-            self.take(choice)
+        self.take(choices)
 
     def __len__(self) -> int:
         return len(self.size)
@@ -89,40 +89,31 @@ class GroupTable:
             return -1
         return group if all(self.label[member] == group for member in members) else -1
 
-    def take(self, choice: Choice) -> None:
-        """Show a choice: in its own group, or as a doubt in every group that holds several of its memories."""
-        group = -1 if choice.update else self.find(choice.members)
-        if group < 0:
-            self._doubt(choice)
+    def take(self, choices: Packed) -> None:
+        """Show choices: in their own groups, or as a doubt in every group that holds several of their memories."""
+        if not len(choices) or not len(self):
             return
-        members = self.members(group)
-        self.ticked[group] = choice.action is Action.MERGE
-        self.said[group] = _SAID[choice.action]
-        self.survivor[group] = choice.survivor
-        self.edited[group] = choice.text is not None
-        self.kept[members] = False
-        self.kept[list(choice.kept)] = True
+        labels = self.label[choices.members]
+        lowest = np.minimum.reduceat(labels, choices.starts[:-1])
+        highest = np.maximum.reduceat(labels, choices.starts[:-1])
+        whole = (lowest == highest) & (lowest >= 0) & (self.size[lowest] == np.diff(choices.starts)) & ~choices.update
+        groups = lowest[whole]
+        self.ticked[groups] = choices.action[whole] == MERGE
+        self.said[groups] = _SAID[choices.action[whole]]
+        self.survivor[groups] = choices.survivor[whole]
+        self.edited[groups] = choices.edited[whole]
+        changed = np.zeros(len(self), np.bool_)
+        changed[groups] = True
+        self.kept &= ~np.append(changed, False)[self.label]
+        self.kept[choices.kept[whole[choices.kept_of]]] = True
+        doubtful = (choices.action == APART) & ~whole | choices.update & (choices.action == MERGE)
+        for choice in np.flatnonzero(doubtful).tolist():
+            self._doubt(labels[choices.starts[choice] : choices.starts[choice + 1]], bool(choices.update[choice]))
 
-    def reset(self, group: int) -> None:
-        """Show a group as it is before anything was said about it."""
-        members = self.members(group)
-        self.ticked[group] = self.sure[group] and not self.doubted[group]
-        self.said[group] = OPEN
-        self.survivor[group] = members[0]
-        self.edited[group] = False
-        self.kept[members] = False
-
-    def _doubt(self, choice: Choice) -> None:
-        """A group that holds what was told apart, or replaced by an update, is not ticked by itself."""
-        if choice.action is Action.APART:
-            labels = self.label[list(choice.members)]
-            found, times = np.unique(labels[labels >= 0], return_counts=True)
-            groups = found[times > 1]
-        elif choice.update and choice.action is Action.MERGE:
-            labels = self.label[list(choice.members)]
-            groups = np.unique(labels[labels >= 0])
-        else:
-            return
+    def _doubt(self, labels: Ints, update: bool) -> None:
+        """A group that holds what was told apart, or a memory of an update, is not ticked by itself."""
+        found, times = np.unique(labels[labels >= 0], return_counts=True)
+        groups = found if update else found[times > 1]
         self.doubted[groups] = True
         self.ticked[groups[self.said[groups] == OPEN]] = False
 
