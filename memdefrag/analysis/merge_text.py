@@ -1,40 +1,23 @@
 """One text that says all that several texts say, and nothing twice.
 
 The text that says most leads, to the byte. A sentence of another one is left out only where a sentence that
-stays has all its words, to the letter, in about the same order, with names and numbers in the same order and
-as many negations; slips of the pen are forgiven. A longer version of a sentence takes the shorter one's place;
-a time stamp or set phrase around something said already joins what says it; the rest is appended. Nothing
-about the merge is written into the text.
+stays covers it (see `covering`). A longer version of a sentence takes the shorter one's place; a time stamp or
+set phrase around something said already joins what says it; the rest is appended. Nothing about the merge is
+written into the text.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple
 
-from rapidfuzz.distance import OSA, LCSseq
+from memdefrag.analysis.covering import FENCE, covers, said
+from memdefrag.analysis.words import sentences, unwrap
 
-from memdefrag.analysis.words import CACHED_TEXTS, Words, normalise, sentences, unwrap
-
-IN_ORDER = 0.75
-"""Share of a sentence's words that the covering sentence must have in the same order."""
-FORGIVEN = 1 / 3
-"""Largest share of a sentence's words that may be slips of the pen."""
-SLIP_LETTERS = 5
-DOUBLE_SLIP_LETTERS = 9
-"""Shortest words that may be misspelt in one place; in two."""
-
-_ARTICLES = frozenset({"a", "an", "the"})
-_MARKER = re.compile(r"(?:(?:[-*+•]|\d{1,3}[.)])\s+(?=\S))?")
+_BULLET = re.compile(r"(?:[-*+•]\s+(?=\S))?")
 _END_MARK = re.compile(r"""[.!?…。！？]+["'”’»)\]」』）]*$""")
-_SAYING = ("So", "Sc")
-_TO_THE_LETTER = re.compile(r"[\w./\\@:#+-]*[\d_/\\@][\w/\\@:.#+-]*(?<![.:])")
-_FENCE = "```"
 
 
 class Dropped(NamedTuple):
@@ -75,7 +58,8 @@ def merge_texts(texts: Sequence[str], *, first: int = 0) -> MergedText:
     lead = max(order, key=lambda index: (_covers_all(members, index), _word_count(members[index])))
     if _covers_all(members, lead):
         kept = [_Kept(sentence) for sentence in members[lead]]
-        dropped = [Dropped(said.text, said.member, _by(said, kept)) for said in _others(members, lead) if said.parts]
+        others = [sentence for sentence in _others(members, lead) if sentence.parts]
+        dropped = [Dropped(other.text, other.member, _by(other, kept)) for other in others]
         text = texts[lead]
     else:
         order.sort(key=lambda index: index != lead)
@@ -93,34 +77,32 @@ class _Sentence:
 
     Attributes:
         gap: what stands between it and the sentence before.
-        marker, before, core, after: make up the text: list marker, stamps and phrases, what is said, and more
-            stamps.
+        bullet, before, core, after: make up the text: bullet, stamps and phrases, what is said, and more stamps.
     """
 
     member: int
     index: int
     gap: str
-    marker: str
+    bullet: str
     before: str
     core: str
     after: str
 
     @property
     def text(self) -> str:
-        return self.marker + self.before + self.core + self.after
+        return self.bullet + self.before + self.core + self.after
 
     @property
     def parts(self) -> list[str]:
         """What must be kept; nothing for a line that is only ornament."""
-        return [part for part in (self.core, self.before.strip(), self.after.strip()) if _said(part).words]
+        return [part for part in (self.core, self.before.strip(), self.after.strip()) if said(part).words]
 
     def follows(self, other: _Sentence | None) -> bool:
         return other is not None and (other.member, other.index + 1) == (self.member, self.index)
 
     @property
     def size(self) -> tuple[int, int]:
-        said = _said(self.core)
-        return len(said.known), sum(map(_has_no_case, said.unspaced))
+        return said(self.core).size
 
 
 def _take_apart(text: str, member: int) -> list[_Sentence]:
@@ -129,13 +111,11 @@ def _take_apart(text: str, member: int) -> list[_Sentence]:
     fence: int | None = None
     for sentence in sentences(text):
         start, stop = _span(text, stop, sentence)
-        starts_line = len(f"{text[:start]}.".splitlines()[-1].strip()) == 1
-        is_fence = starts_line and sentence.startswith(_FENCE)
+        is_fence = sentence.startswith(FENCE) and len(f"{text[:start]}.".splitlines()[-1].strip()) == 1
         if fence is None and is_fence:
             fence = start
         elif fence is None:
-            marker = _MARKER.match(text[start:stop]) if starts_line else None
-            found.append(_sentence(text[start:stop], member, len(found), text[end:start], marker[0] if marker else ""))
+            found.append(_sentence(text[start:stop], member, len(found), text[end:start]))
             end = stop
         elif is_fence:
             found.append(_Sentence(member, len(found), text[end:fence], "", "", text[fence:stop], ""))
@@ -161,120 +141,14 @@ def _span(text: str, start: int, sentence: str) -> tuple[int, int]:
     return start, stop
 
 
-def _sentence(text: str, member: int, index: int, gap: str, marker: str) -> _Sentence:
-    core = unwrap(text[len(marker) :])
-    start = text.index(core, len(marker))
-    return _Sentence(member, index, gap, marker, text[len(marker) : start], core, text[start + len(core) :])
+def _sentence(text: str, member: int, index: int, gap: str) -> _Sentence:
+    bullet = text[: _BULLET.match(text).end()]  # type: ignore[union-attr]  # it matches anything
+    core = unwrap(text[len(bullet) :])
+    start = text.index(core, len(bullet))
+    return _Sentence(member, index, gap, bullet, text[len(bullet) : start], core, text[start + len(core) :])
 
 
-# ── covering ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Said:
-    """Something that is said, made comparable.
-
-    Attributes:
-        words: folded, without articles, in order; empty where there is neither letter, digit nor symbol.
-        exact: what counts to the letter, upper and lower case too: numbers, paths, addresses, identifiers.
-        names: the capitalised words, folded.
-        unspaced: the folded text if its script has no capitals (and perhaps no spaces), else "".
-    """
-
-    words: tuple[str, ...]
-    known: frozenset[str]
-    exact: frozenset[str]
-    names: frozenset[str]
-    negations: int
-    unspaced: str
-
-
-@lru_cache(maxsize=CACHED_TEXTS)
-def _said(part: str) -> _Said:
-    if not any(unicodedata.category(sign) in _SAYING or sign.isalnum() for sign in part):
-        return _Said((), frozenset(), frozenset(), frozenset(), 0, "")
-    folded = normalise(part)
-    words = [word.removesuffix("'s") for word in folded.split() if word != "|"]
-    words = [word for word in words if word not in _ARTICLES] or words
-    taken_apart = Words.of(part)
-    return _Said(
-        tuple(words),
-        frozenset(words),
-        frozenset(_TO_THE_LETTER.findall(part)),
-        frozenset(name.casefold() for name in taken_apart.names),
-        taken_apart.negations,
-        folded.rstrip("。！？ ") if any(map(_has_no_case, folded)) else "",
-    )
-
-
-@lru_cache(maxsize=CACHED_TEXTS)
-def _covers(kept: str, part: str) -> bool:
-    """Whether nothing that `part` says is missing in `kept`."""
-    if kept.startswith(_FENCE) or part.startswith(_FENCE):
-        return kept[:3] == part[:3] and _code_lines(part) in _code_lines(kept)
-    has, needs = _said(kept), _said(part)
-    if has.negations != needs.negations or not needs.exact <= has.exact:
-        return False
-    if needs.unspaced and needs.unspaced in has.unspaced:
-        return True
-    words = _found(needs, has)
-    if words is None:
-        return False
-    in_order = LCSseq.similarity(words, has.words) >= IN_ORDER * len(words)
-    names = has.names | needs.names
-    return in_order and all(
-        _is_subsequence([word for word in words if is_one(word)], has.words)
-        for is_one in (names.__contains__, _has_digit)
-    )
-
-
-def _found(needs: _Said, has: _Said) -> list[str] | None:
-    """The words of `has` that stand for the needed ones; None if one is missing."""
-    found = []
-    slips = 0
-    for word in needs.words:
-        if word not in has.known:
-            if word in needs.names:
-                return None
-            slips += 1
-            meant = next((own for own in has.known - has.names if _is_slip(word, own)), None)
-            if meant is None or slips > FORGIVEN * len(needs.words):
-                return None
-            word = meant
-        found.append(word)
-    return found
-
-
-def _is_slip(one: str, other: str) -> bool:
-    """Whether the words differ by letters doubled, left out or swapped. An exchanged letter makes another
-    word too often (house, horse), as does a changed first one (legal, illegal)."""
-    shorter, longer = sorted((one, other), key=len)
-    if one[0] != other[0] or len(shorter) < SLIP_LETTERS or not (one.isalpha() and other.isalpha()):
-        return False
-    if Counter(shorter) - Counter(longer):
-        return False
-    return OSA.distance(one, other) <= (1 if len(shorter) < DOUBLE_SLIP_LETTERS else 2)
-
-
-def _is_subsequence(words: Iterable[str], of: Iterable[str]) -> bool:
-    rest = iter(of)
-    return all(word in rest for word in words)
-
-
-def _has_no_case(sign: str) -> bool:
-    return sign.isalpha() and sign.upper() == sign.lower()
-
-
-def _has_digit(word: str) -> bool:
-    return any(sign.isdigit() for sign in word)
-
-
-def _code_lines(block: str) -> str:
-    """The lines of a fenced block in one comparable string."""
-    lines = [line.rstrip() for line in block.splitlines()]
-    if len(lines) > 1 and set(lines[-1].strip()) == {"`"}:
-        lines.pop()
-    return "\n".join(["", *lines, ""])
+# ── choosing ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _covers_all(members: Sequence[Sequence[_Sentence]], index: int) -> bool:
@@ -287,7 +161,7 @@ def _covers_all(members: Sequence[Sequence[_Sentence]], index: int) -> bool:
 
 
 def _word_count(member: Sequence[_Sentence]) -> int:
-    return sum(len(_said(part).words) for sentence in member for part in sentence.parts)
+    return sum(len(said(part).words) for sentence in member for part in sentence.parts)
 
 
 def _by(sentence: _Sentence, kept: Sequence[_Kept]) -> str:
@@ -296,9 +170,6 @@ def _by(sentence: _Sentence, kept: Sequence[_Kept]) -> str:
 
 def _others(members: Sequence[Sequence[_Sentence]], index: int) -> Iterable[_Sentence]:
     return (sentence for other, member in enumerate(members) if other != index for sentence in member)
-
-
-# ── choosing ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(eq=False)
@@ -311,16 +182,21 @@ class _Kept:
     replaces: _Sentence | None = None
 
     def covers(self, part: str) -> bool:
-        return any(_covers(own, part) for own in (*self.sentence.parts, *self.before, *self.after))
+        return any(covers(own, part) for own in (*self.sentence.parts, *self.before, *self.after))
+
+    @property
+    def core(self) -> str:
+        """What is said, closed like the sentence whose place it takes."""
+        core = self.sentence.core
+        end = _END_MARK.search(self.replaces.core) if self.replaces else None
+        return core + end[0] if end and not _END_MARK.search(core) else core
 
     @property
     def written(self) -> str:
         own, place = self.sentence, self.replaces or self.sentence
-        end = _END_MARK.search(place.core)
-        mark = end[0] if self.replaces and end and not _END_MARK.search(own.core) else ""
         before = "".join(part + " " for part in self.before)
         after = "".join(" " + part for part in self.after)
-        return place.marker + before + own.before + own.core + mark + own.after + after
+        return place.bullet + before + own.before + self.core + own.after + after
 
 
 def _choose(order: Sequence[_Sentence], lead: int) -> tuple[list[_Kept], list[Dropped]]:
@@ -334,7 +210,7 @@ def _choose(order: Sequence[_Sentence], lead: int) -> tuple[list[_Kept], list[Dr
                 kept.append(_Kept(sentence))
             continue
         for part, joined in ((sentence.before.strip(), host.before), (sentence.after.strip(), host.after)):
-            if _said(part).words and not any(keeper.covers(part) for keeper in kept):
+            if said(part).words and not any(keeper.covers(part) for keeper in kept):
                 joined.append(part)
         if sentence.member == lead:
             host.replaces = sentence
@@ -345,11 +221,11 @@ def _choose(order: Sequence[_Sentence], lead: int) -> tuple[list[_Kept], list[Dr
 
 def _host(sentence: _Sentence, kept: Sequence[_Kept], lead: int) -> _Kept | None:
     """The kept sentence that covers this one and can take up what stands around it."""
-    if not _said(sentence.core).words or any(_said(part).negations for part in (sentence.before, sentence.after)):
+    if not said(sentence.core).words or any(said(part).negations for part in (sentence.before, sentence.after)):
         return None
     for keeper in kept:
         may_replace = sentence.member != lead or (keeper.sentence.member != lead and keeper.replaces is None)
-        if may_replace and _covers(keeper.sentence.core, sentence.core):
+        if may_replace and covers(keeper.sentence.core, sentence.core):
             return keeper
     return None
 
@@ -365,19 +241,30 @@ def _write(texts: Sequence[str], lead: Sequence[_Sentence], kept: Sequence[_Kept
     merged = _in_place(text, lead, placed)
     if merged is None:
         merged = text
-        placed = [keeper for keeper in placed if keeper.sentence.member == lead[0].member]
+        placed = [keeper for keeper in placed if not keeper.replaces]
         for keeper in kept:
-            joined = [*keeper.before, *keeper.after] if keeper in placed else []
-            for part in joined:
+            keeper.replaces = None
+            for part in (*keeper.before, *keeper.after) if keeper in placed else ():
                 merged = _append(merged, part, "\n")
-    gap = "\n" if any(len(text.splitlines()) > 1 for text in texts) else " "
+    default = "\n" if any(len(text.splitlines()) > 1 for text in texts) else " "
+    added: list[tuple[str, str]] = []
     previous: _Sentence | None = None
     for keeper in kept:
         if keeper not in placed:
             own = keeper.sentence
-            merged = _append(merged, keeper.written, own.gap if own.follows(previous) else gap)
+            added.append((own.gap if own.follows(previous) else default, keeper.written))
             previous = own
-    return merged
+    return _appended(merged, added)
+
+
+def _appended(text: str, added: Sequence[tuple[str, str]]) -> str:
+    """Add sentences after the gaps that stand before them, or others where they would run into each other."""
+    at_once = text.rstrip() + "".join(gap + sentence for gap, sentence in added)
+    if _sentences(at_once) == _sentences(text) + [part for _, sentence in added for part in _sentences(sentence)]:
+        return at_once if added else text
+    for gap, sentence in added:
+        text = _append(text, sentence, gap)
+    return text
 
 
 def _in_place(text: str, lead: Sequence[_Sentence], placed: Sequence[_Kept]) -> str | None:
@@ -386,7 +273,8 @@ def _in_place(text: str, lead: Sequence[_Sentence], placed: Sequence[_Kept]) -> 
     rest = text[sum(len(sentence.gap + sentence.text) for sentence in lead) :]
     merged = "".join(sentence.gap + new for sentence, new in zip(lead, written, strict=True)) + rest
     apart = [sentence for new in written for sentence in _sentences(new)]
-    return merged if _sentences(merged) == apart else None
+    cores = {sentence.core for sentence in _take_apart(merged, 0)}
+    return merged if _sentences(merged) == apart and cores.issuperset(keeper.core for keeper in placed) else None
 
 
 def _append(text: str, sentence: str, gap: str) -> str:
@@ -396,4 +284,4 @@ def _append(text: str, sentence: str, gap: str) -> str:
     for between in (gap, "\n", "\n\n"):
         if _sentences(text + between + sentence) == apart:
             return text + between + sentence
-    return f"{text}\n{_FENCE}\n{sentence}"
+    return f"{text}\n{FENCE}\n{sentence}"
