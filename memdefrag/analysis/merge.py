@@ -109,7 +109,7 @@ def merge_metadata(records: Sequence[MemoryRecord], survivor: int) -> Metadata:
         for key, value in unfit(record.metadata).items():
             if _is_empty(merged.get(key)):
                 merged[key] = merged.get(key, value) if _is_empty(value) else value
-            elif key not in single and not _is_empty(value):
+            elif key not in single and not _is_empty(value) and canonical_json(value) != canonical_json(merged[key]):
                 merged[key] = _united([merged[key], value])
     return merged
 
@@ -180,7 +180,7 @@ def _provenance(records: Sequence[MemoryRecord], survivor: int, result: Result) 
     }
     provenance: Metadata = {MERGED_AT: iso(result.updated or 0.0)}
     for key, new in lists.items():
-        united = _united([*(said.get(key) for said in noted), new])
+        united = _united([*(said.get(key, []) for said in noted), new])
         left = [value for value in united if value not in there_already[key]]
         if left:
             provenance[key] = left
@@ -220,7 +220,7 @@ def _united(values: Iterable[Any]) -> Any:
     """The distinct values in order, lists taken apart; a list only if there are several or one was a list."""
     values = list(values)
     items = [item for value in values for item in (value if isinstance(value, list) else [value])]
-    distinct = list({canonical_json(item): item for item in items if item is not None}.values())
+    distinct = list({canonical_json(item): item for item in items}.values())
     return distinct if len(distinct) > 1 or any(isinstance(value, list) for value in values) else distinct[0]
 
 
