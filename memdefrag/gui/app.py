@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     from memdefrag.gui import theme
     from memdefrag.gui.main_window import MainWindow
 
-    application = QApplication.instance() or QApplication(arguments[:1])
+    application = QApplication(arguments[:1])
     application.setApplicationName("memdefrag")
     application.setWindowIcon(QIcon(str(resource("icons/memdefrag.svg"))))
     theme.apply()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
@@ -25,13 +26,19 @@ from memdefrag.presenters.shell import Notice, Page, Shell
 from memdefrag.presenters.summary import SummaryPresenter
 from memdefrag.presenters.welcome import WelcomePresenter
 
+if TYPE_CHECKING:
+    from memdefrag.gui.views.review import ReviewPage
+    from memdefrag.presenters.review import ReviewPresenter
+    from memdefrag.presenters.updates import UpdatesPresenter, UpdatesView
+
+AnyPage = TypeVar("AnyPage", bound=QWidget)
 STORES = "Memory stores (chroma.sqlite3 *.db *.sqlite *.sqlite3 *.jsonl);;All files (*)"
 
 
 class MainWindow(QMainWindow):
     """Makes each page when it is first needed; what happens on it is the presenters' business."""
 
-    def __init__(self, start: bool = True) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.setWindowTitle("memdefrag")
         self.resize(1240, 800)
@@ -62,13 +69,14 @@ class MainWindow(QMainWindow):
     def work_page(self, presenter: WorkPresenter) -> WorkPage:
         return self._add(Page.WORK, WorkPage(presenter))
 
-    def review_page(self, presenter):
+    def review_page(self, presenter: ReviewPresenter) -> ReviewPage:
         from memdefrag.gui.views.review import ReviewPage
 
-        return self._add(Page.REVIEW, ReviewPage(presenter))
+        self._review = self._add(Page.REVIEW, ReviewPage(presenter))
+        return self._review
 
-    def updates_page(self, presenter):
-        return self._pages[Page.REVIEW].add_updates(presenter)
+    def updates_page(self, presenter: UpdatesPresenter) -> UpdatesView:
+        return self._review.add_updates(presenter)
 
     def plan_page(self, presenter: PlanPresenter) -> PlanView:
         from memdefrag.gui.views.plan import PlanPage
@@ -85,7 +93,7 @@ class MainWindow(QMainWindow):
 
         return self._add(Page.BACKUPS, BackupsPage(presenter, lambda: self.shell.leave_backups()))
 
-    def _add(self, name, page):
+    def _add(self, name: Page, page: AnyPage) -> AnyPage:
         self._pages[name] = page
         self._stack.addWidget(page)
         return page

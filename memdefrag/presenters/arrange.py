@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from memdefrag.analysis.merge import SurvivorRule, survivor_rank
 from memdefrag.base.progress import Progress
+from memdefrag.base.wording import count, size
 from memdefrag.presenters.table import HEADER, NOT_DUPLICATES, OPEN, Consequences, Flags, GroupTable, Ints, Rows
-from memdefrag.presenters.wording import count, size, thousands
+from memdefrag.presenters.wording import thousands
 
 if TYPE_CHECKING:
     from memdefrag.analysis.result import Analysis

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from memdefrag.base.errors import BackupDamaged, MemdefragError
 from memdefrag.base.progress import Cancel, Progress, Tick
+from memdefrag.base.wording import count, size
 from memdefrag.presenters.tasks import JobProgress, Runner, job_progress
-from memdefrag.presenters.wording import count, size, thousands, utc_moment
+from memdefrag.presenters.wording import thousands, utc_moment
 
 if TYPE_CHECKING:
     from memdefrag.engine.history import HistoryStep

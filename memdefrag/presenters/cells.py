@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memdefrag.base.wording import day
 from memdefrag.presenters.table import HEADER, LEFT, NOT_DUPLICATES, TICKED, GroupTable, Rows
-from memdefrag.presenters.wording import day, one_line
+from memdefrag.presenters.wording import one_line
 
 if TYPE_CHECKING:
     from memdefrag.analysis.result import Analysis

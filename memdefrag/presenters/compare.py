@@ -10,7 +10,8 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from memdefrag.base.settings import PREVIEW_CHARACTERS
-from memdefrag.presenters.wording import elided, moment
+from memdefrag.base.wording import moment
+from memdefrag.presenters.wording import elided
 
 _TOKEN = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
 _MOST_TOKENS = 1_500

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from memdefrag.base.settings import PREVIEW_CHARACTERS
+from memdefrag.base.wording import day
 from memdefrag.presenters.compare import Span, Value, metadata_rows, word_diff
 from memdefrag.presenters.decisions import Choice
 from memdefrag.presenters.review import ReviewPresenter
-from memdefrag.presenters.wording import day
 
 LONG_NOTE = "This is long: a search may find its end less well."
 EDITED_NOTE = "Your own wording; it gets a vector of its own, made by the store's model."

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from memdefrag.base.errors import MemdefragError
 from memdefrag.base.progress import Progress
+from memdefrag.base.wording import count, size
 from memdefrag.presenters.tasks import Runner
-from memdefrag.presenters.wording import count, duration, size, thousands
+from memdefrag.presenters.wording import duration, thousands
 
 if TYPE_CHECKING:
     from memdefrag.engine.apply import ApplyOptions

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from memdefrag.presenters.wording import count, duration, size, thousands
+from memdefrag.base.wording import count, size
+from memdefrag.presenters.wording import duration, thousands
 
 if TYPE_CHECKING:
     from memdefrag.model.report import ApplyReport

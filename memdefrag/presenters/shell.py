@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from memdefrag.base.errors import Cancelled, MemdefragError
 from memdefrag.base.progress import Progress
+from memdefrag.presenters import jobs
 from memdefrag.presenters.analysis import WorkPresenter, WorkView
-from memdefrag.presenters.autosave import TOPIC, Autosave
+from memdefrag.presenters.autosave import Autosave
 from memdefrag.presenters.backups import BackupsPresenter, BackupsView
-from memdefrag.presenters.decisions import saved_count
 from memdefrag.presenters.plan import PlanPresenter, PlanView
 from memdefrag.presenters.result import ResultPresenter, ResultView
 from memdefrag.presenters.summary import SummaryPresenter, SummaryView
@@ -21,14 +21,9 @@ from memdefrag.presenters.tasks import Runner
 from memdefrag.presenters.welcome import WelcomePresenter, WelcomeView
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
     from memdefrag.engine.apply import ApplyOptions
-    from memdefrag.engine.inspect import Summary
     from memdefrag.engine.recover import Outcome
-    from memdefrag.engine.resolve import Embed
-    from memdefrag.model.address import Address
     from memdefrag.model.plan import Plan
     from memdefrag.model.report import ApplyReport
     from memdefrag.presenters.arrange import ReviewData
@@ -71,23 +66,13 @@ class ShellView(Protocol):
     def show_notice(self, notice: Notice | None) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A store that was just looked at; `decided` counts the decisions of earlier sittings."""
-
-    address: Address
-    summary: Summary
-    decided: int
-    is_copy: bool
-
-
 class Shell:
     """Knows the open store and leads from opening it to the result and back."""
 
     def __init__(self, view: ShellView, runner: Runner) -> None:
         self._view, self._runner = view, runner
         self.page = Page.WELCOME
-        self.opened: Opened | None = None
+        self.opened: jobs.Opened | None = None
         self._before_backups = Page.WELCOME
         self._written = ""
         self._autosave: Autosave | None = None
@@ -134,22 +119,22 @@ class Shell:
 
     def start(self, address: str | None = None) -> None:
         """Settle what a crash interrupted, look around, and open a store if one was named."""
-        self._runner.run(_recover, self._recovered, self.failed, lane=OPENING)
+        self._runner.run(jobs.recover, self._recovered, self.failed, lane=OPENING)
         self.welcome.refresh()
         if address:
             self.open(address)
 
     def open(self, text: str) -> None:
         """Open a store by its address or by a path in, at or around it."""
-        self._load("Opening the store", lambda progress: look(text))
+        self._load("Opening the store", lambda progress: jobs.look(text))
 
     def open_demo(self) -> None:
         """Open a fresh private copy of the demo store."""
 
-        def task(progress: Progress) -> Opened:
+        def task(progress: Progress) -> jobs.Opened:
             from memdefrag.engine.demo import fresh_copy
 
-            return look(str(fresh_copy()))
+            return jobs.look(str(fresh_copy()))
 
         self._load("Opening the demo store", task)
 
@@ -158,7 +143,7 @@ class Shell:
         if self.opened is None:
             return
         address = self.opened.address
-        self._load("Copying the store", lambda progress: look(str(copy(address, progress))))
+        self._load("Copying the store", lambda progress: jobs.look(str(jobs.copy_of(address, progress))))
 
     def back_to_store(self) -> None:
         """Look anew at the store that was written last."""
@@ -171,7 +156,7 @@ class Shell:
         self._go(Page.WELCOME)
         self.welcome.refresh()
 
-    def _load(self, title: str, task: Callable[[Progress], Opened]) -> None:
+    def _load(self, title: str, task: Callable[[Progress], jobs.Opened]) -> None:
         if self.work.running:
             return
         self.flush()
@@ -179,7 +164,7 @@ class Shell:
         if self.work.start(title, task, self._opened, lambda error: self.failed(error, came_from), lane=OPENING):
             self._go(Page.WORK)
 
-    def _opened(self, opened: Opened) -> None:
+    def _opened(self, opened: jobs.Opened) -> None:
         self.opened = opened
         self.summary.show(
             opened.summary, opened.address.collection, opened.decided, is_copy=opened.is_copy
@@ -199,7 +184,7 @@ class Shell:
         self._view.show_notice(None)
         started = self.work.start(
             f"Analysing {address.path.name}",
-            lambda progress: find(address, texts_only, progress),
+            lambda progress: jobs.find(address, texts_only, progress),
             self._analysed,
             lambda error: self.failed(error, Page.SUMMARY),
             lane=str(address.select(None)),
@@ -241,7 +226,7 @@ class Shell:
         self._view.show_notice(None)
         started = self.work.start(
             _TITLES.get(str(plan.settings.get("reason")), "Writing"),
-            lambda progress: apply(plan, replace(options, embed=embed_with(progress)), progress),
+            lambda progress: apply(plan, replace(options, embed=jobs.embed_with(progress)), progress),
             self._applied,
             lambda error: self._not_applied(error, came_from, plan),
             lane=plan.target,
@@ -258,7 +243,7 @@ class Shell:
 
     def restore(self, backup_id: str) -> None:
         """Put a store back as its backup holds it."""
-        self._apply_made(lambda: restore_plan(backup_id))
+        self._apply_made(lambda: jobs.restore_plan(backup_id))
 
     def _apply_made(self, make: Callable[[], Plan]) -> None:
         from memdefrag.engine.apply import ApplyOptions
@@ -329,79 +314,3 @@ class Shell:
 OPENING = "opening"
 """The lane of recovery and opening: no store is opened before interrupted writes are settled."""
 _TITLES = {"optimize": "Optimizing", "undo": "Undoing", "restore": "Restoring"}
-
-
-def look(text: str) -> Opened:
-    """Open a store, read its summary and the decisions about it, and remember it as recent."""
-    from memdefrag.base.settings import data_dir
-    from memdefrag.engine import workspace
-    from memdefrag.engine.inspect import inspect
-    from memdefrag.stores.registry import open_store
-
-    with open_store(text) as store:
-        summary = inspect(store)
-        decided = saved_count(workspace.load(store.address.path, TOPIC))
-        is_copy = store.address.path.is_relative_to(data_dir())
-        if not is_copy:
-            workspace.add_recent(str(store.address))
-        return Opened(store.address, summary, decided, is_copy)
-
-
-def copy(address: Address, progress: Progress) -> Address:
-    """A private copy of a store, in a folder of its own."""
-    from memdefrag.base.settings import data_dir
-    from memdefrag.engine.catalogue import new_id
-    from memdefrag.engine.copies import copy_store
-    from memdefrag.stores.registry import open_store
-
-    with open_store(address) as store:
-        return copy_store(store, data_dir() / "copies" / new_id(), progress)
-
-
-def find(address: Address, texts_only: bool, progress: Progress) -> tuple[ReviewData, dict[str, Any]]:
-    """Read and analyse a store and prepare the results; with what was decided about it before."""
-    from memdefrag.analysis.detect import analyze
-    from memdefrag.analysis.result import AnalysisOptions
-    from memdefrag.engine import workspace
-    from memdefrag.presenters.arrange import prepare
-    from memdefrag.stores.base import read_snapshot
-    from memdefrag.stores.registry import open_store
-
-    with open_store(address) as store:
-        snapshot = read_snapshot(store, progress)
-    # A collection has its own readers: they must not lose a memory because another collection holds it too.
-    options = AnalysisOptions(use_vectors=not texts_only, across_collections=False)
-    analysis = analyze([snapshot], options, progress)
-    fingerprint = snapshot.fingerprint.content if snapshot.fingerprint else ""
-    return prepare(analysis, fingerprint, progress), workspace.load(address.path, TOPIC)
-
-
-def embed_with(progress: Progress) -> Embed:
-    """Makes vectors with the default model, which is loaded when the first text needs one."""
-
-    def embed(texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        from memdefrag.analysis.embed import load
-
-        return load().embed(texts, progress)
-
-    return embed
-
-
-def restore_plan(backup_id: str) -> Plan:
-    """The plan that puts a whole store back."""
-    from memdefrag.engine import backup as backups
-    from memdefrag.model.plan import Plan, StoreStep
-
-    backup = backups.find(backup_id)
-    return Plan(
-        source=f"backup:{backup.id}",
-        target=backup.address,
-        store_steps=(StoreStep.REPLACE,),
-        settings={"reason": "restore"},
-    )
-
-
-def _recover(progress: Progress) -> list[Outcome]:
-    from memdefrag.engine.recover import recover_all
-
-    return recover_all()

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from memdefrag.base.wording import count, moment, size
 from memdefrag.presenters.welcome import KIND_NAMES
-from memdefrag.presenters.wording import count, moment, size, thousands
+from memdefrag.presenters.wording import thousands
 
 if TYPE_CHECKING:
     from memdefrag.engine.inspect import Summary

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from memdefrag.base.errors import MemdefragError
+from memdefrag.base.wording import day
 from memdefrag.presenters.decisions import Action, Choice
 from memdefrag.presenters.review import ReviewPresenter
 from memdefrag.presenters.tasks import Runner
-from memdefrag.presenters.wording import day
 
 if TYPE_CHECKING:
     from memdefrag.analysis.result import Conflict

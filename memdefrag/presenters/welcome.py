@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from memdefrag.base.errors import MemdefragError
 from memdefrag.base.progress import Progress
+from memdefrag.base.wording import count, moment, size
 from memdefrag.presenters.tasks import Runner
-from memdefrag.presenters.wording import count, moment, size
 
 if TYPE_CHECKING:
     from memdefrag.engine.inspect import Summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QGridLayout, QPlainTextEdit, QTabWidget, QWidget
+from PySide6.QtWidgets import QGridLayout, QLayout, QPlainTextEdit, QTabWidget, QWidget
 
 from memdefrag.gui import theme
 from memdefrag.gui.widgets import button, clear, column, label, row, scrolling, text_box
@@ -87,7 +87,7 @@ class DetailsTabs(QTabWidget):
             line += 1
 
 
-def _tab(*parts: QWidget | object) -> QWidget:
+def _tab(*parts: QWidget | QLayout) -> QWidget:
     page = QWidget()
     layout = column(*parts, gap=6)
     layout.setContentsMargins(10, 10, 10, 10)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout, QWidget
 
+from memdefrag.base.wording import count
 from memdefrag.gui.widgets import button, card, clear, column, fill_facts, fill_lines, label, row, scrolling
 from memdefrag.presenters.summary import SummaryPresenter, SummaryState, saved_decisions
-from memdefrag.presenters.wording import count
 
 _COLUMNS = ("Collection", "Memories", "With vector", "Dimension", "Metric", "Model")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
@@ -19,7 +19,9 @@ TAGLINE = (
 class WelcomePage(QWidget):
     """Open, drop, recent, found, demo."""
 
-    def __init__(self, presenter: WelcomePresenter, open_file: object, open_folder: object) -> None:
+    def __init__(
+        self, presenter: WelcomePresenter, open_file: Callable[[], None], open_folder: Callable[[], None]
+    ) -> None:
         super().__init__()
         self._presenter = presenter
         self.open_database = button("Open Database", open_file, "primary")
@@ -49,7 +51,7 @@ class WelcomePage(QWidget):
         content.addStretch(1)
         self.setLayout(column(scrolling(content)))
         self.first_focus = self.open_database
-        self.update_state(presenter.state if hasattr(presenter, "state") else WelcomeState())
+        self.update_state(presenter.state)
 
     def update_state(self, state: WelcomeState) -> None:
         self._fill(self._recent, state.recent)
