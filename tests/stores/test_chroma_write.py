@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,8 @@ def test_what_was_asked_is_done_and_nothing_else(folder: Path, python: Path | No
     assert index_bytes(folder, after, PLAIN) == untouched
     assert opened(folder, python).migrations == opened((made_by_old_chroma() if python else made()).folder).migrations
     assert [settings(info) for info in after.collections] == [settings(info) for info in before.collections]
+    with closing(sqlite3.connect(folder / "chroma.sqlite3")) as connection:
+        assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
     findable = [record for record in after.records if np.any(record.embedding)]
     assert chroma_write.lost_in_search(opened(folder, python), findable, Progress()) == []
 
@@ -203,6 +207,19 @@ def test_an_older_folder_is_not_touched_by_the_built_in_library(tmp_path: Path) 
     with pytest.raises(WriterNeeded, match=r"0\.5\.7 to 0\.6\.3"):
         opened(folder).rebuild(Progress())
     assert traces(folder) == before
+
+
+@pytest.mark.old_chroma
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for a Python is a shell script")
+def test_an_upgrade_that_nobody_asked_for_is_noticed(tmp_path: Path) -> None:
+    """The table of levels may not know a release to come."""
+    liar = tmp_path / "python"
+    liar.write_text(f'#!/bin/sh\n[ "$1" = -c ] && echo 0.5.23 || exec {sys.executable} "$@"\n')
+    liar.chmod(0o755)
+    folder = made_by_old_chroma().copy(tmp_path / "chroma")
+    gone = Ref.of(next(iter(read_snapshot(opened(folder)).records)))
+    with pytest.raises(WriterFailed, match="would upgrade"):
+        opened(folder, liar).write(Changes(delete=(gone,)), Progress())
 
 
 @pytest.mark.old_chroma

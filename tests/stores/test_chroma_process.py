@@ -1,0 +1,140 @@
+"""The process that runs chromadb may crash, hang or refuse; the parent says so and nothing else happens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from memdefrag.base.errors import Cancelled, WriterFailed
+from memdefrag.base.progress import Cancel, Progress, Tick
+from memdefrag.stores import chroma_process
+from memdefrag.stores.chroma_process import Work, command, environment, place, run, run_if_asked, work_folder
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for a Python is a shell script")
+
+
+def stand_in(folder: Path, script: str) -> Path:
+    """An interpreter that does something else."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def small_work(work: Work, folder: Path, **record: object) -> None:
+    """The order to make a collection with one record."""
+    collection = place("memories")
+    work.add(0, "one", np.ones(3, np.float32), new=True, document="text", **record)  # type: ignore[arg-type]
+    creation = {**collection, "metadata": {}, "index": {"space": "cosine"}, "function": None}
+    work.order("write", folder, [collection], create=[creation])
+
+
+def run_script(tmp_path: Path, script: str, progress: Progress | None = None) -> None:
+    with work_folder() as work:
+        small_work(work, tmp_path / "chroma")
+        run(work, stand_in(tmp_path, script), progress or Progress())
+
+
+def test_the_child_reports_counts_and_progress(tmp_path: Path) -> None:
+    ticks: list[Tick] = []
+    progress = Progress(ticks.append)
+    progress.phase("Writing", 1)
+    with work_folder() as work:
+        small_work(work, tmp_path / "chroma", metadata={"a": 1}, uri="file:///x")
+        result = run(work, None, progress)
+    assert (result.counts, result.warnings, result.answers) == ([1], [], [])
+    assert ticks[-1].done == 1
+    assert not work.folder.exists()
+
+
+@posix
+def test_a_crash_names_the_signal_and_the_last_lines(tmp_path: Path) -> None:
+    with pytest.raises(WriterFailed, match=r"signal 11") as caught:
+        run_script(tmp_path, "echo 'core is melting' >&2; kill -SEGV $$")
+    assert "core is melting" in caught.value.message
+    assert caught.value.safe == "Your store was not changed."
+
+
+@posix
+def test_an_end_without_a_result_is_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(WriterFailed, match="status 0 without a result"):
+        run_script(tmp_path, "exit 0")
+
+
+@posix
+def test_a_hang_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chroma_process, "SILENCE_SECONDS", 0.3)
+    with pytest.raises(WriterFailed, match="reported nothing"):
+        run_script(tmp_path, "exec sleep 600")
+    assert not [child for child in psutil.Process().children() if child.name() == "sleep"]
+
+
+@posix
+def test_stopping_ends_the_process(tmp_path: Path) -> None:
+    cancel = Cancel()
+    progress = Progress(cancel=cancel)
+    progress.phase("Writing", 1)
+    cancel.set()
+    with pytest.raises(Cancelled):
+        run_script(tmp_path, "exec sleep 600", progress)
+    assert not [child for child in psutil.Process().children() if child.name() == "sleep"]
+
+
+def test_a_python_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with work_folder() as work, pytest.raises(WriterFailed, match="nowhere"):
+        small_work(work, tmp_path / "chroma")
+        run(work, tmp_path / "nowhere", Progress())
+
+
+def test_the_child_gets_nothing_of_our_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SECRET_TOKEN"):
+        monkeypatch.setenv(name, "ours")
+    assert "ours" not in environment().values()
+    assert environment()["PATH"] == os.environ["PATH"]
+
+
+def test_the_frozen_program_starts_itself_for_the_built_in_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Path("/work folder")
+    assert command(None, work)[0] == sys.executable
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert command(None, work) == [sys.executable, "--chroma-child", "/work folder"]
+    python, script, folder = command(Path("/other/python"), work)
+    assert (python, folder) == ("/other/python", "/work folder")
+    assert Path(script).is_file()
+
+
+def test_the_program_is_the_child_only_when_asked(tmp_path: Path) -> None:
+    assert not run_if_asked([])
+    assert not run_if_asked(["open", str(tmp_path)])
+    assert not run_if_asked(["--chroma-child"])
+
+
+def test_the_program_as_child_does_the_work(tmp_path: Path) -> None:
+    """What the frozen program does when it starts itself."""
+    with work_folder() as work:
+        small_work(work, tmp_path / "chroma")
+        script = "import sys; from memdefrag.stores.chroma_process import run_if_asked; run_if_asked(sys.argv[1:])"
+        root = str(Path(chroma_process.__file__).parents[2])
+        started = [sys.executable, "-c", script, "--chroma-child", str(work.folder)]
+        done = subprocess.run(started, cwd=root, check=True, capture_output=True)
+        assert done.stdout == b'{"done": 1}\n'
+        assert (work.folder / "result.json").exists()
+    assert (tmp_path / "chroma/chroma.sqlite3").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("memories", ("default_tenant", "default_database", "memories")),
+        ("team/archive/notes", ("team", "archive", "notes")),
+    ],
+)
+def test_places_follow_the_readers_names(name: str, expected: tuple[str, str, str]) -> None:
+    found = place(name)
+    assert (found["tenant"], found["database"], found["name"]) == expected
