@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from memdefrag.model.report import ApplyReport, Skipped
 
 SKIPPED_SHOWN = 10
+NAME_SHOWN = 20
 
 
 def summary(found: Summary) -> Iterator[RenderableType]:
@@ -175,11 +176,17 @@ def history(found: Iterable[HistoryStep], undone: set[str]) -> Iterator[Renderab
 def hits(found: Iterable[Hit]) -> Iterator[RenderableType]:
     """What a search found."""
     rows = [
-        (f"{hit.score:.2f}", day(hit.record.created), str(hit.record.key), preview(hit.record.text)) for hit in found
+        (f"{hit.score:.2f}", day(hit.record.created), _short(hit.record.key.id), preview(hit.record.text))
+        for hit in found
     ]
     yield table("Score", "Created", "Memory", "Text", rows=rows) if rows else "Nothing was found."
 
 
 def _member(found: Analysis, member: int, mark: str) -> RenderableType:
     record = found.records[member]
-    return styled(f"  {mark}  {day(record.created) or ' ' * 10}  {found.name(member)}  {preview(record.text)}")
+    return styled(f"  {mark}  {day(record.created) or ' ' * 10}  {_short(found.name(member))}  {preview(record.text)}")
+
+
+def _short(name: str) -> str:
+    """The beginning of an id that is a long hash; --json has the whole."""
+    return name if len(name) <= NAME_SHOWN else f"{name[: NAME_SHOWN - 1]}…"

@@ -39,7 +39,7 @@ def store_class(kind: str) -> type[Store]:
 
 
 def resolve(text: str) -> Address:
-    """The full address of a store named by an address or a bare path.
+    """The full address, with an absolute path, of a store named by an address or a bare path.
 
     A bare path is recognised by its content; picking a file inside a store's folder, or the folder around
     it, names the store.
@@ -51,8 +51,8 @@ def resolve(text: str) -> Address:
     address = parse(text)
     if address.kind:
         store_class(address.kind)
-        return address
-    path = address.path
+        return address.at(address.path.absolute())
+    path = address.path.absolute()
     try:
         if not path.exists():
             raise NotAStore(f"There is nothing at {path}.")
@@ -62,16 +62,12 @@ def resolve(text: str) -> Address:
                 return Address(kind, str(found), address.collection)
     except PermissionError as error:
         raise NotPermitted(f"{path} may not be read: {error.strerror}.") from error
-    what = (
-        "an empty folder"
-        if path.is_dir() and not any(path.iterdir())
-        else "no memory store known to memdefrag"
-    )
+    what = "an empty folder" if path.is_dir() and not any(path.iterdir()) else "no memory store known to memdefrag"
     raise NotAStore(f"{path} is {what}.")
 
 
 def resolve_new(text: str) -> Address:
-    """The full address of a store that may not be there yet: where nothing is, a bare path's suffix tells the kind.
+    """The full address of a store that may not be there yet, whose kind is then told by the path's suffix.
 
     Raises:
         UsageError: the suffix tells nothing.
@@ -86,12 +82,10 @@ def resolve_new(text: str) -> Address:
             f"There is nothing at {address.path}, and its name does not say what to make there.",
             todo=f"Name a file that ends in {', '.join(_SUFFIXES)}, or an address such as chroma:FOLDER.",
         )
-    return Address(kind, address.location, address.collection)
+    return Address(kind, str(address.path.absolute()), address.collection)
 
 
-def open_store(
-    address: Address | str, settings: StoreSettings | None = None, *, must_exist: bool = True
-) -> Store:
+def open_store(address: Address | str, settings: StoreSettings | None = None, *, must_exist: bool = True) -> Store:
     """Open a store for reading.
 
     Raises:
