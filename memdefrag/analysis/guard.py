@@ -35,7 +35,8 @@ class Difference:
 
     Attributes:
         kind: "number", "port", "date", "time", "version", "path", "address", "option", "id", "negation", "name",
-            "roles", "opposite", "word" (one word is replaced) or "words" (each has words of its own).
+            "roles", "opposite", "dated" (diary entries of different days), "word" (one word is replaced) or "words"
+            (each has words of its own).
         ours, theirs: what stands only in the first and only in the second text.
         bars: whether the pair must never be merged without a person's decision.
     """
@@ -69,6 +70,8 @@ def differences(a: Words, b: Words) -> list[Difference]:
     only_a, only_b = only_a - only_b, only_b - only_a
     found = [*_details(a, b, only_a, only_b), *_dates(a, b), *_negation(a, b), *_names(a, b)]
     found += _contrasts(only_a.keys() - a.details, only_b.keys() - b.details)
+    if a.stamps and b.stamps and a.stamps != b.stamps:
+        found.append(Difference("dated", tuple(sorted(a.stamps)), tuple(sorted(b.stamps)), bars=False))
     if not found:
         own_a, own_b = own_words(a, b)
         if own_a and own_b:
@@ -207,9 +210,10 @@ def judge(a: Words, b: Words, cosine: float) -> tuple[bool, bool]:
     Args:
         cosine: of the stored vectors; NaN where there are none, which then is no objection.
     """
-    if any(found.bars for found in differences(a, b)):
+    found = differences(a, b)
+    if any(difference.bars for difference in found):
         return False, True
-    if a.stamps and b.stamps and a.stamps != b.stamps:
+    if any(difference.kind == "dated" for difference in found):
         return False, False
     if a.tokens == b.tokens:
         return True, False
@@ -229,7 +233,7 @@ def _contains(short: Words, long: Words) -> bool:
 
 
 def _says_all(short: Words, long: Words) -> bool:
-    if short.negations != long.negations or short.details - long.details:
+    if short.negations != long.negations:
         return False
     if len(short.sentences) == len(long.sentences) and long.details - short.details:
         return False

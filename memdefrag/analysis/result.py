@@ -219,8 +219,8 @@ class Analysis:
         keys = sorted([self.stores[self.store[member]], *self.records[member].key] for member in members)
         return hashlib.sha256(canonical_json(keys)).hexdigest()[:16]
 
-    def conflicts(self, threshold: float | None = None) -> list[Conflict]:
-        """Barred pairs that score at least the threshold, those with the newest memories first.
+    def conflicts(self, threshold: float | None = None, limit: int | None = None) -> list[Conflict]:
+        """Barred pairs that score at least the threshold, those with the newest memories first; at most `limit`.
 
         Of several memories with the same text the newest stands for all.
         """
@@ -229,8 +229,11 @@ class Analysis:
         for at in np.flatnonzero(self.pairs.barred & (self.pairs.score >= least)).tolist():
             newest = (self._newest(int(self.pairs.i[at])), self._newest(int(self.pairs.j[at])))
             new, old = sorted(newest, key=lambda member: (-self._time(member), member))
-            found.append(Conflict((new, old), float(self.pairs.score[at]), self.differs_in(new, old)))
-        return sorted(found, key=lambda conflict: (-self._time(conflict.members[0]), -conflict.score, conflict.members))
+            found.append((-self._time(new), -float(self.pairs.score[at]), new, old))
+        return [
+            Conflict((new, old), -falling_score, self.differs_in(new, old))
+            for _, falling_score, new, old in sorted(found)[:limit]
+        ]
 
     def _newest(self, node: int) -> int:
         order, starts = self._by_node

@@ -52,6 +52,12 @@ def test_equal_texts_are_one_sure_group_whatever_their_vectors() -> None:
     assert (group.tier, group.score, group.sure) == ("sure", 1.0, ((0, 1),))
 
 
+def test_texts_that_differ_in_a_set_phrase_are_sure_whatever_their_vectors() -> None:
+    found = analyze([snapshot(memory("a", TEA, far(1)), memory("b", "Note: " + TEA, far(2)))])
+    (group,) = found.groups()
+    assert (group.members, group.tier) == ((0, 1), "sure")
+
+
 def test_similar_vectors_and_words_are_a_likely_group() -> None:
     other = "Maria really enjoys green tea in the morning."
     found = analyze([snapshot(memory("a", TEA, near(1)), memory("b", other, near(2)), memory("c", "Rain", far(3)))])
@@ -70,6 +76,8 @@ def test_a_contradiction_is_a_conflict_with_the_newer_first_and_never_a_group() 
     (conflict,) = found.conflicts()
     assert [found.records[k].key.id for k in conflict.members] == ["new", "old"]
     assert conflict.differs_in == ("port: 8081 / 8080",)
+    assert found.conflicts(limit=0) == []
+    assert found.conflicts(1.0) == []
 
 
 def test_a_group_with_a_sure_part_names_it() -> None:

@@ -14,9 +14,9 @@ VOCABULARY = ["the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "off"]
 WORDS = st.lists(st.sampled_from(VOCABULARY), max_size=12).map(" ".join)
 
 
-@given(st.lists(WORDS, max_size=12), st.lists(WORDS, max_size=12))
-def test_similar_texts_are_those_above_the_cutoff(texts: list[str], others: list[str]) -> None:
-    near = fuzzy.similar_texts(texts, others, Progress(), cutoff=70)
+@given(st.lists(WORDS, max_size=12), st.lists(WORDS, max_size=12), st.integers(1, 9))
+def test_similar_texts_are_those_above_the_cutoff(texts: list[str], others: list[str], block: int) -> None:
+    near = fuzzy.similar_texts(texts, others, Progress(), cutoff=70, block=block)
     everything = [*texts, *others]
     # Scores are rounded to whole numbers, so a text just below the cutoff may be found.
     score = {

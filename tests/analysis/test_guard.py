@@ -74,6 +74,7 @@ def test_one_replaced_word_is_a_hint_that_does_not_bar() -> None:
     [
         ("Maria likes green tea", "[2023-10-27] Maria likes green tea (mentioned again)"),
         ("Maria likes green tea.", "Maria likes green tea. She owns a small shop with 3 rooms."),
+        ("Maria likes green tea.", "Maria likes green tea. She hopes to own a shop."),
         ("Maria appreciates green tea", "Maria apreciates green tea"),
         ("Maria owns a shop where she sells tea", "Maria owns a shop wehre she sells tea"),
         ("Er mag grünen Tee und Kaffee", "Er mag grünen Tee und Kaffee!"),
@@ -88,9 +89,12 @@ def test_surely_the_same(one: str, other: str) -> None:
     [
         ("Maria likes green tea", "Maria hopes Ann likes green tea"),
         ("John opens a shop", "John opens a shop if he gets the loan"),
-        ("I urge them to sign the bill", "He urged them to sign the bill"),
+        (
+            "I sent the final bill with all of the changes they asked for to the office in the old town hall in Bonn",
+            "He sent the final bill with all of the changes they asked for to the office in the old town hall in Bonn",
+        ),
         ("The fee is low", "The fee is low, down from 110 euros"),
-        ("It stores mechanical energy in elastic parts", "The elastic one stores mechanical energy in parts"),
+        ("The dog chased the cat over the wall", "The cat chased the dog over the wall"),
         ("[2024-03-01] Went running in the park", "[2024-03-08] Went running in the park"),
         ("Maria likes tea", "Maria really enjoys a cup of tea"),
         ("Er mag grünen Tee und Kaffee", "Er mag grünen Tee und Kaffee mit Zucker"),
@@ -99,6 +103,12 @@ def test_surely_the_same(one: str, other: str) -> None:
 )
 def test_not_surely_the_same(one: str, other: str) -> None:
     assert verdict(one, other) != "sure"
+
+
+def test_diary_entries_of_different_days_say_so() -> None:
+    entries = "[2024-03-01] Went running in the park", "[2024-03-08] Went running in the park"
+    assert told(*entries) == ["dated: 2024-03-01 / 2024-03-08"]
+    assert verdict(*entries) == "open"
 
 
 def test_two_short_names_one_letter_apart_are_two_people() -> None:
