@@ -56,3 +56,8 @@ def _save(path: Path, value: dict[str, Any]) -> None:
     from memdefrag.engine import workspace
 
     workspace.save(path, TOPIC, value)
+
+
+def saved_count(saved: dict[str, Any]) -> int:
+    """How many decisions were saved."""
+    return len(saved.get("choices", ()))

@@ -194,8 +194,3 @@ class Decisions:
                 continue
             self._choices[choice.members] = choice
         self._packed = None
-
-
-def saved_count(saved: dict[str, Any]) -> int:
-    """How many choices were saved."""
-    return len(saved.get("choices", ())) if saved.get("format") == FORMAT else 0

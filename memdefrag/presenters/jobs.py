@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memdefrag.base.progress import Progress
-from memdefrag.presenters.autosave import TOPIC
-from memdefrag.presenters.decisions import saved_count
+from memdefrag.presenters.autosave import TOPIC, saved_count
 
 if TYPE_CHECKING:
     import numpy as np

@@ -100,7 +100,7 @@ class ReviewPresenter:
     @property
     def table(self) -> GroupTable | None:
         """The groups at the present threshold."""
-        return self.state.cells.table if self.state.cells else None
+        return self.state.cells.table if self.state.cells is not None else None
 
     # What is shown
 
@@ -152,7 +152,7 @@ class ReviewPresenter:
     @property
     def group(self) -> int:
         """The current group, -1 for none."""
-        return self.state.cells.group(self.state.row) if self.state.cells and self.state.row >= 0 else -1
+        return self.state.cells.group(self.state.row) if self.state.cells is not None and self.state.row >= 0 else -1
 
     @property
     def member(self) -> int:
@@ -307,7 +307,7 @@ class ReviewPresenter:
         return groups
 
     def _shown_groups(self) -> Ints:
-        return self._groups_at(self._headers()) if self.state.cells else self._headers()
+        return self._groups_at(self._headers()) if self.state.cells is not None else self._headers()
 
     # From decisions to what is shown
 

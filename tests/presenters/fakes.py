@@ -1,0 +1,72 @@
+"""Views that only remember what they were shown, and an analysis of memories made for the purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from memdefrag.analysis.detect import analyze
+from memdefrag.analysis.result import Analysis, AnalysisOptions
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
+from memdefrag.presenters.arrange import ReviewData
+
+MEMORIES = (
+    ("a1", "Nora keeps the blue ladder in the shed.", 1.0),
+    ("a2", "nora keeps the blue ladder in the shed", 2.0),
+    ("a3", "Nora keeps the blue ladder in the shed!", 3.0),
+    ("b1", "The weekly report is due on Friday before lunch.", 4.0),
+    ("b2", "Every week the report has to be handed in on Friday before lunch.", 5.0),
+    ("c1", "The staging server listens on port 8080.", 6.0),
+    ("c2", "The staging server listens on port 8081.", 7.0),
+    ("d1", "Lars plays the trombone in a brass band.", 8.0),
+)
+DAY = 86_400.0
+START = 1_735_689_600.0
+
+
+@dataclass
+class FakeView:
+    """Remembers every state it was shown."""
+
+    states: list[Any] = field(default_factory=list)
+
+    def __call__(self, presenter: object) -> FakeView:
+        return self
+
+    def update_state(self, state: Any) -> None:
+        self.states.append(state)
+
+    update_details = update_updates = update_state
+
+    def show_analysis(self, data: ReviewData) -> None:
+        self.data = data
+
+    @property
+    def last(self) -> Any:
+        return self.states[-1]
+
+
+def snapshot(memories: tuple[tuple[str, str, float], ...] = MEMORIES) -> Snapshot:
+    """Memories whose vectors are alike where their first letter is."""
+    records = tuple(
+        MemoryRecord(Key("m", name), text, {"n": name}, _vector(name), created=START + age * DAY)
+        for name, text, age in memories
+    )
+    return Snapshot("jsonl:/nowhere/x.jsonl", (CollectionInfo("m", len(records), len(records), len(records)),), records)
+
+
+def _vector(name: str) -> Any:
+    base = np.random.default_rng(ord(name[0])).normal(size=16)
+    noise = np.random.default_rng(hash_of(name)).normal(size=16) * 0.12
+    vector = base + noise
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def hash_of(name: str) -> int:
+    return sum(ord(letter) * 31**place for place, letter in enumerate(name))
+
+
+def analysed(memories: tuple[tuple[str, str, float], ...] = MEMORIES) -> Analysis:
+    return analyze([snapshot(memories)], AnalysisOptions(across_collections=False))

@@ -1,0 +1,35 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memdefrag.presenters.wording import duration, elided, one_line, utc_moment
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "less than a second"), (1, "1 second"), (12.4, "12 seconds"), (61, "1 minute"), (3600, "1 hour")],
+)
+def test_durations_are_rough(seconds, words):
+    assert duration(seconds) == words
+
+
+@given(st.text(), st.integers(2, 50))
+def test_one_line_has_no_breaks_and_is_no_longer_than_asked(text, length):
+    line = one_line(text, length)
+    assert len(line) <= length
+    assert len(line.splitlines()) <= 1
+
+
+def test_one_line_says_that_something_is_missing():
+    assert one_line("word " * 100, 20).endswith("…")
+    assert one_line("short text", 20) == "short text"
+
+
+def test_a_long_text_is_cut_and_says_by_how_much():
+    assert elided("a" * 30, 30) == "a" * 30
+    assert elided("a" * 1_040, 40).startswith("a" * 40 + "\n… (1,000 more")
+
+
+def test_a_time_that_is_none_stays_as_it_is():
+    assert utc_moment("yesterday") == "yesterday"
+    assert utc_moment("2025-03-04T05:06:07Z").startswith("2025-03-0")
