@@ -147,26 +147,26 @@ def test_rebuilding_shrinks_the_index_and_keeps_everything(folder: Path, python:
     assert chroma_write.lost_in_search(store, smaller.records[::5], Progress()) == []
 
 
-def test_decimals_are_exact_for_written_and_for_untouched_records(tmp_path: Path) -> None:
+def test_decimals_are_exact_for_written_and_for_queued_records(tmp_path: Path) -> None:
     """chromadb 1.5.9 reads one in five a bit off, when it moves queued changes into its tables."""
-    folder = tmp_path / "chroma"
-    moments = [MOMENT + number / 7 for number in range(200)]
-    make = (
-        "import sys, json, chromadb\n"
-        "collection = chromadb.PersistentClient(sys.argv[1]).create_collection('memories', embedding_function=None)\n"
-        "values = json.loads(sys.argv[2])\n"
-        "collection.add(ids=[str(n) for n in range(len(values))], embeddings=[[1.0, n] for n in range(len(values))],\n"
-        "    metadatas=[{'at': value, 'list': [value, 0.1]} for value in values])\n"
-    )
-    subprocess.run([sys.executable, "-c", make, str(folder), json.dumps(moments)], check=True)
+    folder = made().copy(tmp_path / "chroma")
+    moments = [MOMENT + number / 7 for number in range(100)]
+    metadata = [{"at": moment, "list": [moment, 0.5]} for moment in moments]
+    with closing(sqlite3.connect(folder / "chroma.sqlite3")) as connection, connection:
+        [(collection,)] = connection.execute("SELECT id FROM collections WHERE name = 'plain'")
+        vector = np.ones(4, "<f4").tobytes()
+        connection.executemany(
+            "INSERT INTO embeddings_queue (operation, topic, id, vector, encoding, metadata) "
+            "VALUES (0, 'persistent://default/default/' || ?, ?, ?, 'FLOAT32', ?)",
+            [(collection, f"queued {n}", vector, json.dumps({"at": at})) for n, at in enumerate(moments)],
+        )
     before = read_snapshot(opened(folder))
-    new = [
-        MemoryRecord(Key("memories", f"new {n}"), "t", {"at": at, "list": [at, 0.5]}, np.ones(2, np.float32))
-        for n, at in enumerate(moments)
-    ]
+    new = [MemoryRecord(Key(PLAIN, f"{n}"), "t", said, np.ones(4, np.float32)) for n, said in enumerate(metadata)]
     changes = Changes(tuple(Put(record, None) for record in new))
     opened(folder).write(changes, Progress())
-    verify_content(before, changes, read_snapshot(opened(folder)))
+    after = read_snapshot(opened(folder))
+    assert [after.by_key[Key(PLAIN, f"queued {n}")].metadata["at"] for n in range(100)] == moments
+    verify_content(before, changes, after)
 
 
 def test_a_fresh_folder_gets_collections_with_their_settings(tmp_path: Path, python: Path | None) -> None:
