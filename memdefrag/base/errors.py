@@ -17,7 +17,7 @@
     │   ├── UnfinishedJob        24   an earlier write was interrupted: recover first
     │   ├── WriterNeeded         25   an older store needs a choice before it is written
     │   ├── WriterFailed         26   the process that writes the staged copy failed
-    │   └── ConfirmationNeeded   27   more would be removed than expected
+    │   └── ConfirmationNeeded   27   a person must agree first: much goes, or it takes long
     ├── BackupDamaged            30   a backup does not match its manifest
     ├── BackupNotFound           31   no backup of that name
     ├── PlanInvalid              32   the plan file cannot be used

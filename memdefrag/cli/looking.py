@@ -42,6 +42,12 @@ class Looking:
     no_model: Annotated[
         bool, typer.Option("--no-model", help="Load no model: memories without a vector are compared by text.")
     ] = False
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The model (a name or a folder) for memories without a vector.")
+    ] = None
+    yes: Annotated[bool, typer.Option("--yes", help="Go on although making vectors takes more than two minutes.")] = (
+        False
+    )
 
     def sure(self, found: Analysis) -> list[Choice]:
         """What surely says the same."""
@@ -64,14 +70,20 @@ class Looking:
 
 def look(run: Run, stores: Sequence[str], looking: Looking) -> tuple[list[Snapshot], Analysis]:
     """Read the stores and find what says the same."""
-    from memdefrag.analysis.detect import analyze
     from memdefrag.analysis.result import AnalysisOptions
+    from memdefrag.engine.compare import ModelOptions, compare
     from memdefrag.stores.base import read_snapshot
     from memdefrag.stores.registry import open_store
 
     with ExitStack() as opened:
         snapshots = [read_snapshot(opened.enter_context(open_store(each)), run.progress) for each in stores]
-    return snapshots, analyze(snapshots, AnalysisOptions(threshold=looking.threshold), run.progress)
+    # Each collection has its own readers; only stores that are compared on purpose are one heap.
+    options = AnalysisOptions(threshold=looking.threshold, across_collections=len(stores) > 1)
+    model = ModelOptions(use=not looking.no_model, name=looking.model, long_work=looking.yes)
+    found, notes = compare(snapshots, options, model, run.progress)
+    for note in notes:
+        run.note(note)
+    return snapshots, found
 
 
 def plan_of(found: Analysis, snapshot: Snapshot, choices: Sequence[Choice], looking: Looking) -> Plan:

@@ -1,0 +1,116 @@
+"""Finding what says the same, with vectors for memories that lack one where a fitting model is at hand.
+
+Vectors made here serve the comparison only: the analysis that comes out holds the records as they are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from memdefrag.analysis import embed
+from memdefrag.analysis.detect import analyze
+from memdefrag.analysis.result import Analysis, AnalysisOptions
+from memdefrag.base.errors import ConfirmationNeeded
+from memdefrag.base.progress import Progress
+from memdefrag.model.records import CollectionInfo, MemoryRecord, Snapshot, State
+
+LONG_WORK_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """What may be done for memories without a vector.
+
+    Attributes:
+        use: False compares them by their words.
+        name: a model on this machine; None: the default one.
+        long_work: whether embedding may take more than two minutes.
+    """
+
+    use: bool = True
+    name: str | None = None
+    long_work: bool = False
+
+
+def compare(
+    snapshots: Sequence[Snapshot],
+    options: AnalysisOptions | None = None,
+    model: ModelOptions | None = None,
+    progress: Progress | None = None,
+) -> tuple[Analysis, tuple[str, ...]]:
+    """Analyse stores; also says, one sentence each, which memories were compared by their words, and why.
+
+    A collection without any vector is embedded with the model. One that has some must have them from this very
+    model: by its name, or because the model makes the stored vectors anew (`embed.probe`).
+
+    Raises:
+        ModelUnavailable: the model that was named is not here.
+        ConfirmationNeeded: embedding will take more than two minutes.
+        Cancelled: at any time.
+    """
+    model, progress = model or ModelOptions(), progress or Progress()
+    notes: list[str] = []
+    completed = [_completed(snapshot, model, progress, notes) for snapshot in snapshots]
+    found = analyze(completed, options, progress)
+    stored = [snapshots[store].by_key[record.key] for store, record in zip(found.store, found.records, strict=True)]
+    return replace(found, records=tuple(stored)), tuple(notes)
+
+
+def _completed(snapshot: Snapshot, model: ModelOptions, progress: Progress, notes: list[str]) -> Snapshot:
+    infos, records = list(snapshot.collections), {record.key: record for record in snapshot}
+    for number, info in enumerate(snapshot.collections):
+        present = [record for record in snapshot if record.key.collection == info.name]
+        lacking = [record for record in present if _lacks_a_vector(record)]
+        if not lacking:
+            continue
+        with_vector = [record for record in present if record.embedding is not None]
+        fitting = _fitting(info, with_vector, lacking, model, progress)
+        if isinstance(fitting, str):
+            number_of = f"{len(lacking):,} memories of {info.name}"
+            notes.append(f"{number_of} have no vector and were compared by their words: {fitting}.")
+            continue
+        vectors = fitting.embed([record.text or "" for record in lacking], progress)
+        made = zip(lacking, vectors, strict=True)
+        records.update((record.key, replace(record, embedding=vector)) for record, vector in made)
+        if not with_vector:
+            infos[number] = replace(info, model=fitting.name)
+    return replace(snapshot, collections=tuple(infos), records=tuple(records.values()))
+
+
+def _lacks_a_vector(record: MemoryRecord) -> bool:
+    return record.embedding is None and record.state is State.LIVE and bool(record.text and record.text.strip())
+
+
+def _fitting(
+    info: CollectionInfo,
+    with_vector: list[MemoryRecord],
+    lacking: list[MemoryRecord],
+    model: ModelOptions,
+    progress: Progress,
+) -> embed.Embedder | str:
+    """The model for a collection's missing vectors, or why words must do."""
+    name = model.name or embed.DEFAULT_MODEL
+    own = not with_vector or _is_name_of(info.model, name)
+    if not model.use:
+        return "no model was wanted"
+    if not own and model.name is None:
+        return "it is not known which model made the others (--model NAME tries one)"
+    if model.name is None and not embed.is_available():
+        return "the models extra is not installed"
+    progress.phase("Loading the model")
+    embedder = embed.load(model.name)
+    if not own and embed.probe(embedder, with_vector, progress) < embed.SAME_MODEL:
+        return f"{name} did not make the others"
+    seconds = embed.estimate_seconds(embedder, [record.text or "" for record in lacking])
+    if seconds > LONG_WORK_SECONDS and not model.long_work:
+        raise ConfirmationNeeded(
+            f"Making vectors for {len(lacking):,} memories will take about {seconds / 60:.0f} minutes.",
+            todo="Add --yes to start it, or --no-model to compare these memories by their words.",
+        )
+    return embedder
+
+
+def _is_name_of(recorded: str | None, name: str) -> bool:
+    """Whether the store's name of its model means this one (an organisation before it says nothing)."""
+    return recorded is not None and recorded.rpartition("/")[2] == name.rpartition("/")[2]

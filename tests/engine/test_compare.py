@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from memdefrag.analysis import embed
+from memdefrag.base.errors import ConfirmationNeeded, ModelUnavailable
+from memdefrag.base.settings import resource
+from memdefrag.engine import compare as module
+from memdefrag.engine.compare import ModelOptions, compare
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
+from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.registry import open_store
+
+needs_model = pytest.mark.skipif(not embed.is_available(), reason="needs the models extra")
+
+
+@pytest.fixture(scope="module")
+def demo() -> Snapshot:
+    with open_store(str(resource("demo.jsonl"))) as store:
+        return read_snapshot(store)
+
+
+def without_vectors(snapshot: Snapshot, ids: Sequence[str] | None = None, model: str | None = None) -> Snapshot:
+    """The snapshot where these records (all of them) have no vector and the collection names this model."""
+    bare = [replace(each, embedding=None) if ids is None or each.key.id in ids else each for each in snapshot]
+    infos = [replace(info, model=model) for info in snapshot.collections]
+    return replace(snapshot, records=tuple(bare), collections=tuple(infos))
+
+
+def members(snapshot: Snapshot, **model: object) -> tuple[set[frozenset[str]], tuple[str, ...]]:
+    found, notes = compare([snapshot], model=ModelOptions(**model))  # type: ignore[arg-type]
+    return {frozenset(found.records[each].key.id for each in group.members) for group in found.groups()}, notes
+
+
+PARAPHRASE = frozenset({"demo-24", "demo-25"})
+
+
+@needs_model
+def test_a_store_without_vectors_is_compared_by_meaning(demo: Snapshot) -> None:
+    groups, notes = members(without_vectors(demo))
+    assert groups == members(demo)[0]
+    assert PARAPHRASE in groups
+    assert notes == ()
+
+
+@needs_model
+def test_the_records_that_come_out_are_those_that_are_stored(demo: Snapshot) -> None:
+    bare = without_vectors(demo)
+    found, _ = compare([bare])
+    assert {id(record) for record in found.records} <= {id(record) for record in bare}
+    assert all(record.embedding is None for record in found.records)
+
+
+def test_without_a_model_words_are_compared_and_said_to_be(demo: Snapshot) -> None:
+    groups, [note] = members(without_vectors(demo), use=False)
+    assert PARAPHRASE not in groups
+    assert note == "61 memories of demo have no vector and were compared by their words: no model was wanted."
+
+
+@needs_model
+def test_missing_vectors_are_made_by_the_model_the_store_names(demo: Snapshot) -> None:
+    some = without_vectors(demo, ["demo-25"], model="sentence-transformers/all-MiniLM-L6-v2")
+    groups, notes = members(some)
+    assert PARAPHRASE in groups
+    assert notes == ()
+
+
+def test_stored_vectors_of_an_unknown_model_are_not_mixed_with_others(demo: Snapshot) -> None:
+    groups, [note] = members(without_vectors(demo, ["demo-25"]))
+    assert PARAPHRASE not in groups
+    assert "not known which model" in note
+
+
+@needs_model
+def test_a_named_model_must_make_the_stored_vectors_anew(demo: Snapshot) -> None:
+    some = without_vectors(demo, ["demo-25"])
+    groups, notes = members(some, name=embed.DEFAULT_MODEL)
+    assert PARAPHRASE in groups and notes == ()
+    turned = tuple(
+        replace(each, embedding=None if each.embedding is None else np.roll(each.embedding, 1)) for each in some
+    )
+    groups, [note] = members(replace(some, records=turned), name=embed.DEFAULT_MODEL)
+    assert PARAPHRASE not in groups
+    assert "did not make the others" in note
+
+
+def test_a_named_model_that_is_not_here_is_told(demo: Snapshot) -> None:
+    with pytest.raises(ModelUnavailable):
+        compare([without_vectors(demo)], model=ModelOptions(name="no-such-model"))
+
+
+@needs_model
+def test_long_work_waits_for_a_word(demo: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONG_WORK_SECONDS", -1.0)
+    bare = without_vectors(demo)
+    with pytest.raises(ConfirmationNeeded, match="61 memories") as raised:
+        compare([bare])
+    assert "--yes" in raised.value.todo and "--no-model" in raised.value.todo
+    assert PARAPHRASE in members(bare, long_work=True)[0]
+
+
+def test_what_has_nothing_to_compare_needs_no_model() -> None:
+    record = MemoryRecord(Key("c", "a"), "  ")
+    found, notes = compare([Snapshot("jsonl:x", (CollectionInfo("c", 1, 1, 0),), (record,))])
+    assert notes == ()
+    assert found.groups() == []
