@@ -14,6 +14,7 @@ and leaves ``result.json`` there. Standard output carries one line of JSON after
 from __future__ import annotations
 
 import array
+import contextlib
 import json
 import os
 import sys
@@ -115,15 +116,16 @@ class Folder:
         """Make a collection's tenant and database where the folder lacks them."""
         from chromadb.config import Settings
 
-        try:
-            self.client(place)
-        # Each release has its own class for what is missing; whatever else is wrong shows again below.
-        except Exception:
-            settings = Settings(is_persistent=True, persist_directory=self.path, anonymized_telemetry=False)
-            admin = self.library.AdminClient(settings)
-            if place["tenant"] != "default_tenant":
-                admin.create_tenant(place["tenant"])
-            admin.create_database(place["database"], place["tenant"])
+        tenant, database = place["tenant"], place["database"]
+        if (tenant, database) == _DEFAULT_HOME:
+            return
+        settings = Settings(is_persistent=True, persist_directory=self.path, anonymized_telemetry=False)
+        admin = self.library.AdminClient(settings)
+        # Each release has its own error for what exists; whatever else is wrong shows when the client is made.
+        with contextlib.suppress(Exception):
+            admin.create_tenant(tenant)
+        with contextlib.suppress(Exception):
+            admin.create_database(database, tenant)
 
     def collection(self, place: dict[str, Any]) -> Any:
         """The collection at a place. Without an embedding function, so that none is loaded."""
