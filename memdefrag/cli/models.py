@@ -23,3 +23,18 @@ def embedding_on_demand(run: Run, model: str | None = None) -> Embed:
         return load(model).embed(texts, run.progress)
 
     return embed
+
+
+def rehearsed_embedding(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Stands in for the model in a dry run: nothing is computed, but a model that is missing is missed.
+
+    Raises:
+        ModelUnavailable: the models extra is not installed.
+    """
+    import numpy as np
+
+    from memdefrag.analysis.embed import is_available, load
+
+    if not is_available():
+        load()
+    return np.zeros((len(texts), 1), np.float32)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,15 @@ def test_the_page_of_exit_codes_lists_exactly_the_errors() -> None:
     page = (DOCS / "exit-codes.md").read_text(encoding="utf-8")
     told = {(int(code), name) for code, name in re.findall(r"^\| (\d+) \| `(\w+)` \|", page, re.M)}
     assert told == {(kind.exit_code, kind("").code) for kind in _leaves(errors.MemdefragError)}
+
+
+def test_the_sizes_in_the_readme_are_those_that_set_up_announces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS.parent / "scripts")
+    sizes = importlib.import_module("_setup").SIZES
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    for parts in (("base", "models"), ("models",), ("test", "old_chroma"), ("old_chroma",)):
+        for measure in ("download_mb", "disk_mb"):
+            assert f"{sum(getattr(sizes[part], measure) for part in parts):,} MB" in readme, (parts, measure)
 
 
 def _leaves(kind: type[errors.MemdefragError]) -> Iterator[type[errors.MemdefragError]]:

@@ -56,3 +56,10 @@ def test_a_dry_import_leaves_no_trace(cli: Cli, demo: Path, export_file: Path) -
     before = traces(demo.parent.parent)
     assert cli("import", export_file, demo, "--dry-run", "--json").json["written"] == 6
     assert traces(demo.parent.parent) == before
+
+
+def test_a_dry_import_with_new_vectors_leaves_no_trace_either(cli: Cli, demo: Path, export_file: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    before = traces(demo.parent.parent)
+    assert cli("import", export_file, demo, "--dry-run", "--regenerate-embeddings", "--json").json["written"] == 6
+    assert traces(demo.parent.parent) == before
