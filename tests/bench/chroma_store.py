@@ -80,9 +80,7 @@ def _build(folder: Path, records: int) -> dict[str, float]:
     rng = np.random.default_rng(7)
     real = np.load(REAL_VECTORS, mmap_mode="r") if REAL_VECTORS.exists() else None
     with chromadb.PersistentClient(str(folder / "store")) as client:
-        collection = client.create_collection(
-            COLLECTION, metadata={"hnsw:space": "cosine"}, embedding_function=None
-        )
+        collection = client.create_collection(COLLECTION, metadata={"hnsw:space": "cosine"}, embedding_function=None)
         for start in range(0, records, ADD_AT_ONCE):
             numbers = np.arange(start, min(start + ADD_AT_ONCE, records))
             if real is None:
@@ -97,7 +95,9 @@ def _build(folder: Path, records: int) -> dict[str, float]:
                 for n in numbers
             ]
             collection.add(
-                ids=[f"{n:064x}" for n in numbers], embeddings=vectors.astype(np.float32), documents=texts,
+                ids=[f"{n:064x}" for n in numbers],
+                embeddings=vectors.astype(np.float32),
+                documents=texts,
                 metadatas=metadata,
             )
     return {}
@@ -108,9 +108,7 @@ def _read_api(path: Path, page: int) -> int:
     with import_module("chromadb").PersistentClient(str(path)) as client:
         collection = client.get_collection(COLLECTION, embedding_function=None)
         while True:
-            found = collection.get(
-                limit=page, offset=records, include=["documents", "metadatas", "embeddings", "uris"]
-            )
+            found = collection.get(limit=page, offset=records, include=["documents", "metadatas", "embeddings", "uris"])
             if not found["ids"]:
                 return records
             records += len(found["ids"])

@@ -135,7 +135,8 @@ def main() -> None:
         found = dev.score(clusters)
         figures = [found[key] for key in ("pair_precision", "pair_recall", "pair_f1", "bcubed_f1", "harm_conflict")]
         print(
-            f"{name:24s}", *(f"{figure:.3f}" for figure in figures),
+            f"{name:24s}",
+            *(f"{figure:.3f}" for figure in figures),
             f"{found['harm_distinct']:.3f} ({found['harm_distinct_without_paws']:.3f})".rjust(20),
             f"{found['dirty_clusters']:.3f} {found['largest_cluster']:3d}",
             f"{found['found_duplicate']:.3f} {found['found_subset']:.3f}",
