@@ -81,7 +81,7 @@ class MainWindow(QMainWindow):
     def plan_page(self, presenter: PlanPresenter) -> PlanView:
         from memdefrag.gui.views.plan import PlanPage
 
-        return self._add(Page.PLAN, PlanPage(presenter, self.ask_new_folder))
+        return self._add(Page.PLAN, PlanPage(presenter, self.ask_path))
 
     def result_page(self, presenter: ResultPresenter) -> ResultView:
         from memdefrag.gui.views.result import ResultPage
@@ -121,8 +121,10 @@ class MainWindow(QMainWindow):
         if name:
             self.shell.open(name)
 
-    def ask_new_folder(self) -> str:
-        """A name for a folder that does not exist yet."""
+    def ask_path(self, wanted: str) -> str:
+        """A Python, or a name for a folder that does not exist yet."""
+        if wanted == "python":
+            return QFileDialog.getOpenFileName(self, "Choose the Python")[0]
         dialog = QFileDialog(self, "Name the New Folder")
         dialog.setFileMode(QFileDialog.FileMode.AnyFile)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)

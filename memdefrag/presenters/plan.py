@@ -11,7 +11,7 @@ from memdefrag.base.errors import MemdefragError
 from memdefrag.base.progress import Progress
 from memdefrag.base.wording import count, size
 from memdefrag.presenters.tasks import Runner
-from memdefrag.presenters.wording import duration, thousands
+from memdefrag.presenters.wording import about, thousands
 
 if TYPE_CHECKING:
     from memdefrag.engine.apply import ApplyOptions
@@ -30,8 +30,9 @@ class WriterChoice:
 
     Attributes:
         kind: "python", "environment", "output" or "upgrade".
-        value: the interpreter, or the new folder once one was named.
+        value: the interpreter, or the new folder, once it is known.
         warning: what stops working.
+        asks: "python" or "folder" where the person has to name it.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class WriterChoice:
     detail: str
     value: str = ""
     warning: str = ""
+    asks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class PlanPresenter:
         self._show(replace(self.state, shrink_agreed=agreed))
 
     def choose_writer(self, index: int, value: str = "") -> None:
-        """Choose a way to write; `value` is the new folder for the choice that needs one."""
+        """Choose a way to write; `value` is the path for a choice that asks for one."""
         writers = list(self.state.writers)
         if not 0 <= index < len(writers):
             return
@@ -178,7 +180,7 @@ class PlanPresenter:
                 writer=remembered,
                 compact_text=(
                     f"Also compact the index files: {size(sizes.after_compact)} instead of "
-                    f"{size(sizes.after_apply)}, takes about {duration(sizes.compact_seconds)} more"
+                    f"{size(sizes.after_apply)}; takes {about(sizes.compact_seconds)} more"
                     if sizes.after_compact < sizes.after_apply
                     else ""
                 ),
@@ -219,14 +221,15 @@ def look(plan: Plan, progress: Progress) -> PlanFacts:
     rehearsal = apply(plan, options, progress)
     with open_store(plan.target) as store:
         progress.phase("Looking for a fitting chromadb")
+        remembered = str(workspace.load(store.address.path, writers.TOPIC).get("python", ""))
         return PlanFacts(
             rehearsal=rehearsal,
             sizes=store.sizes(_removed(plan)),
             backup_folder=str(data_dir() / "backups"),
             backup_free=free_bytes(data_dir()),
             shrinks=rehearsal.removed > max(1, SHRINK_GUARD * rehearsal.records_before),
-            writers=_writers(store) if store.capabilities.written_by else (),
-            remembered=str(workspace.load(store.address.path, writers.TOPIC).get("python", "")),
+            writers=_writers(store, remembered) if store.capabilities.written_by else (),
+            remembered=remembered,
         )
 
 
@@ -273,7 +276,7 @@ def _removed(plan: Plan) -> dict[str, int]:
     return removed
 
 
-def _writers(store: Any) -> tuple[WriterChoice, ...]:
+def _writers(store: Any, remembered: str) -> tuple[WriterChoice, ...]:
     from memdefrag.engine import writers
 
     version = store.capabilities.written_by
@@ -281,8 +284,16 @@ def _writers(store: Any) -> tuple[WriterChoice, ...]:
         WriterChoice("python", f"Use {candidate.python}", str(candidate.where), str(candidate.python))
         for candidate in writers.candidates(store)
     ]
+    if remembered and Path(remembered).exists() and all(way.value != remembered for way in found):
+        found.insert(0, WriterChoice("python", f"Use {remembered}", "You chose it the last time.", remembered))
     return (
         *found,
+        WriterChoice(
+            "python",
+            "Use another Python…" if found else "Use the Python of the service…",
+            f"An interpreter with chromadb {version} or its like, such as the one that runs the service.",
+            asks="python",
+        ),
         WriterChoice(
             "environment",
             f"Make a private environment ({writers.megabytes(store)} MB)",
@@ -292,6 +303,7 @@ def _writers(store: Any) -> tuple[WriterChoice, ...]:
             "output",
             "Write a new folder…",
             "Leaves this folder as it is and writes the result elsewhere, in the newer format.",
+            asks="folder",
         ),
         WriterChoice(
             "upgrade",
@@ -336,8 +348,8 @@ def _waiting_for(state: PlanState) -> str:
         return "Looking at the store …"
     if state.writers and chosen is None:
         return "Choose how this older folder is written."
-    if chosen and chosen.kind == "output" and not chosen.value:
-        return "Choose the new folder."
+    if chosen and chosen.asks and not chosen.value:
+        return "Name the new folder." if chosen.asks == "folder" else "Name the Python."
     if state.holders and not (chosen and chosen.kind == "output"):
         return "The store is in use. This page goes on by itself as soon as it is free."
     if state.shrink_text and not state.shrink_agreed:

@@ -23,6 +23,11 @@ def duration(seconds: float) -> str:
     return count(round(seconds / 3600), "hour")
 
 
+def about(seconds: float) -> str:
+    """An estimate: "less than a second", "about 3 minutes"."""
+    return duration(seconds) if seconds < 1 else f"about {duration(seconds)}"
+
+
 def utc_moment(iso: str) -> str:
     """An ISO time as local date and time; the text itself where it is none."""
     try:

@@ -16,7 +16,7 @@ def opened(data):
 
 
 def test_a_groups_own_row_compares_the_survivor_with_another_member(data):
-    review, details, view = opened(data)
+    _review, details, view = opened(data)
     details.refresh()
     shown = view.last
     assert "".join(span.text for span in shown.survivor) == "Nora keeps the blue ladder in the shed."
@@ -27,7 +27,7 @@ def test_a_groups_own_row_compares_the_survivor_with_another_member(data):
 
 
 def test_the_person_can_word_the_merged_memory(data):
-    review, details, view = opened(data)
+    _review, details, view = opened(data)
     details.edit("The ladder is in the shed.")
     details.refresh()
     assert view.last.merged_text == "The ladder is in the shed."
@@ -48,7 +48,7 @@ def test_a_kept_member_is_not_part_of_the_merge(data):
 
 
 def test_an_update_shows_the_newer_against_the_older(data):
-    review, details, view = opened(data)
+    _review, details, view = opened(data)
     names = [record.key.id for record in data.analysis.records]
     details.show_pair(names.index("c1"), names.index("c2"))
     assert view.last.survivor_name.startswith("Newer")
@@ -66,7 +66,7 @@ def test_nothing_is_shown_where_there_is_no_group(data):
 def test_a_text_too_long_to_show_cannot_be_edited_by_accident():
     text = "A very long story. " + "It goes on and on. " * 2_000
     data = prepare(analysed((("a1", text, 1.0), ("a2", text + "!", 2.0))), "", Progress())
-    review, details, view = opened(data)
+    _review, details, view = opened(data)
     details.refresh()
     assert not view.last.editable
     assert len(view.last.merged_text) == PREVIEW_CHARACTERS
@@ -75,6 +75,6 @@ def test_a_text_too_long_to_show_cannot_be_edited_by_accident():
 
 @pytest.mark.parametrize("key", ["memdefrag_merged_from", "n"])
 def test_the_metadata_after_the_merge_is_shown(data, key):
-    review, details, view = opened(data)
+    _review, details, view = opened(data)
     details.refresh()
     assert key in [value.key for value in view.last.values]

@@ -16,12 +16,12 @@ class PlanPage(QWidget):
     """Figures, risks, who holds the store, how to write it, and the last button.
 
     Args:
-        ask_new_folder: asks for a folder that does not exist yet; empty when the person gave up.
+        ask: asks for a path, by what is wanted: "folder" (a new one) or "python"; empty when the person gave up.
     """
 
-    def __init__(self, presenter: PlanPresenter, ask_new_folder: Callable[[], str]) -> None:
+    def __init__(self, presenter: PlanPresenter, ask: Callable[[str], str]) -> None:
         super().__init__()
-        self._presenter, self._ask_new_folder = presenter, ask_new_folder
+        self._presenter, self._ask = presenter, ask
         self._store = label("", "muted", wrap=True, selectable=True)
         self._facts = QGridLayout()
         self._holders, self._risks, self._ways = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
@@ -87,7 +87,7 @@ class PlanPage(QWidget):
                 choice = QRadioButton(way.label.replace("&", "&&"))
                 self.ways.addButton(choice, number)
                 self._ways.addWidget(choice)
-                detail = f"{way.detail} {way.value}" if way.kind == "output" else way.detail
+                detail = f"{way.detail} {way.value}" if way.asks else way.detail
                 self._ways.addWidget(label(detail, "muted", wrap=True))
                 if way.warning:
                     self._ways.addWidget(label(way.warning, "danger", wrap=True))
@@ -96,7 +96,7 @@ class PlanPage(QWidget):
 
     def _choose(self, number: int) -> None:
         way = self._writers[number]
-        self._presenter.choose_writer(number, self._ask_new_folder() if way.kind == "output" else "")
+        self._presenter.choose_writer(number, self._ask(way.asks) if way.asks else "")
 
 
 def _set(box: QCheckBox, text: str, checked: bool) -> None:

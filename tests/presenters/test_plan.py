@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from memdefrag.engine import writers
+from memdefrag.presenters.plan import WriterChoice, writer_options
+from memdefrag.presenters.shell import Page, Shell
+from memdefrag.presenters.tasks import DirectRunner
+from tests.presenters.test_shell import FakeWindow, texts
+from tests.stores.chroma_folders import OLD_PYTHON, made, made_by_old_chroma, traces
+
+
+def planned(folder: Path) -> tuple[Shell, FakeWindow]:
+    """The plan page for a Chroma folder of which everything suggested is ticked."""
+    window = FakeWindow()
+    shell = Shell(window, DirectRunner())
+    shell.open(str(folder))
+    shell.summary.start_analysis()
+    shell.review.tick_shown(True)
+    shell.review.optimize()
+    shell.plan.agree_to_shrink(True)
+    return shell, window
+
+
+@pytest.fixture
+def new_folder(tmp_path: Path) -> Path:
+    return made().copy(tmp_path / "chroma")
+
+
+@pytest.fixture
+def old_folder(tmp_path: Path) -> Path:
+    return made_by_old_chroma().copy(tmp_path / "chroma")
+
+
+@pytest.mark.parametrize("picked", ["chroma/chroma.sqlite3", "chroma", "."])
+def test_the_right_folder_is_opened_whatever_was_picked(new_folder, tmp_path, picked):
+    shell = Shell(FakeWindow(), DirectRunner())
+    shell.open(str(tmp_path / picked))
+    assert shell.opened.address.path == new_folder
+
+
+def test_a_folder_of_the_built_in_chroma_needs_no_choice(new_folder):
+    shell, window = planned(new_folder)
+    assert shell.plan.state.writers == ()
+    assert shell.plan.state.ready
+    before = texts(new_folder)
+    shell.plan.set_compact(True)
+    shell.plan.optimize()
+    assert window.page is Page.RESULT, window.notice
+    assert len(texts(new_folder)) < len(before)
+    assert any("Start your assistant" in line for line in shell.result.state.next_steps)
+    assert any("log" in line for line in shell.result.state.next_steps)
+
+
+def test_an_older_folder_asks_how_it_is_to_be_written(old_folder):
+    shell, window = planned(old_folder)
+    state = shell.plan.state
+    assert {way.kind for way in state.writers} == {"python", "environment", "output", "upgrade"}
+    assert all(way.warning for way in state.writers if way.kind == "upgrade")
+    assert not state.ready
+    before = traces(old_folder)
+    shell.plan.optimize()
+    assert window.page is Page.PLAN
+    assert traces(old_folder) == before
+
+
+def test_an_older_folder_is_written_by_the_python_that_was_named_which_is_remembered(old_folder):
+    shell, window = planned(old_folder)
+    before = texts(old_folder)
+    way = next(n for n, way in enumerate(shell.plan.state.writers) if way.asks == "python")
+    shell.plan.choose_writer(way)
+    assert shell.plan.state.waiting_for == "Name the Python."
+    shell.plan.choose_writer(way, str(OLD_PYTHON))
+    assert shell.plan.state.ready
+    shell.plan.optimize()
+    assert window.page is Page.RESULT, window.notice
+    assert len(texts(old_folder)) < len(before)
+    shell.result.undo()
+    assert window.page is Page.RESULT, window.notice
+    assert texts(old_folder) == before
+
+
+def test_the_result_can_go_to_a_new_folder(old_folder, tmp_path):
+    shell, window = planned(old_folder)
+    before = traces(old_folder)
+    way = next(n for n, way in enumerate(shell.plan.state.writers) if way.asks == "folder")
+    shell.plan.choose_writer(way, str(tmp_path / "result"))
+    shell.plan.optimize()
+    assert window.page is Page.RESULT, window.notice
+    assert traces(old_folder) == before
+    assert 0 < len(texts(tmp_path / "result")) < len(texts(old_folder))
+    assert shell.result.state.step is None
+
+
+def test_a_confirmed_python_is_chosen_the_next_time(old_folder):
+    from memdefrag.engine import workspace
+
+    workspace.save(old_folder, writers.TOPIC, {"python": str(OLD_PYTHON)})
+    shell, _ = planned(old_folder)
+    state = shell.plan.state
+    assert state.writers[state.writer].value == str(OLD_PYTHON)
+    assert state.ready
+
+
+def test_a_store_that_is_gone_meanwhile_is_not_made_anew(new_folder):
+    shell, _ = planned(new_folder)
+    shutil.rmtree(new_folder)
+    shell.plan.optimize()
+    assert not new_folder.exists()
+
+
+def test_the_figures_name_the_backup_and_the_free_space(new_folder):
+    shell, _ = planned(new_folder)
+    facts = dict(shell.plan.state.facts)
+    assert "free" in facts["Backup"]
+    assert "now" in facts["Size"]
+    assert shell.plan.state.compact_text.startswith("Also compact") or not shell.plan.state.compact_text
+
+
+@pytest.mark.parametrize(
+    ("choice", "options"),
+    [
+        (None, writers.WriterOptions()),
+        (WriterChoice("python", "", "", "/p"), writers.WriterOptions(python=Path("/p"))),
+        (WriterChoice("environment", "", ""), writers.WriterOptions(make_environment=True)),
+        (WriterChoice("output", "", "", "/o"), writers.WriterOptions(output=Path("/o"))),
+        (WriterChoice("upgrade", "", ""), writers.WriterOptions(upgrade=True)),
+    ],
+)
+def test_every_choice_has_its_options(choice, options):
+    assert writer_options(choice) == options

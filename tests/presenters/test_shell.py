@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from memdefrag.engine import workspace
+from memdefrag.presenters.shell import Notice, Page, Shell
+from memdefrag.presenters.tasks import DirectRunner
+from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.registry import open_store
+from tests.presenters.fakes import FakeView
+
+
+class FakeWindow:
+    """Every page is a fake view."""
+
+    def __init__(self) -> None:
+        self.page = Page.WELCOME
+        self.notice: Notice | None = None
+        self.pages: dict[str, FakeView] = {}
+
+    def __getattr__(self, name: str) -> FakeView:
+        if not name.endswith("_page"):
+            raise AttributeError(name)
+        return self.pages.setdefault(name, FakeView())
+
+    def show_page(self, page: Page, store: str) -> None:
+        self.page, self.store = page, store
+
+    def show_notice(self, notice: Notice | None) -> None:
+        self.notice = notice
+
+
+@pytest.fixture
+def window() -> FakeWindow:
+    return FakeWindow()
+
+
+@pytest.fixture
+def runner() -> DirectRunner:
+    return DirectRunner()
+
+
+@pytest.fixture
+def shell(window: FakeWindow, runner: DirectRunner) -> Shell:
+    return Shell(window, runner)
+
+
+@pytest.fixture(params=["export_file", "jsonl_file"])
+def store(request: pytest.FixtureRequest) -> Path:
+    return request.getfixturevalue(request.param)
+
+
+def texts(path: Path | str) -> list[str]:
+    with open_store(str(path)) as opened:
+        return sorted(record.text or "" for record in read_snapshot(opened).records)
+
+
+def tick_everything(shell: Shell) -> None:
+    shell.review.set_threshold(shell.review.data.lowest)
+    shell.review.tick_shown(True)
+
+
+def optimize(shell: Shell) -> None:
+    shell.review.optimize()
+    shell.plan.agree_to_shrink(True)
+    shell.plan.optimize()
+
+
+def test_the_whole_job_and_back(shell, window, store):
+    before = texts(store)
+    shell.open(str(store))
+    assert window.page is Page.SUMMARY
+    shell.summary.start_analysis()
+    assert window.page is Page.REVIEW
+    tick_everything(shell)
+    planned = shell.review.state.consequences.removed
+    assert planned > 0
+    optimize(shell)
+    assert window.page is Page.RESULT
+    assert len(texts(store)) == len(before) - planned
+    shell.result.undo()
+    assert shell.result.state.title == "Undone"
+    assert texts(store) == before
+
+
+def test_contradicting_memories_survive_everything_that_is_done_in_bulk(shell, store):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    optimize(shell)
+    assert sum("port 8080" in text for text in texts(store)) == 1
+    assert sum("port 8081" in text for text in texts(store)) == 1
+    assert not any("8080" in text and "8081" in text for text in texts(store))
+
+
+def test_looking_leaves_no_trace_in_the_store(shell, store):
+    listing = sorted(path.name for path in store.parent.iterdir())
+    content = store.read_bytes()
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    shell.review.optimize()
+    assert store.read_bytes() == content
+    assert sorted(path.name for path in store.parent.iterdir() if path.name != "memdefrag-data") == [
+        name for name in listing if name != "memdefrag-data"
+    ]
+
+
+def test_nothing_ticked_is_no_plan(shell, window, store):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    shell.review.tick_shown(False)
+    shell.review.optimize()
+    assert window.page is Page.REVIEW
+    assert "Nothing is ticked" in window.notice.message
+
+
+def test_a_review_goes_on_where_it_was_left(shell, window, runner, store):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    shell.review.set_threshold(shell.review.data.lowest)
+    shell.review.not_duplicates()
+    runner.elapse()
+    again = Shell(FakeWindow(), DirectRunner())
+    again.open(str(store))
+    assert again.summary.state.decided == 1
+    again.summary.start_analysis()
+    assert again.review.saved()() == shell.review.saved()()
+
+
+def test_a_decision_made_a_moment_before_the_end_is_not_lost(shell, store):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    shell.review.set_threshold(shell.review.data.lowest)
+    shell.review.not_duplicates()
+    assert workspace.load(store, "decisions") == {}
+    shell.flush()
+    assert len(workspace.load(store, "decisions")["choices"]) == 1
+
+
+def test_an_unknown_file_is_refused_in_three_sentences(shell, window, tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG")
+    shell.open(str(tmp_path / "photo.png"))
+    assert window.page is Page.WELCOME
+    assert window.notice.is_error
+    assert window.notice.message and window.notice.safe and window.notice.todo
+
+
+def test_trying_on_a_copy_leaves_the_store_alone(shell, window, store):
+    before = store.read_bytes()
+    shell.open(str(store))
+    shell.try_on_copy()
+    assert shell.summary.state.is_copy
+    assert shell.opened.address.path != store
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    optimize(shell)
+    assert window.page is Page.RESULT
+    assert store.read_bytes() == before
+    assert len(texts(shell.opened.address.path)) < len(texts(store))
+
+
+def test_the_demo_is_always_fresh(shell, window):
+    shell.open_demo()
+    count = shell.summary.state.facts[0]
+    shell.summary.start_analysis()
+    optimize(shell)
+    assert window.page is Page.RESULT
+    shell.open_demo()
+    assert shell.summary.state.facts[0] == count
+    assert workspace.recent() == []
+
+
+def test_a_restore_asks_first_and_brings_everything_back(shell, window, store):
+    before = texts(store)
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    optimize(shell)
+    shell.show_backups()
+    [backup] = shell.backups.state.backups
+    shell.backups.verify(backup.id, deep=True)
+    assert "same memories" in shell.backups.state.message
+    shell.backups.ask_restore(backup.id)
+    assert backup.memories in shell.backups.state.question
+    assert len(texts(store)) < len(before)
+    shell.backups.answer(True)
+    assert shell.result.state.title == "Restored"
+    assert texts(store) == before
+
+
+def test_a_restore_that_is_declined_changes_nothing(shell, store):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    optimize(shell)
+    after = texts(store)
+    shell.show_backups()
+    shell.backups.ask_restore(shell.backups.state.backups[0].id)
+    shell.backups.answer(False)
+    assert texts(store) == after
+
+
+def test_a_damaged_backup_is_called_damaged(shell, window, store):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    optimize(shell)
+    shell.show_backups()
+    [backup] = shell.backups.state.backups
+    file = next(Path(backup.folder, "files").rglob("*.zst"))
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    shell.backups.verify(backup.id)
+    assert shell.backups.state.backups[0].checked == "DAMAGED"
+    assert window.notice.is_error
+
+
+def test_a_change_can_be_undone_from_the_list(shell, store):
+    before = texts(store)
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    optimize(shell)
+    shell.show_backups()
+    [step] = shell.backups.state.steps
+    assert step.undoable
+    assert step.what.startswith("optimize: ")
+    shell.backups.undo(step.id)
+    assert texts(store) == before
+    shell.show_backups()
+    assert not next(row for row in shell.backups.state.steps if row.id == step.id).undoable
+
+
+@pytest.fixture
+def holder(store: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another program that has the store's file open until its input ends."""
+    code = "import sys; f = open(sys.argv[1], 'rb'); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(store)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline()
+        yield process
+
+
+def test_a_program_that_holds_the_store_is_named_and_waited_for(shell, window, runner, store, holder):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    shell.review.optimize()
+    shell.plan.agree_to_shrink(True)
+    assert str(holder.pid) in shell.plan.state.holders[0]
+    assert not shell.plan.state.ready
+    shell.plan.optimize()
+    assert window.page is Page.PLAN
+    runner.elapse()
+    assert shell.plan.state.holders
+    assert holder.poll() is None
+    holder.stdin.close()
+    holder.wait()
+    runner.elapse()
+    assert shell.plan.state.holders == ()
+    assert shell.plan.state.ready
+
+
+def test_nobody_looks_any_more_once_the_page_was_left(shell, runner, store):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    shell.review.optimize()
+    shell.plan.go_back()
+    shell.flush()
+    runner.elapse()
+    assert runner.waiting == []
+
+
+def test_removing_much_has_to_be_agreed_to(shell, store):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    shell.review.optimize()
+    state = shell.plan.state
+    if state.shrink_text:
+        assert not state.ready
+        shell.plan.agree_to_shrink(True)
+    assert shell.plan.state.ready
+
+
+def test_f5_analyses_again_with_the_decisions_just_made(shell, window, store):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    shell.review.set_threshold(shell.review.data.lowest)
+    shell.review.not_duplicates()
+    shell.analyse_again()
+    assert window.page is Page.REVIEW
+    assert len(shell.review.decisions) == 1
+
+
+def test_closing_the_store_leads_to_the_first_page(shell, window, store):
+    shell.open(str(store))
+    shell.close_store()
+    assert window.page is Page.WELCOME
+    assert shell.welcome.state.recent[0].place == str(store)
+
+
+def test_the_way_back_from_the_backups(shell, window, store):
+    shell.open(str(store))
+    shell.show_backups()
+    shell.leave_backups()
+    assert window.page is Page.SUMMARY
