@@ -45,7 +45,9 @@ def export(
         where=dict(_key_and_value(each) for each in where or ()),
         progress=run.progress,
     )
-    answer(run, report)
+    answer(
+        run, report, f"To tidy the file: memdefrag optimize {out}", f"To bring it back: memdefrag import {out} {store}"
+    )
 
 
 def import_file(

@@ -52,7 +52,7 @@ class Bar(Ticker):
         if self._task is None or tick.phase != self._phase:
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task, self._phase = self._bar.add_task("", total=tick.total), tick.phase
+            self._task, self._phase = self._bar.add_task(describe(tick), total=tick.total), tick.phase
         self._bar.update(self._task, completed=tick.done, total=tick.total, description=describe(tick))
 
     def pause(self) -> None:

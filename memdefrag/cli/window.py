@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -16,7 +17,7 @@ StoreToOpen = Annotated[str | None, typer.Argument(metavar="STORE", help="A stor
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    command(app, "open")(open_store)
+    command(app, "open", recovers=False)(open_store)
 
 
 def open_store(run: Run, store: StoreToOpen = None) -> None:
@@ -24,8 +25,9 @@ def open_store(run: Run, store: StoreToOpen = None) -> None:
     require_display()
     from memdefrag.gui.app import main
 
-    arguments = [store] if store else []
-    run.exit_code = main(["memdefrag", *arguments])
+    # Qt's loop never comes back to Python for a handler of ours; a write that is cut off is recovered.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    run.exit_code = main(["memdefrag", *([store] if store else [])])
 
 
 def require_display() -> None:

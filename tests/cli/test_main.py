@@ -39,6 +39,17 @@ def test_alone_it_opens_the_window_or_says_that_there_is_no_display(cli: Cli, mo
         assert "memdefrag demo" in ended.err
 
 
+@pytest.mark.parametrize(("arguments", "given"), [([], []), (["open"], []), (["open", "some store"], ["some store"])])
+def test_the_window_gets_the_store(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, arguments: list[str], given: list[str]
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setenv("DISPLAY", ":99")
+    monkeypatch.setattr("memdefrag.gui.app.main", lambda argv: started.append(argv) or 0)
+    assert cli(*arguments).code == 0
+    assert started == [["memdefrag", *given]]
+
+
 @pytest.mark.parametrize(
     "arguments", [["inspect"], ["bogus"], ["backup"], ["analyze", "x", "--threshold", "7"], ["inspect", "x", "--no"]]
 )
