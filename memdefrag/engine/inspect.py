@@ -7,7 +7,7 @@ from typing import Any
 
 from memdefrag.engine.in_use import Holder, holders
 from memdefrag.model.records import CollectionInfo
-from memdefrag.stores.base import Store
+from memdefrag.stores.base import Store, selected
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ def inspect(store: Store) -> Summary:
     """Read a store's summary.
 
     Raises:
+        CollectionNotFound: the address selects one that is not there.
         StoreDamaged: not even the list of collections can be read.
     """
     files = store.raw_files()
@@ -66,7 +67,7 @@ def inspect(store: Store) -> Summary:
         writable=capabilities.writable,
         written_by=capabilities.written_by,
         in_use=tuple(holders(files)),
-        collections=tuple(store.collections()),
+        collections=tuple(selected(store, store.collections())),
         problems=tuple(store.problems()),
         bytes=sum(stat.st_size for stat in stats),
         modified=max((stat.st_mtime for stat in stats), default=0.0),

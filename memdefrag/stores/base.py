@@ -192,13 +192,7 @@ def read_snapshot(store: Store, progress: Progress | None = None) -> Snapshot:
     progress = progress or Progress()
     stats, stamps = _stats(store), store.file_stamps()
     infos = tuple(store.collections())
-    chosen = [info for info in infos if store.address.collection in (None, info.name)]
-    if store.address.collection and not chosen:
-        present = ", ".join(info.name for info in infos) or "none"
-        raise CollectionNotFound(
-            f"There is no collection {store.address.collection!r} in {store.address.location}.",
-            todo=f"Collections present: {present}.",
-        )
+    chosen = selected(store, infos)
     progress.phase("Reading", sum(info.count for info in chosen))
     records: list[MemoryRecord] = []
     for info in chosen:
@@ -209,6 +203,23 @@ def read_snapshot(store: Store, progress: Progress | None = None) -> Snapshot:
         raise StoreChanged(f"Somebody wrote to {store.address.location} while it was read.", todo="Try again.")
     fingerprint = Fingerprint(stamps, len(records), content_hash(records))
     return Snapshot(str(store.address), infos, tuple(records), tuple(store.relations()), fingerprint)
+
+
+def selected(store: Store, infos: Sequence[CollectionInfo]) -> list[CollectionInfo]:
+    """Of a store's collections, the one that its address selects; all where it selects none.
+
+    Raises:
+        CollectionNotFound: the selected one is not among them.
+    """
+    wanted = store.address.collection
+    found = [info for info in infos if wanted in (None, info.name)]
+    if wanted and not found:
+        present = ", ".join(info.name for info in infos) or "none"
+        raise CollectionNotFound(
+            f"There is no collection {wanted!r} in {store.address.location}.",
+            todo=f"Collections present: {present}.",
+        )
+    return found
 
 
 def _stats(store: Store) -> list[tuple[Path, int, int]]:
