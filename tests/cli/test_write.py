@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from memdefrag.base.errors import ConfirmationNeeded, HistoryNotFound, PlanInvalid, StoreInUse, UsageError
+from memdefrag.base.errors import Cancelled, ConfirmationNeeded, HistoryNotFound, PlanInvalid, StoreInUse, UsageError
 from memdefrag.base.settings import data_dir
+from memdefrag.engine import apply as apply_module
 from memdefrag.engine import catalogue
 from memdefrag.engine.journal import Job
 from memdefrag.model.address import Address
@@ -145,6 +148,42 @@ def test_a_store_that_a_program_holds_is_not_written(cli: Cli, store: Address, p
     assert f"(process {holder.pid})" in ended.err
     assert "Close " in ended.err
     assert traces(store.path.parent) == before
+
+
+def interrupting(function: Callable[..., object]) -> Callable[..., object]:
+    """The function, with Ctrl-C pressed just before it begins."""
+
+    def call(*arguments: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return function(*arguments)
+
+    return call
+
+
+def test_ctrl_c_before_the_commit_changes_nothing(
+    cli: Cli, store: Address, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = traces(store.path.parent)
+    monkeypatch.setattr("memdefrag.engine.apply.verify_content", interrupting(apply_module.verify_content))
+    ended = cli("apply", plan, "--json")
+    assert (ended.code, ended.json["error"]["code"]) == (Cancelled.exit_code, "cancelled")
+    assert traces(store.path.parent) == before
+    assert cli("history", "--json").json == {"steps": []}
+
+
+def test_ctrl_c_during_the_commit_finishes_it(
+    cli: Cli, store: Address, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memdefrag.engine.apply.swap", interrupting(apply_module.swap))
+    ended = cli("apply", plan, "--json")
+    assert (ended.code, ended.json["records_after"]) == (0, 17)
+    assert len(snapshot_of(store)) == 17
+
+
+def test_after_a_command_ctrl_c_is_what_it_was(cli: Cli, plan: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    cli("apply", plan)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_undo_last_goes_back_step_by_step(cli: Cli, store: Address, tmp_path: Path) -> None:
