@@ -76,9 +76,9 @@ class Said:
     unspaced: str
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> tuple[int, int, int]:
         """What covers another thing is at least as large."""
-        return len(self.known), sum(map(_has_no_case, self.unspaced))
+        return len(self.known), sum(map(_has_no_case, self.unspaced)), len(self.words)
 
 
 @lru_cache(maxsize=CACHED_TEXTS)

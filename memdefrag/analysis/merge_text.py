@@ -101,7 +101,7 @@ class _Sentence:
         return other is not None and (other.member, other.index + 1) == (self.member, self.index)
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> tuple[int, int, int]:
         return said(self.core).size
 
 
@@ -252,9 +252,14 @@ def _write(texts: Sequence[str], lead: Sequence[_Sentence], kept: Sequence[_Kept
     for keeper in kept:
         if keeper not in placed:
             own = keeper.sentence
-            added.append((own.gap if own.follows(previous) else default, keeper.written))
+            added.append((own.gap if own.follows(previous) else default, _unwrapped(keeper.written)))
             previous = own
     return _appended(merged, added)
+
+
+def _unwrapped(sentence: str) -> str:
+    """On one line, unless it is code: elsewhere the same lines may not be taken for one sentence."""
+    return sentence if sentence.startswith(FENCE) else " ".join(sentence.splitlines())
 
 
 def _appended(text: str, added: Sequence[tuple[str, str]]) -> str:

@@ -12,7 +12,7 @@ import pytest
 from memdefrag.analysis import embed
 from memdefrag.analysis.embed import Embedder, estimate_seconds, is_available, load, probe
 from memdefrag.base.errors import Cancelled, ModelUnavailable
-from memdefrag.base.progress import Cancel, Progress, Tick
+from memdefrag.base.progress import Cancel, Progress
 from memdefrag.base.settings import cache_dir
 from memdefrag.model.records import Key, MemoryRecord, Vector
 
@@ -79,17 +79,23 @@ def test_a_cache_that_cannot_be_written_is_done_without(embedder: Embedder, capl
 
 
 @needs_model
-def test_cancelling_stops_between_batches_and_keeps_what_is_done(embedder: Embedder) -> None:
+def test_cancelling_stops_between_batches_and_keeps_what_is_done(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cancel = Cancel()
-    texts = [f"Fact number {number} about the garden." for number in range(3 * embed.BATCH_TEXTS)]
+    encode = embedder._encode
 
-    def stop_after_the_first(tick: Tick) -> None:
-        if tick.done:
+    def encode_and_cancel(texts: list[str]) -> object:
+        vectors = encode(texts)
+        if len(embedder.uncached(facts)) < len(facts):
             cancel.set()
+        return vectors
 
+    facts = [f"Fact number {number} about the garden." for number in range(4 * embed.BATCH_TEXTS)]
+    monkeypatch.setattr(embedder, "_encode", encode_and_cancel)
     with pytest.raises(Cancelled):
-        embedder.embed(texts, Progress(stop_after_the_first, cancel))
-    assert 0 < len(embedder.uncached(texts)) < len(texts)
+        embedder.embed(facts, Progress(cancel=cancel))
+    assert len(embedder.uncached(facts)) == 2 * embed.BATCH_TEXTS
 
 
 @needs_model

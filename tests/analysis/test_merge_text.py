@@ -32,7 +32,12 @@ def merged(*texts: str, first: int = 0) -> str:
         ("Config lives in /etc/app/Main.yaml", "Config lives in /etc/app/main.yaml"),
         ("The token is aB3x9", "The token is AB3x9"),
         ("He bought the small house near the river", "He bought the small horse near the river"),
-        ("It is legal to park here", "It is illegal to park here"),
+        ("The house has 3 rooms on floor 5 over the yard", "The house has 5 rooms on floor 3 over the yard"),
+        ("cats chase old dogs", "dogs chase old cats"),
+        ("The choice seemed moral to them", "The choice seemed amoral to them"),
+        ("we met caroline at the new office", "We met Carolin at the new office"),
+        ("We met Caroline at the new office", "we met carolin at the new office"),
+        ("我喜欢茶", "我喜欢茶吗？"),
         ("Call before lunch", "Call after lunch"),
         ("Retry when x > 5", "Retry when x < 5"),
         ("The build passes", "The build passes?"),
@@ -125,6 +130,12 @@ def test_texts_of_several_lines_get_new_lines() -> None:
 def test_indented_neighbours_keep_their_shape() -> None:
     text = merged("A long text that says most.\nSecond line of it.", "Steps:\n- fetch\n    - unpack\n- build")
     assert text.endswith("\nSteps:\n- fetch\n    - unpack\n- build")
+
+
+def test_a_wrapped_sentence_that_is_appended_stands_on_one_line() -> None:
+    wrapped = "Whoever wants to reach the office after eight must ring the bell at\nthe back door and wait."
+    text = merged("The office is on the first floor. Its door is green and has a brass bell that nobody hears.", wrapped)
+    assert text.splitlines()[1:] == [wrapped.replace("\n", " ")]
 
 
 def test_code_stays_in_one_piece() -> None:
