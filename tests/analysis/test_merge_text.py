@@ -134,7 +134,8 @@ def test_indented_neighbours_keep_their_shape() -> None:
 
 def test_a_wrapped_sentence_that_is_appended_stands_on_one_line() -> None:
     wrapped = "Whoever wants to reach the office after eight must ring the bell at\nthe back door and wait."
-    text = merged("The office is on the first floor. Its door is green and has a bell nobody hears.", wrapped)
+    lead = "The office is on the first floor. Its door is green and has a very old brass bell that nobody hears."
+    text = merged(lead, wrapped)
     assert text.splitlines()[1:] == [wrapped.replace("\n", " ")]
 
 
