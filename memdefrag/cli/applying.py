@@ -49,15 +49,14 @@ class Writing:
         Raises:
             UsageError: two ways of writing were named.
         """
-        from memdefrag.cli.models import embedding_on_demand, rehearsed_embedding
         from memdefrag.engine.apply import ApplyOptions
+        from memdefrag.engine.embedding import with_model
         from memdefrag.engine.writers import WriterOptions
 
         if sum(map(bool, (self.chroma_python, self.make_environment, self.upgrade_format, self.output))) > 1:
             raise UsageError("Name one of --chroma-python, --make-environment, --upgrade-format and --output.")
         writer = WriterOptions(self.chroma_python, self.upgrade_format, self.make_environment, self.output)
-        embed = rehearsed_embedding if self.dry_run else embedding_on_demand(run)
-        return ApplyOptions(self.dry_run, writer, self.confirm_shrink, embed)
+        return ApplyOptions(self.dry_run, writer, self.confirm_shrink, with_model(run.progress))
 
 
 def carry_out(run: Run, plan: Plan, writing: Writing) -> ApplyReport:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memdefrag.base.errors import UsageError
+from memdefrag.base.errors import ModelUnavailable, UsageError
 from memdefrag.cli.looking import Looking, look, plan_of
 from memdefrag.cli.run import Run, command
 
@@ -70,14 +70,18 @@ def analyze(run: Run, looking: Looking, stores: Stores, save: Save = None) -> No
 def search(run: Run, store: Store, query: Query, limit: Limit = 10, no_model: NoModel = False) -> None:
     """Find the memories nearest to a query, by meaning or (without a model) by their words."""
     from memdefrag.cli import show
-    from memdefrag.cli.models import embedding_on_demand
+    from memdefrag.engine.embedding import with_model
     from memdefrag.engine.search import search as find
     from memdefrag.stores.base import read_snapshot
     from memdefrag.stores.registry import open_store
 
     with open_store(store) as opened:
         snapshot = read_snapshot(opened, run.progress)
-    hits = find(snapshot, query, limit, None if no_model else embedding_on_demand(run))
+    try:
+        hits = find(snapshot, query, limit, None if no_model else with_model(run.progress))
+    except ModelUnavailable as error:
+        run.note(f"{error.message} Searching by words instead.")
+        hits = find(snapshot, query, limit)
     listed = [
         {
             "collection": hit.record.key.collection,

@@ -30,8 +30,9 @@ from memdefrag.engine import backup as backups
 from memdefrag.engine import catalogue, history, in_use, recover
 from memdefrag.engine.advice import next_steps
 from memdefrag.engine.commit import state_hash, swap
+from memdefrag.engine.embedding import Embed, rehearsed
 from memdefrag.engine.journal import Job, JobState
-from memdefrag.engine.resolve import Embed, Resolution, resolve
+from memdefrag.engine.resolve import Resolution, resolve
 from memdefrag.engine.verify import verify_content, verify_probes
 from memdefrag.engine.writers import WriterOptions, choose
 from memdefrag.model.address import parse
@@ -97,7 +98,8 @@ class _Application:
                 resolution = Resolution(Changes(), 0, (), {})
             else:
                 source = self._source(before)
-                resolution = resolve(self.plan, store, before, source, self.options.embed)
+                embed = rehearsed if self.options.embed and self.options.dry_run else self.options.embed
+                resolution = resolve(self.plan, store, before, source, embed)
             self._guard_shrink(before, resolution)
             nothing = not resolution.changes and not self.plan.store_steps and not self.options.writer.output
             if self.options.dry_run or nothing:

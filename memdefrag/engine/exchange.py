@@ -295,6 +295,8 @@ def _note_import(plan: Plan, target: Address) -> None:
     """Store and file agree again on what was just brought in, so that the next import starts from there."""
     file = parse(plan.source).path
     records = _load_record(file, target)
+    if not records:
+        return
     with open_store(target.select(None)) as store:
         present = read_snapshot(store).by_key
     for step in plan.steps:

@@ -6,22 +6,17 @@ Pure, but for the embedding of texts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-
-import numpy as np
-import numpy.typing as npt
 
 from memdefrag.analysis.merge import mean_vector
 from memdefrag.base.errors import ModelUnavailable, PlanInvalid
+from memdefrag.engine.embedding import Embed
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Drop, Keep, Merge, Plan, Put, Ref, Result, Step, VectorRule, Write
 from memdefrag.model.records import Key, MemoryRecord, Snapshot, Vector
 from memdefrag.model.report import Skipped
 from memdefrag.stores.base import Store
-
-Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
-"""Texts to float32 vectors, shape (texts, dimension)."""
 
 
 @dataclass(frozen=True)
@@ -157,12 +152,17 @@ def _with_result(record: MemoryRecord, result: Result) -> MemoryRecord:
 
 
 def _embedded(work: _Work, embed: Embed | None) -> dict[Key, Vector]:
-    if not work.embed:
-        return {}
-    if embed is None:
+    """New vectors, collection by collection: each may have a model of its own."""
+    if work.embed and embed is None:
         raise ModelUnavailable(f"{len(work.embed)} merged texts need new vectors and no model may be used.")
-    rows = embed([work.put[key].record.text or "" for key in work.embed])
-    return dict(zip(work.embed, rows, strict=True))
+    vectors: dict[Key, Vector] = {}
+    for name in sorted({key.collection for key in work.embed}):
+        keys = [key for key in work.embed if key.collection == name]
+        going = {*keys, *work.delete}
+        staying = [r for r in work.target if r.key.collection == name and r.key not in going]
+        rows = embed([work.put[key].record.text or "" for key in keys], staying) if embed else ()
+        vectors.update(zip(keys, rows, strict=True))
+    return vectors
 
 
 def _check_disjoint(steps: Sequence[Step]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from rapidfuzz import fuzz, process, utils
 
-from memdefrag.engine.resolve import Embed
+from memdefrag.engine.embedding import Embed
 from memdefrag.model.records import MemoryRecord, Snapshot
 
 
@@ -35,7 +35,7 @@ def search(snapshot: Snapshot, query: str, limit: int = 10, embed: Embed | None 
 
 
 def _by_vector(records: list[MemoryRecord], query: str, embed: Embed) -> list[Hit]:
-    vector = embed([query])[0]
+    vector = embed([query], records)[0]
     fitting = [r for r in records if r.embedding is not None and r.embedding.shape == vector.shape]
     if not fitting:
         return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,9 @@ from memdefrag.base.progress import Progress
 from memdefrag.presenters.autosave import TOPIC, saved_count
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
     from memdefrag.engine.inspect import Summary
     from memdefrag.engine.recover import Outcome
-    from memdefrag.engine.resolve import Embed
     from memdefrag.model.address import Address
     from memdefrag.model.plan import Plan
     from memdefrag.presenters.arrange import ReviewData
@@ -58,11 +54,24 @@ def copy_of(address: Address, progress: Progress) -> Address:
         return copy_store(store, data_dir() / "copies" / new_id(), progress)
 
 
-def find(address: Address, texts_only: bool, progress: Progress) -> tuple[ReviewData, dict[str, Any]]:
-    """Read and analyse a store and prepare the results; with what was decided about it before."""
-    from memdefrag.analysis.detect import analyze
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An analysis ready to be shown, the decisions about it, and what the person should know of how it was made."""
+
+    data: ReviewData
+    saved: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def find(address: Address, no_model: bool, long_work: bool, progress: Progress) -> Found:
+    """Read and analyse a store and prepare the results.
+
+    Raises:
+        ConfirmationNeeded: making vectors takes long, and `long_work` is False.
+    """
     from memdefrag.analysis.result import AnalysisOptions
     from memdefrag.engine import workspace
+    from memdefrag.engine.compare import ModelOptions, compare
     from memdefrag.presenters.arrange import prepare
     from memdefrag.stores.base import read_snapshot
     from memdefrag.stores.registry import open_store
@@ -70,21 +79,14 @@ def find(address: Address, texts_only: bool, progress: Progress) -> tuple[Review
     with open_store(address) as store:
         snapshot = read_snapshot(store, progress)
     # A collection has its own readers: they must not lose a memory because another collection holds it too.
-    options = AnalysisOptions(use_vectors=not texts_only, across_collections=False)
-    analysis = analyze([snapshot], options, progress)
+    options = AnalysisOptions(across_collections=False)
+    model = ModelOptions(use=not no_model, long_work=long_work)
+    analysis, notes = compare([snapshot], options, model, progress)
+    if analysis.nearest is not None:
+        many = f"Very many memories are alike: of each one only the {analysis.nearest} nearest were compared."
+        notes = (*notes, many)
     fingerprint = snapshot.fingerprint.content if snapshot.fingerprint else ""
-    return prepare(analysis, fingerprint, progress), workspace.load(address.path, TOPIC)
-
-
-def embed_with(progress: Progress) -> Embed:
-    """Makes vectors with the default model, which is loaded when the first text needs one."""
-
-    def embed(texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        from memdefrag.analysis.embed import load
-
-        return load().embed(texts, progress)
-
-    return embed
+    return Found(prepare(analysis, fingerprint, progress), workspace.load(address.path, TOPIC), notes)
 
 
 def restore_plan(backup_id: str) -> Plan:

@@ -169,7 +169,7 @@ class PlanPresenter:
         self._facts = facts
         assert self._plan is not None
         remembered = next((i for i, way in enumerate(facts.writers) if way.value and way.value == facts.remembered), -1)
-        sizes = facts.sizes
+        compact_text = _compact_text(facts)
         self._show(
             replace(
                 self.state,
@@ -178,12 +178,8 @@ class PlanPresenter:
                 risks=(*self._risks, *_rehearsed(facts.rehearsal)),
                 writers=facts.writers,
                 writer=remembered,
-                compact_text=(
-                    f"Also compact the index files: {size(sizes.after_compact)} instead of "
-                    f"{size(sizes.after_apply)}; takes {about(sizes.compact_seconds)} more"
-                    if sizes.after_compact < sizes.after_apply
-                    else ""
-                ),
+                compact=bool(compact_text) and facts.shrinks,
+                compact_text=compact_text,
                 shrink_text=_shrink_text(facts),
             )
         )
@@ -215,9 +211,10 @@ def look(plan: Plan, progress: Progress) -> PlanFacts:
     from memdefrag.base.settings import data_dir
     from memdefrag.engine import workspace, writers
     from memdefrag.engine.apply import SHRINK_GUARD, ApplyOptions, apply
+    from memdefrag.engine.embedding import with_model
     from memdefrag.stores.registry import open_store
 
-    options = ApplyOptions(dry_run=True, confirm_shrink=True, embed=_blind)
+    options = ApplyOptions(dry_run=True, confirm_shrink=True, embed=with_model(progress))
     rehearsal = apply(plan, options, progress)
     with open_store(plan.target) as store:
         progress.phase("Looking for a fitting chromadb")
@@ -256,13 +253,6 @@ def writer_options(choice: WriterChoice | None) -> WriterOptions:
         case WriterChoice(kind="upgrade"):
             return WriterOptions(upgrade=True)
     return WriterOptions()
-
-
-def _blind(texts: Any) -> Any:
-    """Stands in for the model in a rehearsal, where no vector is looked at."""
-    import numpy as np
-
-    return np.zeros((len(texts), 1), np.float32)
 
 
 def _removed(plan: Plan) -> dict[str, int]:
@@ -332,6 +322,18 @@ def _rehearsed(report: ApplyReport) -> tuple[str, ...]:
     lost = [f"{what}: {count(number, 'memory', 'memories')}" for what, number in report.losses.items()]
     skipped = [f"Will be left as it is: {skip.record} ({skip.reason})" for skip in report.skipped]
     return (*report.warnings, *lost, *skipped)
+
+
+def _compact_text(facts: PlanFacts) -> str:
+    sizes = facts.sizes
+    if sizes.after_compact >= sizes.after_apply:
+        return ""
+    # Old Chroma indexes that lost many of their records no longer find all of the others.
+    advised = " (advised, since much is removed)" if facts.shrinks else ""
+    return (
+        f"Also compact the index files: {size(sizes.after_compact)} instead of {size(sizes.after_apply)}; "
+        f"takes {about(sizes.compact_seconds)} more{advised}"
+    )
 
 
 def _shrink_text(facts: PlanFacts) -> str:

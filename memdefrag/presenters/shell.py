@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from memdefrag.base.errors import Cancelled, MemdefragError
+from memdefrag.base.errors import Cancelled, ConfirmationNeeded, MemdefragError
 from memdefrag.base.progress import Progress
 from memdefrag.presenters import jobs
 from memdefrag.presenters.analysis import WorkPresenter, WorkView
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from memdefrag.engine.recover import Outcome
     from memdefrag.model.plan import Plan
     from memdefrag.model.report import ApplyReport
-    from memdefrag.presenters.arrange import ReviewData
     from memdefrag.presenters.review import ReviewPresenter, ReviewView
     from memdefrag.presenters.updates import UpdatesPresenter, UpdatesView
 
@@ -174,7 +173,7 @@ class Shell:
 
     # From analysis to result
 
-    def analyse(self, collection: str | None, texts_only: bool) -> None:
+    def analyse(self, collection: str | None, no_model: bool, long_work: bool) -> None:
         """Analyse the open store, or one of its collections."""
         if self.opened is None or self.work.running:
             return
@@ -184,24 +183,29 @@ class Shell:
         self._view.show_notice(None)
         started = self.work.start(
             f"Analysing {address.path.name}",
-            lambda progress: jobs.find(address, texts_only, progress),
+            lambda progress: jobs.find(address, no_model, long_work, progress),
             self._analysed,
-            lambda error: self.failed(error, Page.SUMMARY),
+            self._not_analysed,
             lane=str(address.select(None)),
             note="The store is only read. Cancel whenever you like.",
         )
         if started:
             self._go(Page.WORK)
 
-    def _analysed(self, found: tuple[ReviewData, dict[str, Any]]) -> None:
+    def _not_analysed(self, error: MemdefragError) -> None:
+        if isinstance(error, ConfirmationNeeded):
+            self._go(Page.SUMMARY)
+            self.summary.ask_about_long_work(error.message)
+        else:
+            self.failed(error, Page.SUMMARY)
+
+    def _analysed(self, found: jobs.Found) -> None:
         assert self.opened is not None
-        data, saved = found
         self._autosave = Autosave(self._runner, self.opened.address.path, self.review.saved, self.failed)
-        self.review.show(data, saved)
+        self.review.show(found.data, found.saved)
         self.updates.refresh()
-        if data.analysis.nearest is not None:
-            said = f"Very many memories are alike: of each one only the {data.analysis.nearest} nearest were compared."
-            self._view.show_notice(Notice(said))
+        if found.notes:
+            self._view.show_notice(Notice(" ".join(found.notes)))
         self._go(Page.REVIEW)
 
     def make_plan(self) -> None:
@@ -221,12 +225,13 @@ class Shell:
     def apply(self, plan: Plan, options: ApplyOptions) -> None:
         """Carry a plan out."""
         from memdefrag.engine.apply import apply
+        from memdefrag.engine.embedding import with_model
 
         came_from = self.page
         self._view.show_notice(None)
         started = self.work.start(
             _TITLES.get(str(plan.settings.get("reason")), "Writing"),
-            lambda progress: apply(plan, replace(options, embed=jobs.embed_with(progress)), progress),
+            lambda progress: apply(plan, replace(options, embed=with_model(progress)), progress),
             self._applied,
             lambda error: self._not_applied(error, came_from, plan),
             lane=plan.target,

@@ -215,7 +215,7 @@ def test_a_text_without_a_vector_needs_a_model(address: Address) -> None:
     with pytest.raises(ModelUnavailable):
         apply(replace(plan, steps=(step,)))
     ones = np.ones((1, DIMENSION), np.float32)
-    apply(replace(plan, steps=(step,)), ApplyOptions(embed=lambda texts: ones))
+    apply(replace(plan, steps=(step,)), ApplyOptions(embed=lambda texts, neighbours: ones))
     found = snapshot_of(address).by_key[record.key].embedding
     np.testing.assert_allclose(found, ones[0], atol=1e-6)
 
