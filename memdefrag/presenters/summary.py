@@ -26,7 +26,9 @@ class SummaryState:
         collections: rows of name, memories, with vector, dimension, metric, model.
         notes: who uses it, what is wrong with it, what to know before writing.
         choices: collections to analyse; the first entry means all; empty when there is nothing to choose.
-        without_vector: records whose texts would have to be embedded.
+        without_vector: memories that get a vector for the comparison, if a model may be used.
+        no_model: they are compared by their words instead.
+        question: that making the vectors takes long; empty mostly.
         decided: groups decided in an earlier sitting.
     """
 
@@ -38,7 +40,8 @@ class SummaryState:
     choices: tuple[str, ...] = ()
     chosen: int = 0
     without_vector: int = 0
-    texts_only: bool = False
+    no_model: bool = False
+    question: str = ""
     decided: int = 0
     is_copy: bool = False
 
@@ -51,14 +54,15 @@ class SummaryPresenter:
     """Shows a store's summary; the rest is buttons.
 
     Args:
-        analyse: called with the collection (None: all) and whether to compare texts only.
+        analyse: called with the collection (None: all), whether to do without a model, and whether to begin
+            although making vectors takes long.
         copy: called to try everything on a copy.
     """
 
     def __init__(
         self,
         make_view: Callable[[SummaryPresenter], SummaryView],
-        analyse: Callable[[str | None, bool], None],
+        analyse: Callable[[str | None, bool, bool], None],
         copy: Callable[[], None],
     ) -> None:
         self._analyse = analyse
@@ -75,14 +79,27 @@ class SummaryPresenter:
         if self.state and 0 <= index < len(self.state.choices):
             self._update(replace(self.state, chosen=index))
 
-    def set_texts_only(self, texts_only: bool) -> None:
+    def set_no_model(self, no_model: bool) -> None:
+        """Compare memories without a vector by their words."""
         if self.state:
-            self._update(replace(self.state, texts_only=texts_only))
+            self._update(replace(self.state, no_model=no_model, question=""))
 
-    def start_analysis(self) -> None:
+    def ask_about_long_work(self, question: str) -> None:
+        """Making vectors takes long: the person decides between that and comparing words."""
+        if self.state:
+            self._update(replace(self.state, question=question))
+
+    def start_analysis(self, *, long_work: bool = False) -> None:
+        """Analyse what is chosen; `long_work`: the person agreed to wait."""
         if self.state:
             chosen = self.state.chosen
-            self._analyse(self.state.choices[chosen] if chosen > 0 else None, self.state.texts_only)
+            self._update(replace(self.state, question=""))
+            self._analyse(self.state.choices[chosen] if chosen > 0 else None, self.state.no_model, long_work)
+
+    def start_by_words(self) -> None:
+        """Analyse without a model."""
+        self.set_no_model(True)
+        self.start_analysis()
 
     def _update(self, state: SummaryState) -> None:
         self.state = state

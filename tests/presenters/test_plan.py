@@ -75,6 +75,7 @@ def test_an_older_folder_is_written_by_the_python_that_was_named_which_is_rememb
     assert shell.plan.state.waiting_for == "Name the Python."
     shell.plan.choose_writer(way, str(OLD_PYTHON))
     assert shell.plan.state.ready
+    assert shell.plan.state.compact, "much is removed, and an old index then loses records"
     shell.plan.optimize()
     assert window.page is Page.RESULT, window.notice
     assert len(texts(old_folder)) < len(before)

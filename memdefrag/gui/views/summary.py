@@ -21,14 +21,17 @@ class SummaryPage(QWidget):
         self._notes = QVBoxLayout()
         self._facts, self._collections = QGridLayout(), QGridLayout()
         self._decided = label("", "muted", wrap=True)
-        self._without = label("", "muted", wrap=True)
         self.choice = QComboBox()
         self.choice.setAccessibleName("Collection to analyse")
         self.choice.activated.connect(presenter.choose)
         self._choice_row = QWidget()
         self._choice_row.setLayout(row(label("Analyse"), self.choice, None))
-        self.texts_only = QCheckBox("Compare texts only, without vectors and without a model")
-        self.texts_only.toggled.connect(presenter.set_texts_only)
+        self.no_model = QCheckBox()
+        self.no_model.toggled.connect(presenter.set_no_model)
+        self._question = label("", wrap=True)
+        self.go_on = button("Start Anyway", lambda: presenter.start_analysis(long_work=True))
+        self.by_words = button("Compare by Words", presenter.start_by_words, "primary")
+        self._question_card = card(self._question, row(self.by_words, self.go_on, None))
         self.start = button("Start Analysis", presenter.start_analysis, "primary")
         self.copy = button("Try It on a Copy", presenter.try_on_copy)
         content = column(
@@ -39,9 +42,9 @@ class SummaryPage(QWidget):
             card(self._facts),
             card(label("Collections", "heading"), self._collections),
             self._choice_row,
-            self.texts_only,
-            self._without,
+            self.no_model,
             self._decided,
+            self._question_card,
             row(self.start, self.copy, None),
             gap=14,
         )
@@ -61,11 +64,12 @@ class SummaryPage(QWidget):
         self.choice.clear()
         self.choice.addItems(list(state.choices))
         self.choice.setCurrentIndex(state.chosen)
-        self.texts_only.setChecked(state.texts_only)
-        self._without.setVisible(state.without_vector > 0)
-        self._without.setText(
-            f"{count(state.without_vector, 'memory has', 'memories have')} no vector; they take part by their text."
-        )
+        self.no_model.setChecked(state.no_model)
+        self.no_model.setVisible(state.without_vector > 0)
+        lacking = count(state.without_vector, "memory", "memories")
+        self.no_model.setText(f"Compare {lacking} without a vector by words only")
+        self._question.setText(state.question)
+        self._question_card.setVisible(bool(state.question))
         self._decided.setVisible(state.decided > 0)
         self._decided.setText(saved_decisions(state.decided))
 
