@@ -45,13 +45,19 @@ class WriterChoice:
 
 @dataclass(frozen=True, slots=True)
 class PlanFacts:
-    """What a look at the store says about a plan, read in the background."""
+    """What a look at the store says about a plan, read in the background.
+
+    Attributes:
+        shrinks: so much of the store is removed that the person has to agree.
+        thins: so much of one collection is removed that its index should be built anew.
+    """
 
     rehearsal: ApplyReport
     sizes: Sizes
     backup_folder: str
     backup_free: int
     shrinks: bool
+    thins: bool
     writers: tuple[WriterChoice, ...] = ()
     remembered: str = ""
 
@@ -178,7 +184,7 @@ class PlanPresenter:
                 risks=(*self._risks, *_rehearsed(facts.rehearsal)),
                 writers=facts.writers,
                 writer=remembered,
-                compact=bool(compact_text) and facts.shrinks,
+                compact=bool(compact_text) and facts.thins,
                 compact_text=compact_text,
                 shrink_text=_shrink_text(facts),
             )
@@ -218,13 +224,16 @@ def look(plan: Plan, progress: Progress) -> PlanFacts:
     rehearsal = apply(plan, options, progress)
     with open_store(plan.target) as store:
         progress.phase("Looking for a fitting chromadb")
+        removed = _removed(plan)
+        counts = {info.name: info.count for info in store.collections()}
         remembered = str(workspace.load(store.address.path, writers.TOPIC).get("python", ""))
         return PlanFacts(
             rehearsal=rehearsal,
-            sizes=store.sizes(_removed(plan)),
+            sizes=store.sizes(removed),
             backup_folder=str(data_dir() / "backups"),
             backup_free=free_bytes(data_dir()),
             shrinks=rehearsal.removed > max(1, SHRINK_GUARD * rehearsal.records_before),
+            thins=any(gone > SHRINK_GUARD * counts[name] for name, gone in removed.items()),
             writers=_writers(store, remembered) if store.capabilities.written_by else (),
             remembered=remembered,
         )
@@ -329,7 +338,7 @@ def _compact_text(facts: PlanFacts) -> str:
     if sizes.after_compact >= sizes.after_apply:
         return ""
     # Old Chroma indexes that lost many of their records no longer find all of the others.
-    advised = " (advised, since much is removed)" if facts.shrinks else ""
+    advised = " (advised, since much is removed)" if facts.thins else ""
     return (
         f"Also compact the index files: {size(sizes.after_compact)} instead of {size(sizes.after_apply)}; "
         f"takes {about(sizes.compact_seconds)} more{advised}"
