@@ -6,7 +6,7 @@ from memdefrag.cli.main import main
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--chroma-child"]:
-        from memdefrag.stores.chroma_process import run_if_asked
+        from memdefrag.stores.chroma.runner import run_if_asked
 
         run_if_asked(sys.argv[1:])
     sys.exit(main())

@@ -84,7 +84,7 @@ def test_heavy_libraries_stay_in_their_place(module: Path) -> None:
     found = roots(module)
     if layer(module) != "gui" and name(module) not in QT_OUTSIDE_GUI:
         assert not {root for root in found if root.startswith(("PySide", "PyQt", "shiboken"))}
-    if not name(module).startswith("stores/chroma_"):
+    if not name(module).startswith("stores/chroma/"):
         assert "chromadb" not in found
     if name(module) != "analysis/embed.py":
         assert found.isdisjoint({"torch", "sentence_transformers", "transformers"})

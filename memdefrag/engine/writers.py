@@ -12,8 +12,8 @@ from pathlib import Path
 from memdefrag.base.errors import UsageError, WriterNeeded
 from memdefrag.base.progress import Progress
 from memdefrag.engine import workspace
-from memdefrag.stores import chroma_environment, chroma_python
 from memdefrag.stores.base import Store, StoreSettings
+from memdefrag.stores.chroma import environment, pythons
 
 TOPIC = "writer"
 
@@ -47,13 +47,13 @@ def choose(store: Store, options: WriterOptions, progress: Progress) -> StoreSet
         return StoreSettings(chroma_upgrade=version is not None)
     python = options.python or _remembered(store, version)
     if python is None and options.make_environment:
-        python = chroma_environment.make_environment(version, progress)
+        python = environment.make_environment(version, progress)
     if python is None:
         raise WriterNeeded(
             f"{store.address.location} was made by {store.format}; the built-in chromadb would upgrade it for good.",
             todo=_ways(store, version),
         )
-    if not chroma_python.fits(python, store.address.path):
+    if not pythons.fits(python, store.address.path):
         raise UsageError(
             f"{python} has no chromadb that writes this folder as it is (wanted: {version} or its like).",
             todo=_ways(store, version),
@@ -62,22 +62,22 @@ def choose(store: Store, options: WriterOptions, progress: Progress) -> StoreSet
     return StoreSettings(chroma_python=python)
 
 
-def candidates(store: Store) -> list[chroma_python.Candidate]:
+def candidates(store: Store) -> list[pythons.Candidate]:
     """Interpreters on this machine whose chromadb fits the store, to be shown for confirmation."""
     version = store.capabilities.written_by
-    return chroma_python.find(version, store.address.path) if version else []
+    return pythons.find(version, store.address.path) if version else []
 
 
 def megabytes(store: Store) -> int:
     """Size on disk of a private environment that fits the store."""
-    return chroma_environment.megabytes(store.capabilities.written_by or "")
+    return environment.megabytes(store.capabilities.written_by or "")
 
 
 def _remembered(store: Store, version: str) -> Path | None:
     """The interpreter confirmed before, or our own private environment, if it is still there."""
     known = workspace.load(store.address.path, TOPIC).get("python")
     places = [Path(known)] if known else []
-    places.append(chroma_environment.environment_python(version))
+    places.append(environment.environment_python(version))
     return next((place for place in places if place.exists()), None)
 
 

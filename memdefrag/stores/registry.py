@@ -10,7 +10,7 @@ from memdefrag.model.address import Address, parse
 from memdefrag.stores.base import Store, StoreSettings
 
 _BUILT_IN = {
-    "chroma": "memdefrag.stores.chroma_local:ChromaLocal",
+    "chroma": "memdefrag.stores.chroma.local:ChromaLocal",
     "memory-export": "memdefrag.stores.memory_export:MemoryExport",
     "jsonl": "memdefrag.stores.jsonl:JsonLines",
 }

@@ -117,7 +117,7 @@ def _read_api(path: Path, page: int) -> int:
 def _read_files(path: Path) -> int:
     from memdefrag.model.address import Address
     from memdefrag.stores.base import StoreSettings
-    from memdefrag.stores.chroma_local import ChromaLocal
+    from memdefrag.stores.chroma.local import ChromaLocal
 
     with ChromaLocal(Address("chroma", str(path)), StoreSettings()) as store:
         return sum(len(batch) for batch in store.scan(COLLECTION))
@@ -136,7 +136,7 @@ def _main() -> None:
     tasks: dict[str, Callable[[Path, list[str]], dict[str, float]]] = {
         "build": lambda path, rest: _build(path, int(rest[0])),
         "api": lambda path, rest: _timed("chromadb", lambda: _read_api(path, int(rest[0]))),
-        "reader": lambda path, rest: _timed("memdefrag.stores.chroma_local", lambda: _read_files(path)),
+        "reader": lambda path, rest: _timed("memdefrag.stores.chroma.local", lambda: _read_files(path)),
     }
     if len(sys.argv) > 2:
         print(json.dumps(tasks[sys.argv[1]](Path(sys.argv[2]), sys.argv[3:])))

@@ -26,7 +26,7 @@ from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
 from tests.engine import crash_worker
 from tests.engine.test_crash import in_child  # noqa: F401
-from tests.stores.chroma_folders import BIG, OLD_PYTHON, PLAIN, made, made_by_old_chroma, traces
+from tests.stores.chroma.folders import BIG, OLD_PYTHON, PLAIN, made, made_by_old_chroma, traces
 
 ASK = """
 import json, sys

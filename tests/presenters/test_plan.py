@@ -10,7 +10,7 @@ from memdefrag.presenters.plan import WriterChoice, writer_options
 from memdefrag.presenters.shell import Page, Shell
 from memdefrag.presenters.tasks import DirectRunner
 from tests.presenters.test_shell import FakeWindow, texts
-from tests.stores.chroma_folders import OLD_PYTHON, made, made_by_old_chroma, traces
+from tests.stores.chroma.folders import OLD_PYTHON, made, made_by_old_chroma, traces
 
 
 def planned(folder: Path) -> tuple[Shell, FakeWindow]:

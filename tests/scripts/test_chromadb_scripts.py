@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from memdefrag.stores.registry import open_store
-from tests.stores.chroma_folders import OLD_PYTHON, traces
+from tests.stores.chroma.folders import OLD_PYTHON, traces
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPORT, IMPORT = ROOT / "scripts/export_chromadb.py", ROOT / "scripts/import_to_chromadb.py"

@@ -20,7 +20,7 @@ class TestJsonLines(StoreContract):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("memdefrag.stores.chroma_write") is None, reason="nothing writes Chroma folders yet")
+@pytest.mark.skipif(find_spec("memdefrag.stores.chroma.write") is None, reason="nothing writes Chroma folders yet")
 class TestChroma(StoreContract):
     kind = "chroma"
     file_name = "chroma_db"

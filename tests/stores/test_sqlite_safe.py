@@ -21,9 +21,7 @@ Traces = dict[str, tuple[bytes, int]]
 def traces(folder: Path) -> Traces:
     """Everything a reader could have disturbed: names, bytes and times."""
     paths = [folder, *folder.rglob("*")]
-    return {
-        str(path): (path.read_bytes() if path.is_file() else b"", path.stat().st_mtime_ns) for path in paths
-    }
+    return {str(path): (path.read_bytes() if path.is_file() else b"", path.stat().st_mtime_ns) for path in paths}
 
 
 def make(path: Path, rows: int = 100, mode: str = "delete") -> Path:

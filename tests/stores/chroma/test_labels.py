@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.stores import chroma_labels
+from memdefrag.stores.chroma.labels import Labels, parse
 
 TABLES = st.dictionaries(st.text(max_size=12), st.integers(0, 2**31 - 1), max_size=40)
 MODULE = "chromadb.segment.impl.vector.local_persistent_hnsw"
@@ -18,8 +18,13 @@ MODULE = "chromadb.segment.impl.vector.local_persistent_hnsw"
 
 def plain(table: dict[str, int], protocol: int = 3) -> bytes:
     """As Chroma 1.x writes it."""
-    fields = {"dimensionality": None, "total_elements_added": len(table), "id_to_label": table,
-              "label_to_id": {label: id for id, label in table.items()}, "id_to_seq_id": {}}
+    fields = {
+        "dimensionality": None,
+        "total_elements_added": len(table),
+        "id_to_label": table,
+        "label_to_id": {label: id for id, label in table.items()},
+        "id_to_seq_id": {},
+    }
     return pickle.dumps(fields, protocol)
 
 
@@ -39,23 +44,23 @@ def as_object(table: dict[str, int], protocol: int) -> bytes:
 
 @given(TABLES, st.integers(2, 5))
 def test_plain_tables_are_read(table: dict[str, int], protocol: int) -> None:
-    assert chroma_labels.parse(plain(table, protocol)) == chroma_labels.Labels(table)
+    assert parse(plain(table, protocol)) == Labels(table)
 
 
 @given(TABLES, st.integers(2, 5))
 def test_tables_of_objects_are_read(table: dict[str, int], protocol: int) -> None:
-    assert chroma_labels.parse(as_object(table, protocol)) == chroma_labels.Labels(table)
+    assert parse(as_object(table, protocol)) == Labels(table)
 
 
 def test_tables_longer_than_a_pickle_batch_are_read() -> None:
     table = {f"id {n}": n for n in range(2001)}
-    assert chroma_labels.parse(plain(table)).by_id == table
+    assert parse(plain(table)).by_id == table
 
 
 @given(TABLES, st.data())
 def test_a_cut_table_is_a_part_of_the_whole(table: dict[str, int], data: st.DataObject) -> None:
     whole = plain(table)
-    labels = chroma_labels.parse(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    labels = parse(whole[: data.draw(st.integers(0, len(whole) - 1))])
     assert labels.fault
     assert labels.by_id.items() <= table.items()
 
@@ -63,20 +68,20 @@ def test_a_cut_table_is_a_part_of_the_whole(table: dict[str, int], data: st.Data
 def test_a_table_cut_near_its_end_is_nearly_whole() -> None:
     table = {f"id {n}": n for n in range(500)}
     whole = plain(table)
-    labels = chroma_labels.parse(whole[: whole.index(b"label_to_id")])
+    labels = parse(whole[: whole.index(b"label_to_id")])
     assert labels.by_id == table and labels.fault == "is cut short"
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_fail(data: bytes) -> None:
-    chroma_labels.parse(data)
+    parse(data)
 
 
 @given(TABLES, st.data())
 def test_no_flipped_byte_makes_it_fail(table: dict[str, int], data: st.DataObject) -> None:
     damaged = bytearray(plain(table))
     damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= data.draw(st.integers(1, 255))
-    labels = chroma_labels.parse(bytes(damaged))
+    labels = parse(bytes(damaged))
     assert all(type(id) is str and type(label) is int and label >= 0 for id, label in labels.by_id.items())
 
 
@@ -89,14 +94,14 @@ def test_no_flipped_byte_makes_it_fail(table: dict[str, int], data: st.DataObjec
     ],
 )
 def test_lengths_that_lie_take_no_memory(data: bytes) -> None:
-    assert not chroma_labels.parse(data).by_id
+    assert not parse(data).by_id
 
 
 @pytest.mark.parametrize("table", [{"a": -1}, {"a": "b"}, {1: 2}, {"a": None}, {"a": True}])
 def test_wrong_types_are_left_out_and_told(table: dict[object, object]) -> None:
-    labels = chroma_labels.parse(pickle.dumps({"id_to_label": table}, 3))
-    assert labels == chroma_labels.Labels({}, "holds ids or labels of a wrong type")
+    labels = parse(pickle.dumps({"id_to_label": table}, 3))
+    assert labels == Labels({}, "holds ids or labels of a wrong type")
 
 
 def test_another_pickle_holds_no_table() -> None:
-    assert chroma_labels.parse(pickle.dumps({"a": 1}, 3)).fault == "holds no label table"
+    assert parse(pickle.dumps({"a": 1}, 3)).fault == "holds no label table"

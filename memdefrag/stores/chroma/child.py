@@ -1,7 +1,7 @@
 """The process that lets a chromadb, whichever it is, change a staged copy of its folder.
 
 One plain script without a line of memdefrag in it: it runs in the Python that owns the folder, from 3.8 on, under
-any chromadb from 0.4 to 1.5, and a crash of the library ends this process only. `chroma_process` starts it with a
+any chromadb from 0.4 to 1.5, and a crash of the library ends this process only. `runner` starts it with a
 work folder as its argument. It finds there
 
     work.json       {"do": "write" | "index" | "query", "path", "create": [...], "collections": [...], ...}
@@ -255,7 +255,7 @@ def _same_record(record: dict[str, Any], document: Any, metadata: Any, uri: Any)
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equal in value and type. 1.x reads decimals back a bit or two off, which `chroma_staged` sets right."""
+    """Equal in value and type. 1.x reads decimals back a bit or two off, which `staged` sets right."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):

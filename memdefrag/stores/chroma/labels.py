@@ -123,9 +123,7 @@ def _run(data: bytes, stack: list[Any]) -> None:
             at = _rare(code, data, at, stack, marks, memo)
 
 
-def _rare(
-    code: int, data: bytes, at: int, stack: list[Any], marks: list[int], memo: dict[int, Any]
-) -> int:
+def _rare(code: int, data: bytes, at: int, stack: list[Any], marks: list[int], memo: dict[int, Any]) -> int:
     """The instructions that occur a few times in a file; returns where the next one stands."""
     if code == _MARK:
         marks.append(len(stack))

@@ -1,4 +1,4 @@
-"""Starts `chroma_child` in a Python of choice, hands it a work folder and watches over it."""
+"""Starts `child` in a Python of choice, hands it a work folder and watches over it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import numpy as np
 from memdefrag.base.errors import WriterFailed
 from memdefrag.base.progress import Progress
 from memdefrag.model.records import Metadata, Vector
-from memdefrag.stores.chroma_tables import DEFAULT_DATABASE, DEFAULT_TENANT
+from memdefrag.stores.chroma.tables import DEFAULT_DATABASE, DEFAULT_TENANT
 
 FROZEN_SWITCH = "--chroma-child"
 SILENCE_SECONDS = 900.0
@@ -115,7 +115,7 @@ def work_folder() -> Iterator[Work]:
 
 
 def place(collection: str) -> dict[str, Any]:
-    """Where the child finds a collection that the reader calls so (`chroma_tables.Collection.name`)."""
+    """Where the child finds a collection that the reader calls so (`tables.Collection.name`)."""
     home, _, name = collection.rpartition("/")
     tenant, _, database = home.partition("/")
     return {"tenant": tenant or DEFAULT_TENANT, "database": database or DEFAULT_DATABASE, "name": name, "delete": []}
@@ -154,7 +154,7 @@ def command(python: Path | None, work: Path) -> list[str]:
     """The command line of the child. The frozen program has no Python beside itself and so starts itself."""
     if python is None and getattr(sys, "frozen", False):
         return [sys.executable, FROZEN_SWITCH, str(work)]
-    return [str(python or sys.executable), str(Path(__file__).with_name("chroma_child.py")), str(work)]
+    return [str(python or sys.executable), str(Path(__file__).with_name("child.py")), str(work)]
 
 
 def environment() -> dict[str, str]:
@@ -170,9 +170,9 @@ def run_if_asked(arguments: list[str]) -> bool:
     """
     if len(arguments) != 2 or arguments[0] != FROZEN_SWITCH:
         return False
-    from memdefrag.stores import chroma_child
+    from memdefrag.stores.chroma import child
 
-    sys.exit(chroma_child.main(Path(arguments[1])))
+    sys.exit(child.main(Path(arguments[1])))
 
 
 def _follow(process: subprocess.Popen[bytes], progress: Progress) -> None:

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memdefrag.base.errors import StoreDamaged
-from memdefrag.stores import chroma_staged
-from memdefrag.stores.chroma_staged import Decimal, decimals, mended
-from tests.stores.chroma_folders import BIG, PLAIN, SMALL, made, made_by_old_chroma
+from memdefrag.stores.chroma import staged
+from memdefrag.stores.chroma.staged import Decimal, decimals, mended
+from tests.stores.chroma.folders import BIG, PLAIN, SMALL, made, made_by_old_chroma
 
 ANY_TEXT = st.text(st.characters())
 QUEUED = st.dictionaries(
@@ -72,7 +72,7 @@ def test_poisoned_rows_and_sequence_numbers_are_mended_and_no_others(folder: Pat
         )
     ask(folder, "UPDATE max_seq_id SET seq_id = CAST(x'0000000000000102' AS BLOB) WHERE segment_id = "
                 "(SELECT min(segment_id) FROM max_seq_id)")  # fmt: skip
-    assert chroma_staged.mend(folder) == 4
+    assert staged.mend(folder) == 4
     rows = ask(folder, "SELECT seq_id, metadata FROM embeddings_queue ORDER BY seq_id")
     assert rows[: len(before)] == before
     assert [text for _, text in rows[len(before) :]] == [
@@ -84,14 +84,14 @@ def test_poisoned_rows_and_sequence_numbers_are_mended_and_no_others(folder: Pat
     ]
     assert ask(folder, "SELECT DISTINCT typeof(seq_id) FROM max_seq_id") == [("integer",)]
     assert (258,) in ask(folder, "SELECT seq_id FROM max_seq_id")
-    assert chroma_staged.mend(folder) == 0
+    assert staged.mend(folder) == 0
 
 
 @pytest.mark.old_chroma
 def test_sequence_numbers_of_old_tables_stay_blobs(tmp_path: Path) -> None:
     folder = made_by_old_chroma().copy(tmp_path / "chroma")
     before = ask(folder, "SELECT * FROM max_seq_id ORDER BY 1")
-    chroma_staged.mend(folder)
+    staged.mend(folder)
     assert ask(folder, "SELECT * FROM max_seq_id ORDER BY 1") == before
 
 
@@ -115,7 +115,7 @@ def test_only_decimals_a_bit_off_are_restored(folder: Path) -> None:
         Decimal(SMALL, "lists", "f", 0, 7.0),
         Decimal(SMALL, "lists", "f", 9, 1.0),
     ]
-    assert chroma_staged.restore_decimals(folder, wanted) == 2
+    assert staged.restore_decimals(folder, wanted) == 2
     record = "(SELECT id FROM embeddings WHERE embedding_id = ?)"
     plain = f"SELECT float_value FROM embedding_metadata WHERE key = 'timestamp' AND id = {record}"
     assert ask(folder, plain, "s0") == [(off,)]
@@ -128,7 +128,7 @@ def test_stripping_keeps_the_last_number_and_other_collections(folder: Path) -> 
                                 "WHERE s.scope = 'VECTOR'"))  # fmt: skip
     [(last,)] = ask(folder, "SELECT max(seq_id) FROM embeddings_queue")
     rows = dict(ask(folder, "SELECT topic, count(*) FROM embeddings_queue GROUP BY topic"))
-    chroma_staged.strip_indexes(folder, {BIG, SMALL})
+    staged.strip_indexes(folder, {BIG, SMALL})
     assert not (folder / segments[BIG]).exists()
     assert (folder / segments[PLAIN]).is_dir()
     assert ask(folder, "SELECT max(seq_id) FROM embeddings_queue") == [(last,)]
@@ -147,7 +147,7 @@ def test_orphans_go_and_owned_folders_stay(folder: Path) -> None:
         (folder / name).mkdir()
     (folder / "orphan/data_level0.bin").write_bytes(b"x")
     (folder / "something else/notes.txt").write_text("mine")
-    dropped = chroma_staged.drop_orphans(folder)
+    dropped = staged.drop_orphans(folder)
     assert "orphan" in dropped and "something else" not in dropped
     assert {path.name for path in folder.iterdir() if path.is_dir()} == (owned - set(dropped)) | {"something else"}
 
@@ -155,7 +155,7 @@ def test_orphans_go_and_owned_folders_stay(folder: Path) -> None:
 def test_vacuum_gives_room_back(folder: Path) -> None:
     ask(folder, "DELETE FROM embedding_metadata")
     size = (folder / "chroma.sqlite3").stat().st_size
-    chroma_staged.vacuum(folder)
+    staged.vacuum(folder)
     assert (folder / "chroma.sqlite3").stat().st_size < size
 
 
@@ -163,7 +163,7 @@ def test_vacuum_gives_room_back(folder: Path) -> None:
 def test_labels_that_chromadb_wrote_are_harmless(old: bool) -> None:
     folder = (made_by_old_chroma() if old else made()).folder
     assert list(folder.glob("*/index_metadata.pickle"))
-    chroma_staged.require_harmless_labels(folder)
+    staged.require_harmless_labels(folder)
 
 
 class _Calls:
@@ -190,4 +190,4 @@ def test_labels_that_name_anything_else_are_refused(data: bytes, tmp_path: Path)
     (tmp_path / "segment").mkdir()
     (tmp_path / "segment/index_metadata.pickle").write_bytes(data)
     with pytest.raises(StoreDamaged):
-        chroma_staged.require_harmless_labels(tmp_path)
+        staged.require_harmless_labels(tmp_path)

@@ -65,9 +65,7 @@ def level_of(migrations: Mapping[str, int]) -> Level | None:
 def level_made_by(version: str) -> Level | None:
     """The level that a chromadb release makes, None for releases we do not know."""
     asked = version_tuple(version)
-    return next(
-        (level for level in LEVELS if version_tuple(level.first) <= asked <= version_tuple(level.last)), None
-    )
+    return next((level for level in LEVELS if version_tuple(level.first) <= asked <= version_tuple(level.last)), None)
 
 
 def writer_for(migrations: Mapping[str, int]) -> str | None:

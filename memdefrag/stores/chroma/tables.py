@@ -21,8 +21,7 @@ DOCUMENT, URI = "chroma:document", "chroma:uri"
 DEFAULT_TENANT, DEFAULT_DATABASE = "default_tenant", "default_database"
 METRICS = ("cosine", "l2", "ip")
 DEFAULT_METRIC, DEFAULT_NEIGHBOURS = "l2", 16
-_REQUIRED = {"collections", "collection_metadata", "segments", "embeddings", "embedding_metadata",
-             "embeddings_queue"}
+_REQUIRED = {"collections", "collection_metadata", "segments", "embeddings", "embedding_metadata", "embeddings_queue"}
 _SEGMENT_NAME = re.compile(r"[0-9a-zA-Z-]+")
 _DEFAULT_MODEL = "all-MiniLM-L6-v2"
 """What Chroma's own `default` embedding function runs."""
@@ -79,9 +78,8 @@ class Collection:
     @property
     def embedding_function(self) -> Any:
         """The embedding function's record, verbatim; None where there is none."""
-        return (
-            _vector_config(self.schema).get("embedding_function")
-            or _mapping(self.configuration).get("embedding_function")
+        return _vector_config(self.schema).get("embedding_function") or _mapping(self.configuration).get(
+            "embedding_function"
         )
 
     @property
@@ -132,7 +130,7 @@ def require(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def read_migrations(connection: sqlite3.Connection) -> dict[str, int]:
-    """How far each set of tables has come (see `chroma_versions`)."""
+    """How far each set of tables has come (see `versions`)."""
     if "migrations" not in tables(connection):
         return {}
     return dict(connection.execute("SELECT dir, max(version) FROM migrations GROUP BY dir"))

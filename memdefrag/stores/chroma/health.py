@@ -13,13 +13,13 @@ import numpy as np
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.stores import sqlite_safe
 from memdefrag.stores.base import Sizes
-from memdefrag.stores.chroma_contents import Contents
-from memdefrag.stores.chroma_index import DATA, LINKS, Geometry
-from memdefrag.stores.chroma_queue import parse_metadata
-from memdefrag.stores.chroma_tables import DOCUMENT, URI, read_migrations
+from memdefrag.stores.chroma.contents import Contents
+from memdefrag.stores.chroma.index import DATA, LINKS, Geometry
+from memdefrag.stores.chroma.tables import DOCUMENT, URI, read_migrations
+from memdefrag.stores.chroma.wal import parse_metadata
 
 if TYPE_CHECKING:
-    from memdefrag.stores.chroma_local import ChromaLocal
+    from memdefrag.stores.chroma.local import ChromaLocal
 
 REBUILDS_PER_SECOND = 450
 """Records that chromadb indexes in a second (384 dimensions, two cores)."""
@@ -30,7 +30,7 @@ INTEGER_SEQUENCES = 5
 LEAST_ELEMENTS = 100
 """Room that chromadb 1.5 makes in every new index."""
 
-_UNUSUAL = re.compile(r'NaN|Infinity|: ?null|\\u[dD][89a-fA-F]')
+_UNUSUAL = re.compile(r"NaN|Infinity|: ?null|\\u[dD][89a-fA-F]")
 """Marks a queued change whose metadata may be of the kinds `_poison` looks for."""
 _NORM_BYTES = 4
 _HEADER_BYTES = 100
@@ -64,8 +64,7 @@ def sizes(store: ChromaLocal, removed: Mapping[str, int]) -> Sizes:
             records, kept = records + len(contents), kept + left
             index_bytes += _index_bytes(contents, left)
         page, pages, free = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_size", "page_count", "freelist_count")
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
         )
     used = (pages - free) * page
     tables = int(used * kept / records) if records else used
@@ -141,9 +140,7 @@ def _broken(text: str) -> bool:
 def _orphans(store: ChromaLocal, opened: list[Contents]) -> Iterator[str]:
     owned = {contents.collection.vector_segment for contents in opened}
     folders = [path.name for path in store.path.iterdir() if path.is_dir() and not path.is_symlink()]
-    orphans = sorted(
-        name for name in folders if name not in owned and (store.path / name / DATA).is_file()
-    )
+    orphans = sorted(name for name in folders if name not in owned and (store.path / name / DATA).is_file())
     if orphans:
         yield f"{_many(len(orphans), 'index folder')} without a collection: {', '.join(orphans)}."
 

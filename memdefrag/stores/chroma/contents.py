@@ -12,10 +12,10 @@ import numpy as np
 
 from memdefrag.model import service_metadata
 from memdefrag.model.records import Key, MemoryRecord, Metadata, State, Vector
-from memdefrag.stores import chroma_queue
-from memdefrag.stores.chroma_index import HnswIndex
-from memdefrag.stores.chroma_queue import INDEX, Operation
-from memdefrag.stores.chroma_tables import DOCUMENT, URI, Collection, Row, Values, read_rows
+from memdefrag.stores.chroma import wal
+from memdefrag.stores.chroma.index import HnswIndex
+from memdefrag.stores.chroma.tables import DOCUMENT, URI, Collection, Row, Values, read_rows
+from memdefrag.stores.chroma.wal import INDEX, Operation
 
 STATE_KEYS = ("deleted_at", "superseded_by", "is_chunk")
 """Metadata without any of these are of a live record (`service_metadata.read`)."""
@@ -99,9 +99,7 @@ class Contents:
             text, uri = values.pop(DOCUMENT, None), values.pop(URI, None)
             tags, created, updated, state = meaning(values)
             key = Key(name, ids[position])
-            records.append(
-                MemoryRecord(key, text, values, embedding, tags, uri, created, updated, None, state)
-            )
+            records.append(MemoryRecord(key, text, values, embedding, tags, uri, created, updated, None, state))
         return records
 
     def read_vectors(self, positions: Sequence[int]) -> list[Vector | None]:
@@ -119,7 +117,7 @@ class Contents:
         there = np.flatnonzero(self.queued[places] > 0)
         if len(there):
             seqs = self.queued[places[there]].tolist()
-            queued = chroma_queue.read_vectors(self._connection, seqs)
+            queued = wal.read_vectors(self._connection, seqs)
             for place, seq in zip(there.tolist(), seqs, strict=True):
                 found[place] = queued.get(seq)
         return found
@@ -131,10 +129,10 @@ class Contents:
         changed = [(place, self.pending[at]) for place, at in enumerate(positions) if at in self.pending]
         if changed:
             wanted = sorted({seq for _, seqs in changed for seq in seqs})
-            changes = chroma_queue.read_metadata(self._connection, wanted)
+            changes = wal.read_metadata(self._connection, wanted)
             for place, seqs in changed:
                 for seq in seqs:
-                    chroma_queue.merge(found[place], changes.get(seq, {}))
+                    wal.merge(found[place], changes.get(seq, {}))
         return found
 
 
@@ -151,7 +149,7 @@ def _overlay(rows: Sequence[Row], operations: Sequence[Operation], indexed: Mapp
         row = stored.get(id)
         rowid = row.rowid if row else _NONE
         if id in changes:
-            outcome = chroma_queue.resolve(changes[id], row.seq if row else None, id in indexed)
+            outcome = wal.resolve(changes[id], row.seq if row else None, id in indexed)
             if not outcome.exists:
                 continue
             if outcome.pending:

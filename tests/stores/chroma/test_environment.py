@@ -11,8 +11,8 @@ import pytest
 
 from memdefrag.base.errors import Cancelled, UnsupportedEnvironment, WriterFailed
 from memdefrag.base.progress import Cancel, Progress
-from memdefrag.stores import chroma_environment
-from memdefrag.stores.chroma_environment import (
+from memdefrag.stores.chroma import environment
+from memdefrag.stores.chroma.environment import (
     base_python,
     environment_dir,
     environment_python,
@@ -49,7 +49,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, wheel: Path) -> None:
-    monkeypatch.setattr(chroma_environment, "requirements", lambda version: [str(wheel)])
+    monkeypatch.setattr(environment, "requirements", lambda version: [str(wheel)])
 
 
 def test_a_proven_environment_is_kept_and_found_again(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_a_proven_environment_is_kept_and_found_again(offline: Path, monkeypatch
     assert python == environment_python("1.5.9") and python.exists()
     assert [path.name for path in environment_dir("1.5.9").parent.iterdir()] == ["1.5.9"]
     assert not (environment_dir("1.5.9") / "half").exists()
-    monkeypatch.setattr(chroma_environment, "requirements", lambda version: ["nothing is installed again"])
+    monkeypatch.setattr(environment, "requirements", lambda version: ["nothing is installed again"])
     assert make_environment("1.5.9", Progress()) == python
 
 

@@ -1,6 +1,6 @@
 """Makes a small Chroma folder and the truth about it; a script for any chromadb from 0.5 to 1.5.
 
-    python make_chroma_folder.py FOLDER SYNC_THRESHOLD TRUTH.json
+python make_chroma_folder.py FOLDER SYNC_THRESHOLD TRUTH.json
 """
 
 import json
@@ -51,7 +51,9 @@ def fill(big, small, plain):
             for n in range(5)
         ]
         small.add(
-            **known("small", ids, 8), documents=[f"note {id}" for id in ids], metadatas=metadata,
+            **known("small", ids, 8),
+            documents=[f"note {id}" for id in ids],
+            metadatas=metadata,
             uris=[f"file:///{id}" for id in ids],
         )
 

@@ -1,8 +1,8 @@
 """A ChromaDB folder on this machine, any version from 0.4 to 1.5, read without chromadb and without a trace.
 
 Opening such a folder with chromadb rewrites it in place and can lock its owner out; so reading goes through the
-files themselves: `chroma.sqlite3` (`chroma_tables`), the write-ahead queue (`chroma_queue`) and the HNSW files
-(`chroma_index`). Writing is in `chroma_write`.
+files themselves: `chroma.sqlite3` (`tables`), the write-ahead queue (`wal`) and the HNSW files
+(`index`). Writing is in `write`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
-from memdefrag.stores import chroma_tables, chroma_versions, sqlite_safe
+from memdefrag.stores import sqlite_safe
 from memdefrag.stores.base import Capabilities, Commit, Sizes, Store, StoreSettings
-from memdefrag.stores.chroma_contents import Contents
-from memdefrag.stores.chroma_index import INDEX_FILES, HnswIndex
-from memdefrag.stores.chroma_queue import Operation, read_operations
-from memdefrag.stores.chroma_tables import FILE, Collection
+from memdefrag.stores.chroma import tables, versions
+from memdefrag.stores.chroma.contents import Contents
+from memdefrag.stores.chroma.index import INDEX_FILES, HnswIndex
+from memdefrag.stores.chroma.tables import FILE, Collection
+from memdefrag.stores.chroma.wal import Operation, read_operations
 
 _OLD_FILES = ("chroma-collections.parquet", "chroma-embeddings.parquet")
 
@@ -83,25 +84,25 @@ class ChromaLocal(Store):
 
     @property
     def migrations(self) -> dict[str, int]:
-        """How far its tables have come (see `chroma_versions`); empty while there is no folder."""
+        """How far its tables have come (see `versions`); empty while there is no folder."""
         if self._migrations is None:
             if not self.exists:
                 return {}
             with self._open() as connection:
-                self._migrations = chroma_tables.read_migrations(connection)
+                self._migrations = tables.read_migrations(connection)
         return self._migrations
 
     @property
     def library_version(self) -> str | None:
         """The chromadb release that must write it; None where the built-in one fits."""
-        level = chroma_versions.level_of(self.migrations)
-        return level.writer if level and level is not chroma_versions.LEVELS[-1] else None
+        level = versions.level_of(self.migrations)
+        return level.writer if level and level is not versions.LEVELS[-1] else None
 
     @property
     def format(self) -> str:
         if not self.migrations:
             return "Chroma"
-        level = chroma_versions.level_of(self.migrations)
+        level = versions.level_of(self.migrations)
         schema = "/".join(str(self.migrations.get(name, 0)) for name in ("embeddings_queue", "metadb", "sysdb"))
         if level is None:
             return f"Chroma of an unknown version (schema {schema})"
@@ -111,8 +112,8 @@ class ChromaLocal(Store):
     @property
     def capabilities(self) -> Capabilities:
         migrations = self.migrations
-        newest = chroma_versions.LEVELS[-1]
-        level = chroma_versions.level_of(migrations) if migrations else newest
+        newest = versions.LEVELS[-1]
+        level = versions.level_of(migrations) if migrations else newest
         return Capabilities(
             commit=Commit.DIRECTORY,
             writable=level is not None,
@@ -143,7 +144,7 @@ class ChromaLocal(Store):
         if not wanted or not self.exists:
             return []
         with self._open() as connection:
-            present = {collection.name for collection in chroma_tables.read_collections(connection)}
+            present = {collection.name for collection in tables.read_collections(connection)}
             for name in sorted({key.collection for key in wanted} & present):
                 contents = self._named(connection, name)
                 places = contents.positions({key.id for key in wanted if key.collection == name})
@@ -162,60 +163,61 @@ class ChromaLocal(Store):
         return sorted(path for path in _walk(self.path) if path.is_symlink())
 
     def problems(self) -> list[str]:
-        from memdefrag.stores import chroma_health
+        from memdefrag.stores.chroma import health
 
-        return chroma_health.problems(self) if self.exists else []
+        return health.problems(self) if self.exists else []
 
     def sizes(self, removed: Mapping[str, int]) -> Sizes:
         """Forecast: index files keep the room of deleted records until they are built anew."""
-        from memdefrag.stores import chroma_health
+        from memdefrag.stores.chroma import health
 
-        return chroma_health.sizes(self, removed)
+        return health.sizes(self, removed)
 
     def write(self, changes: Changes, progress: Progress) -> None:
-        from memdefrag.stores import chroma_write
+        from memdefrag.stores.chroma import write
 
         self._migrations = None
-        chroma_write.write(self, changes, progress)
+        write.write(self, changes, progress)
 
     def rebuild(self, progress: Progress) -> None:
-        from memdefrag.stores import chroma_write
+        from memdefrag.stores.chroma import write
 
-        chroma_write.rebuild(self, progress)
+        write.rebuild(self, progress)
 
     def lost_in_search(self, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
-        from memdefrag.stores import chroma_write
+        from memdefrag.stores.chroma import write
 
-        return chroma_write.lost_in_search(self, records, progress)
+        return write.lost_in_search(self, records, progress)
 
     @contextmanager
     def contents(self) -> Iterator[tuple[Connection, list[Contents]]]:
         """All collections opened at one moment, for checks that look below the records."""
         with self._open() as connection:
             operations = read_operations(connection)
-            yield connection, [
-                self._contents(connection, collection, operations.get(collection.id, []))
-                for collection in chroma_tables.read_collections(connection)
-            ]
+            yield (
+                connection,
+                [
+                    self._contents(connection, collection, operations.get(collection.id, []))
+                    for collection in tables.read_collections(connection)
+                ],
+            )
 
     @contextmanager
     def _open(self) -> Iterator[Connection]:
         if self.database.is_symlink():
             raise StoreDamaged(f"{self.database} is a link; it was not followed.")
         with sqlite_safe.open_readonly(self.database) as connection:
-            chroma_tables.require(connection, self.database)
+            tables.require(connection, self.database)
             yield connection
 
     def _named(self, connection: Connection, name: str) -> Contents:
-        for collection in chroma_tables.read_collections(connection):
+        for collection in tables.read_collections(connection):
             if collection.name == name:
                 operations = read_operations(connection, collection.id)
                 return self._contents(connection, collection, operations.get(collection.id, []))
         raise CollectionNotFound(f"There is no collection {name!r} in {self.path}.")
 
-    def _contents(
-        self, connection: Connection, collection: Collection, operations: list[Operation]
-    ) -> Contents:
+    def _contents(self, connection: Connection, collection: Collection, operations: list[Operation]) -> Contents:
         index = HnswIndex(
             folder=self.path / (collection.vector_segment or "no-vector-segment"),
             dimension=collection.dimension,

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OLD_PYTHON = ROOT / ".venv-chroma-0.5.23" / "bin" / "python"
-MAKER = Path(__file__).with_name("make_chroma_folder.py")
+MAKER = Path(__file__).with_name("make_folder.py")
 BIG, SMALL, PLAIN, ELSEWHERE = "big", "small", "plain", "team/archive/notes"
 """Many records with changes after the index was last written; odd ones, all in the queue; many without any
 text or change; another tenant's."""
 
 SYNC = 100
 """Changes after which the index files of `big` and `plain` are brought up to date."""
+
 
 @dataclass(frozen=True)
 class Made:
@@ -60,9 +61,7 @@ def made_by_old_chroma() -> Made:
 def traces(folder: Path) -> dict[str, tuple[bytes, int]]:
     """Everything a reader could have disturbed: names, bytes and times."""
     paths = [folder, *folder.rglob("*")]
-    return {
-        str(path): (path.read_bytes() if path.is_file() else b"", path.stat().st_mtime_ns) for path in paths
-    }
+    return {str(path): (path.read_bytes() if path.is_file() else b"", path.stat().st_mtime_ns) for path in paths}
 
 
 def assert_same(found: Any, expected: dict[str, Any], tolerance: float = 1e-6) -> None:

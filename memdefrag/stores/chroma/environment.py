@@ -20,9 +20,9 @@ from memdefrag.base.errors import NoSpace, UnsupportedEnvironment, WriterFailed
 from memdefrag.base.fsops import free_bytes, make_private_dir, remove, rename
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
-from memdefrag.stores import chroma_process
-from memdefrag.stores.chroma_process import place, work_folder
-from memdefrag.stores.chroma_versions import version_tuple
+from memdefrag.stores.chroma import runner
+from memdefrag.stores.chroma.runner import place, work_folder
+from memdefrag.stores.chroma.versions import version_tuple
 
 MEGABYTES: Mapping[str, int] = {"0.4.24": 485, "0.5.23": 460, "1.0.20": 500}
 """Size on disk of an environment, measured on Linux with Python 3.11. About a fifth of it is fetched."""
@@ -125,7 +125,7 @@ def prove(python: Path, progress: Progress) -> None:
         collection = place("probe")
         creation = {**collection, "metadata": {}, "index": {"space": "cosine"}, "function": None}
         work.order("write", Path(folder), [collection], create=[creation])
-        result = chroma_process.run(work, python, progress)
+        result = runner.run(work, python, progress)
     if result.counts != [1]:
         raise WriterFailed(f"chromadb {result.chromadb} in {python} does not keep what it is given.")
 

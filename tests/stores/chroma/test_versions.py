@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from memdefrag.stores.chroma_versions import LEVELS, fits, level_made_by, level_of, version_tuple, words, writer_for
+from memdefrag.stores.chroma.versions import LEVELS, fits, level_made_by, level_of, version_tuple, words, writer_for
 
 
 def migrations(queue: int, metadb: int, sysdb: int) -> dict[str, int]:

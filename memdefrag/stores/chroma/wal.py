@@ -56,9 +56,7 @@ class Outcome(NamedTuple):
     vector: int
 
 
-def read_operations(
-    connection: sqlite3.Connection, collection_id: str | None = None
-) -> dict[str, list[Operation]]:
+def read_operations(connection: sqlite3.Connection, collection_id: str | None = None) -> dict[str, list[Operation]]:
     """The queue by collection id, in order; of one collection, or of all (None)."""
     found: dict[str, list[Operation]] = {}
     rows = connection.execute(

@@ -14,8 +14,8 @@ import pytest
 from memdefrag.model.address import Address
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.base import StoreSettings
-from memdefrag.stores.chroma_local import ChromaLocal
-from tests.stores.chroma_folders import BIG, PLAIN, SMALL, Made, assert_same, made, made_by_old_chroma
+from memdefrag.stores.chroma.local import ChromaLocal
+from tests.stores.chroma.folders import BIG, PLAIN, SMALL, Made, assert_same, made, made_by_old_chroma
 
 
 @pytest.fixture
@@ -193,8 +193,11 @@ def test_a_pickle_bomb_does_not_go_off(copy: Path, new: Made, tmp_path: Path, pr
 
 
 def test_a_configuration_that_lies_about_the_metric_is_told(copy: Path) -> None:
-    sql(copy, """UPDATE collections SET config_json_str = '{"hnsw_configuration": {"space": "ip"}}'
-                 WHERE name = 'big'""")
+    sql(
+        copy,
+        """UPDATE collections SET config_json_str = '{"hnsw_configuration": {"space": "ip"}}'
+                 WHERE name = 'big'""",
+    )
     assert open_at(copy).collections()[0].metric == "cosine"
     assert says(copy, "says ip", "cosine")
 

@@ -13,8 +13,8 @@ import pytest
 
 from memdefrag.base.errors import Cancelled, WriterFailed
 from memdefrag.base.progress import Cancel, Progress, Tick
-from memdefrag.stores import chroma_process
-from memdefrag.stores.chroma_process import Work, command, environment, place, run, run_if_asked, work_folder
+from memdefrag.stores.chroma import runner
+from memdefrag.stores.chroma.runner import Work, command, environment, place, run, run_if_asked, work_folder
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for a Python is a shell script")
 
@@ -69,7 +69,7 @@ def test_an_end_without_a_result_is_a_failure(tmp_path: Path) -> None:
 
 @posix
 def test_a_hang_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chroma_process, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(runner, "SILENCE_SECONDS", 0.3)
     with pytest.raises(WriterFailed, match="reported nothing"):
         run_script(tmp_path, "exec sleep 600")
     assert not [child for child in psutil.Process().children() if child.name() == "sleep"]
@@ -119,8 +119,8 @@ def test_the_program_as_child_does_the_work(tmp_path: Path) -> None:
     """What the frozen program does when it starts itself."""
     with work_folder() as work:
         small_work(work, tmp_path / "chroma")
-        script = "import sys; from memdefrag.stores.chroma_process import run_if_asked; run_if_asked(sys.argv[1:])"
-        root = str(Path(chroma_process.__file__).parents[2])
+        script = "import sys; from memdefrag.stores.chroma.runner import run_if_asked; run_if_asked(sys.argv[1:])"
+        root = str(Path(runner.__file__).parents[3])
         started = [sys.executable, "-c", script, "--chroma-child", str(work.folder)]
         done = subprocess.run(started, cwd=root, check=True, capture_output=True)
         assert done.stdout == b'{"done": 1}\n'

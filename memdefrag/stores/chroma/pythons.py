@@ -1,6 +1,6 @@
 """Finding a Python on this machine whose chromadb writes an older folder as it is.
 
-Nothing here decides: `find` lists what there is, for a person to confirm. Where there is none, `chroma_environment`
+Nothing here decides: `find` lists what there is, for a person to confirm. Where there is none, `environment`
 makes one.
 """
 
@@ -19,10 +19,10 @@ from typing import Any
 
 import psutil
 
-from memdefrag.stores import chroma_staged, chroma_versions
-from memdefrag.stores.chroma_environment import environment_python
-from memdefrag.stores.chroma_process import environment
-from memdefrag.stores.chroma_tables import FILE
+from memdefrag.stores.chroma import staged, versions
+from memdefrag.stores.chroma.environment import environment_python
+from memdefrag.stores.chroma.runner import environment
+from memdefrag.stores.chroma.tables import FILE
 
 PROBE_SECONDS = 10.0
 _PROBE = "import sys; del sys.path[0]; from importlib import metadata; print(metadata.version('chromadb'))"
@@ -76,7 +76,7 @@ def find(version: str, store_path: Path) -> list[Candidate]:
         if key in found or not python.is_file() or not _may_have_chromadb(python):
             continue
         installed = version_in(python)
-        if installed and chroma_versions.fits(installed, wanted):
+        if installed and versions.fits(installed, wanted):
             found[key] = Candidate(Path(key), installed, where)
     return list(found.values())
 
@@ -84,7 +84,7 @@ def find(version: str, store_path: Path) -> list[Candidate]:
 def fits(python: Path, store_path: Path) -> bool:
     """Whether the chromadb of a Python writes the folder without upgrading it."""
     installed = version_in(python)
-    return installed is not None and chroma_versions.fits(installed, chroma_staged.migrations(store_path))
+    return installed is not None and versions.fits(installed, staged.migrations(store_path))
 
 
 def version_in(python: Path | None) -> str | None:
@@ -112,8 +112,8 @@ def version_in(python: Path | None) -> str | None:
 
 
 def _migrations(version: str, store_path: Path) -> Mapping[str, int]:
-    found = chroma_staged.migrations(store_path)
-    level = chroma_versions.level_made_by(version)
+    found = staged.migrations(store_path)
+    level = versions.level_made_by(version)
     if found or level is None:
         return found
     return dict(zip(("embeddings_queue", "metadb", "sysdb"), level.migrations, strict=True))
@@ -127,7 +127,7 @@ def _places(store_path: Path) -> Iterator[tuple[Path, str]]:
     yield from _of_tools(home)
     for folder in _service_folders(home):
         yield from ((python, f"the environment in {folder}") for python in _venvs_in(folder))
-    for level in chroma_versions.LEVELS:
+    for level in versions.LEVELS:
         yield environment_python(level.writer), "memdefrag's own environment"
 
 

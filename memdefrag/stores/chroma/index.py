@@ -18,14 +18,18 @@ from struct import Struct
 import numpy as np
 import numpy.typing as npt
 
-from memdefrag.stores import chroma_labels
+from memdefrag.stores.chroma.labels import Labels, parse
 
 Rows = npt.NDArray[np.int64]
 """Element numbers in data_level0.bin; -1 for none."""
 Floats = npt.NDArray[np.float32]
 
 HEADER, DATA, NORMS, LINKS, PICKLE = (
-    "header.bin", "data_level0.bin", "length.bin", "link_lists.bin", "index_metadata.pickle"
+    "header.bin",
+    "data_level0.bin",
+    "length.bin",
+    "link_lists.bin",
+    "index_metadata.pickle",
 )
 INDEX_FILES = (HEADER, DATA, NORMS, LINKS, PICKLE)
 _HEADER = Struct("<i6QiI3QdQ")
@@ -61,8 +65,12 @@ def parse_header(data: bytes) -> Geometry | None:
     links, neighbours = fields[10:12]
     size = label - vector
     sound = (
-        size > 0 and size % 4 == 0 and label + _LABEL_BYTES == element and links == 2 * neighbours
-        and vector == _LINK_BYTES * (1 + links) and count <= capacity
+        size > 0
+        and size % 4 == 0
+        and label + _LABEL_BYTES == element
+        and links == 2 * neighbours
+        and vector == _LINK_BYTES * (1 + links)
+        and count <= capacity
     )
     return Geometry(count, element, vector, size // 4) if sound else None
 
@@ -104,10 +112,10 @@ class HnswIndex:
         return Geometry.of(self.dimension, self.neighbours, available // derived.element)
 
     @cached_property
-    def labels(self) -> chroma_labels.Labels:
+    def labels(self) -> Labels:
         """The id -> label table as far as it is readable; remarks when elements are left without it."""
         data = self._bytes(PICKLE)
-        labels = chroma_labels.parse(data) if data else chroma_labels.Labels(fault="is missing")
+        labels = parse(data) if data else Labels(fault="is missing")
         if labels.fault and (data or (self.geometry and self.geometry.count)):
             self.findings.append(f"{self._name(PICKLE)} {labels.fault}.")
         return labels

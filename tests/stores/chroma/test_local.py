@@ -18,8 +18,8 @@ from memdefrag.base.errors import CollectionNotFound, NotAStore, StoreDamaged, U
 from memdefrag.model.address import Address
 from memdefrag.model.records import Key, MemoryRecord, State
 from memdefrag.stores.base import Commit, StoreSettings, read_snapshot
-from memdefrag.stores.chroma_local import ChromaLocal
-from tests.stores.chroma_folders import (
+from memdefrag.stores.chroma.local import ChromaLocal
+from tests.stores.chroma.folders import (
     BIG,
     ELSEWHERE,
     PLAIN,
@@ -98,7 +98,8 @@ def test_given_folders_are_read_completely(shared: Path, name: str) -> None:
         assert (info.count, info.live, info.with_embedding) == (len(expected),) * 3
         for id, record in expected.items():
             kept = {
-                key: value for key, value in (record["metadata"] or {}).items()
+                key: value
+                for key, value in (record["metadata"] or {}).items()
                 if not (isinstance(value, float) and math.isnan(value))
             }
             assert_same(found[id], {**record, "text": record["document"], "metadata": kept})

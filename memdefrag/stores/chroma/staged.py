@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 from memdefrag.base.errors import StoreDamaged
 from memdefrag.base.fsops import remove
 from memdefrag.model.records import Metadata
-from memdefrag.stores.chroma_queue import parse_metadata
-from memdefrag.stores.chroma_tables import DOCUMENT, FILE, URI, as_number, read_collections, read_migrations
+from memdefrag.stores.chroma.tables import DOCUMENT, FILE, URI, as_number, read_collections, read_migrations
+from memdefrag.stores.chroma.wal import parse_metadata
 from memdefrag.stores.sqlite_safe import open_readonly, open_staged, tables
 
 CLOSE, TINY = 1e-15, 1e-300
-"""How far chromadb 1.x may be off when it reads a float: relatively, and near zero (as in `chroma_child`)."""
+"""How far chromadb 1.x may be off when it reads a float: relatively, and near zero (as in `child`)."""
 
 LABELS_FILE = "index_metadata.pickle"
 _LABELS_CLASS = ("chromadb.segment.impl.vector.local_persistent_hnsw", "PersistentData")
@@ -209,9 +209,7 @@ def _mend_sequence_numbers(connection: Connection) -> int:
     return len(blobs)
 
 
-def _restore(
-    connection: Connection, segment: str, id: str, key: str, position: int | None, value: float
-) -> int:
+def _restore(connection: Connection, segment: str, id: str, key: str, position: int | None, value: float) -> int:
     record = "(SELECT id FROM embeddings WHERE segment_id = ? AND embedding_id = ?)"
     close = f"float_value <> ? AND abs(float_value - ?) <= {CLOSE} * abs(?) + {TINY}"
     if position is None:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from memdefrag.base.errors import WriterFailed
 from memdefrag.base.progress import Progress
-from memdefrag.stores import chroma_child
-from memdefrag.stores.chroma_process import place, run, work_folder
-from tests.stores.chroma_folders import BIG, OLD_PYTHON, SMALL, made, made_by_old_chroma
+from memdefrag.stores.chroma import child
+from memdefrag.stores.chroma.runner import place, run, work_folder
+from tests.stores.chroma.folders import BIG, OLD_PYTHON, SMALL, made, made_by_old_chroma
 
-SCRIPT = Path(chroma_child.__file__)
+SCRIPT = Path(child.__file__)
 VALUES = st.one_of(
     st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(), st.lists(st.text())
 )
@@ -37,14 +37,14 @@ def test_the_script_is_python_3_8_and_alone() -> None:
 
 def test_the_network_is_refused() -> None:
     with pytest.raises(ConnectionRefusedError):
-        chroma_child._refuse_network("socket.getaddrinfo", ("example.org", 443, 0, 0, 0))
-    chroma_child._refuse_network("socket.getaddrinfo", ("localhost", 8000, 0, 0, 0))
-    chroma_child._refuse_network("open", ("example.org", "r", 0))
+        child._refuse_network("socket.getaddrinfo", ("example.org", 443, 0, 0, 0))
+    child._refuse_network("socket.getaddrinfo", ("localhost", 8000, 0, 0, 0))
+    child._refuse_network("open", ("example.org", "r", 0))
 
 
 @given(st.dictionaries(st.text(), VALUES))
 def test_metadata_equal_themselves(metadata: dict[str, Any]) -> None:
-    assert chroma_child._same(metadata, dict(metadata))
+    assert child._same(metadata, dict(metadata))
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_metadata_equal_themselves(metadata: dict[str, Any]) -> None:
     [(1, True), (1, 1.0), ("1", 1), ([1], [True]), ([1], [1, 1]), ({"a": 1}, {}), (1.0, 1.00000000000001), (None, "")],
 )
 def test_values_of_another_type_or_size_differ(one: Any, other: Any) -> None:
-    assert not chroma_child._same(one, other)
-    assert not chroma_child._same(other, one)
+    assert not child._same(one, other)
+    assert not child._same(other, one)
 
 
 def test_decimals_may_be_a_bit_off() -> None:
-    assert chroma_child._same(1704954350.8709195, 1704954350.8709197)
-    assert chroma_child._same(5e-324, 1e-323)
+    assert child._same(1704954350.8709195, 1704954350.8709197)
+    assert child._same(5e-324, 1e-323)
 
 
 @pytest.mark.parametrize("old", [False, pytest.param(True, marks=pytest.mark.old_chroma)])
@@ -97,7 +97,7 @@ def test_batches_are_bounded_in_number_and_bytes() -> None:
 
     sizes = [(0, 10)] * 250 + [(1, 10)] * 3 + [(1, 5_000_000)] * 3
     records = iter([{"collection": number, "size": size} for number, size in sizes])
-    found = list(chroma_child._batches(Any100(), [{}, {}], records))  # type: ignore[arg-type]
+    found = list(child._batches(Any100(), [{}, {}], records))  # type: ignore[arg-type]
     assert [(number, len(batch)) for number, batch in found] == [(0, 100), (0, 100), (0, 50), (1, 4), (1, 1), (1, 1)]
 
 
@@ -115,7 +115,7 @@ def test_batches_are_bounded_in_number_and_bytes() -> None:
 def test_each_call_carries_records_of_the_same_parts(parts: list[dict[str, Any]]) -> None:
     batch = [{"id": str(n), "vector": [float(n)], **part} for n, part in enumerate(parts)]
     seen: dict[str, dict[str, Any]] = {}
-    for call in chroma_child._alike([dict(record) for record in batch]):
+    for call in child._alike([dict(record) for record in batch]):
         for name in ("documents", "metadatas", "uris"):
             assert None not in call.get(name, [])
             assert {} not in call.get(name, [])

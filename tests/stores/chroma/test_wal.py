@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from memdefrag.stores.chroma_queue import INDEX, NOWHERE, Kind, Operation, merge, parse_metadata, resolve
+from memdefrag.stores.chroma.wal import INDEX, NOWHERE, Kind, Operation, merge, parse_metadata, resolve
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Writing Chroma folders: always a staged copy, always by a chromadb in a process of its own.
 
 The library keeps collection ids, settings and index formats its own way; what it cannot do exactly is done to
-the copy by SQL before and after (`chroma_staged`). A folder made by an older chromadb is written by one of the
-same level (`chroma_versions`), because an upgrade locks out the service that owns it.
+the copy by SQL before and after (`staged`). A folder made by an older chromadb is written by one of the
+same level (`versions`), because an upgrade locks out the service that owns it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from memdefrag.base.progress import Progress
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Vector
-from memdefrag.stores import chroma_process, chroma_python, chroma_staged
 from memdefrag.stores.base import Store
-from memdefrag.stores.chroma_process import Result, Work, place, work_folder
-from memdefrag.stores.chroma_staged import Decimal
-from memdefrag.stores.chroma_versions import fits, version_tuple, words, writer_for
+from memdefrag.stores.chroma import pythons, runner, staged
+from memdefrag.stores.chroma.runner import Result, Work, place, work_folder
+from memdefrag.stores.chroma.staged import Decimal
+from memdefrag.stores.chroma.versions import fits, version_tuple, words, writer_for
 
 NEIGHBOURS = 10
 """Nearest records looked at by a probe: so many may have the very same vector."""
@@ -88,9 +88,9 @@ def write(store: Store, changes: Changes, progress: Progress) -> list[str]:
             _add(work, numbers, put.record, new=put.before is None)
         work.order("write", path, list(places.values()), create=[_creation(info) for info in created])
         progress.phase(f"Writing with chromadb {writer.chromadb}", len(changes.put) + len(changes.delete))
-        result = chroma_process.run(work, writer.python, progress)
+        result = runner.run(work, writer.python, progress)
         for put in changes.put:
-            exact += chroma_staged.decimals(*put.record.key, put.record.metadata)
+            exact += staged.decimals(*put.record.key, put.record.metadata)
     for warning in result.warnings:
         _log.warning("%s", warning)
     return result.warnings
@@ -108,11 +108,11 @@ def rebuild(store: Store, progress: Progress) -> None:
     path = store.address.path
     with _writing(store) as (writer, _), work_folder() as work:
         names = _collect_vectors(store, work, progress, finite=writer.is_rust)
-        chroma_staged.strip_indexes(path, names)
+        staged.strip_indexes(path, names)
         work.order("index", path, [place(name) for name in names])
         progress.phase(f"Building index files with chromadb {writer.chromadb}", work.count)
-        chroma_process.run(work, writer.python, progress)
-        chroma_staged.drop_orphans(path)
+        runner.run(work, writer.python, progress)
+        staged.drop_orphans(path)
 
 
 def check_opens(
@@ -137,14 +137,14 @@ def check_opens(
         if free_bytes(Path(folder)) < size * 2:
             raise NoSpace(f"There is no room in {folder} for a private copy of {path}.")
         copy = Path(shutil.copytree(path, Path(folder) / "copy", symlinks=True))
-        chroma_staged.require_harmless_labels(copy)
+        staged.require_harmless_labels(copy)
         names = list(dict.fromkeys(name for name, _ in probes))
         with work_folder() as work:
             for name, vector in probes:
                 work.add(names.index(name), "", vector)
             work.order("query", copy, [place(name) for name in names], results=NEIGHBOURS)
             progress.phase("Asking the store's own search", work.count)
-            return chroma_process.run(work, python, progress)
+            return runner.run(work, python, progress)
 
 
 def lost_in_search(store: Store, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
@@ -184,27 +184,27 @@ def _writing(store: Store) -> Iterator[tuple[Writer, list[Decimal]]]:
         The writer, and the decimals that must be exact in the end, in order of writing; to be added to.
     """
     path = store.address.path
-    before = chroma_staged.migrations(path)
+    before = staged.migrations(path)
     writer = _writer(store, before)
     exact: list[Decimal] = []
     if before:
-        chroma_staged.require_harmless_labels(path)
+        staged.require_harmless_labels(path)
         if writer.is_rust:
-            chroma_staged.mend(path)
-            exact += chroma_staged.queued_decimals(path)
+            staged.mend(path)
+            exact += staged.queued_decimals(path)
     yield writer, exact
-    if not chroma_staged.migrations(path):
+    if not staged.migrations(path):
         return
     if exact and writer.is_rust:
-        chroma_staged.restore_decimals(path, exact)
-    if before and chroma_staged.migrations(path) != before and not store.settings.chroma_upgrade:
+        staged.restore_decimals(path, exact)
+    if before and staged.migrations(path) != before and not store.settings.chroma_upgrade:
         raise WriterFailed(f"chromadb {writer.chromadb} would upgrade the folder; the copy was discarded.")
-    chroma_staged.vacuum(path)
+    staged.vacuum(path)
 
 
 def _writer(store: Store, migrations: Mapping[str, int]) -> Writer:
     python = store.settings.chroma_python
-    version = chroma_python.version_in(python)
+    version = pythons.version_in(python)
     if version is None:
         raise WriterFailed(f"{python or 'This installation'} has no chromadb.")
     if migrations and not store.settings.chroma_upgrade and not fits(version, migrations):

@@ -22,11 +22,11 @@ from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Put, Ref
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
-from memdefrag.stores import chroma_write
 from memdefrag.stores.base import StoreSettings, read_snapshot
-from memdefrag.stores.chroma_local import ChromaLocal
-from memdefrag.stores.chroma_write import index_settings, is_found, unstorable
-from tests.stores.chroma_folders import BIG, ELSEWHERE, OLD_PYTHON, PLAIN, SMALL, made, made_by_old_chroma, traces
+from memdefrag.stores.chroma import write
+from memdefrag.stores.chroma.local import ChromaLocal
+from memdefrag.stores.chroma.write import index_settings, is_found, unstorable
+from tests.stores.chroma.folders import BIG, ELSEWHERE, OLD_PYTHON, PLAIN, SMALL, made, made_by_old_chroma, traces
 
 ROOT = OLD_PYTHON.parents[2]
 MOMENT = 1704954350.8709195
@@ -82,7 +82,7 @@ def test_what_was_asked_is_done_and_nothing_else(folder: Path, python: Path | No
     with closing(sqlite3.connect(folder / "chroma.sqlite3")) as connection:
         assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
     findable = [record for record in after.records if np.any(record.embedding)]
-    assert chroma_write.lost_in_search(opened(folder, python), findable, Progress()) == []
+    assert write.lost_in_search(opened(folder, python), findable, Progress()) == []
 
 
 def settings(info: CollectionInfo) -> Any:
@@ -93,7 +93,7 @@ def settings(info: CollectionInfo) -> Any:
 
 def index_bytes(folder: Path, snapshot: Snapshot, name: str) -> dict[str, bytes]:
     """The index files of a collection, by path."""
-    from memdefrag.stores.chroma_tables import FILE, read_collections
+    from memdefrag.stores.chroma.tables import FILE, read_collections
     from memdefrag.stores.sqlite_safe import open_readonly
 
     with open_readonly(folder / FILE) as connection:
@@ -144,7 +144,7 @@ def test_rebuilding_shrinks_the_index_and_keeps_everything(folder: Path, python:
     verify_content(smaller, Changes(), read_snapshot(opened(folder, python)))
     assert not orphan.exists()
     assert ticks[-1].done == ticks[-1].total == len(smaller.records)
-    assert chroma_write.lost_in_search(store, smaller.records[::5], Progress()) == []
+    assert write.lost_in_search(store, smaller.records[::5], Progress()) == []
 
 
 def test_decimals_are_exact_for_written_and_for_queued_records(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_fresh_folder_gets_collections_with_their_settings(tmp_path: Path, pyt
     )
     record = MemoryRecord(Key("team/archive/notes", "1"), "text", {}, np.ones(3, np.float32))
     store = opened(tmp_path / "new" / "chroma", python)
-    warnings = chroma_write.write(store, Changes((Put(record, None),), collections=wanted), Progress())
+    warnings = write.write(store, Changes((Put(record, None),), collections=wanted), Progress())
     found = {info.name: info for info in store.collections()}
     assert [(info.name, info.metric, info.count) for info in found.values()] == [
         ("memory_collection", "cosine", 0),
@@ -263,7 +263,7 @@ def test_replaced_records_are_found_under_chroma_0_4(shared: Path, tmp_path: Pat
     store = opened(folder, python)
     records = [record for record in read_snapshot(store).records if record.key.collection == "many_rows"][:10]
     store.write(Changes(tuple(Put(record, record_hash(record)) for record in records)), Progress())
-    assert chroma_write.lost_in_search(store, records, Progress()) == []
+    assert write.lost_in_search(store, records, Progress()) == []
 
 
 def test_a_changed_record_stops_the_write(tmp_path: Path) -> None:
@@ -306,14 +306,14 @@ def test_an_index_file_with_a_program_is_never_opened(tmp_path: Path) -> None:
     with pytest.raises(StoreDamaged, match="never writes"):
         opened(folder).rebuild(Progress())
     with pytest.raises(StoreDamaged, match="never writes"):
-        chroma_write.check_opens(folder, None, [(PLAIN, np.ones(4, np.float32))])
+        write.check_opens(folder, None, [(PLAIN, np.ones(4, np.float32))])
     assert not (tmp_path / "exploded").exists()
 
 
 def test_a_check_leaves_no_trace(folder: Path, python: Path | None) -> None:
     before = traces(folder)
     probes = [(BIG, np.ones(16, np.float32)), (PLAIN, np.ones(4, np.float32)), (BIG, np.zeros(16, np.float32))]
-    result = chroma_write.check_opens(folder, python, probes)
+    result = write.check_opens(folder, python, probes)
     assert traces(folder) == before
     assert [len(answer) for answer in result.answers] == [10, 10, 10]
     assert result.counts == [340, 231]
@@ -335,9 +335,7 @@ def test_a_check_leaves_no_trace(folder: Path, python: Path | None) -> None:
         ([], "l2", False),
     ],
 )
-def test_a_record_counts_as_found_among_its_equals(
-    answer: list[tuple[str, float]], metric: str, found: bool
-) -> None:
+def test_a_record_counts_as_found_among_its_equals(answer: list[tuple[str, float]], metric: str, found: bool) -> None:
     assert is_found("me", np.ones(4, np.float32), metric, answer) is found
 
 

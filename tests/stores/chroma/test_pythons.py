@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from memdefrag.stores import chroma_python
-from memdefrag.stores.chroma_environment import environment_python
-from memdefrag.stores.chroma_python import Candidate, find, fits, version_in
-from tests.stores.chroma_folders import OLD_PYTHON, made, made_by_old_chroma
+from memdefrag.stores.chroma import pythons
+from memdefrag.stores.chroma.environment import environment_python
+from memdefrag.stores.chroma.pythons import Candidate, find, fits, version_in
+from tests.stores.chroma.folders import OLD_PYTHON, made, made_by_old_chroma
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="environments are made by hand, as POSIX has them")
 Environment = Callable[..., Path]
@@ -72,7 +72,7 @@ def test_a_python_without_chromadb_has_no_version(tmp_path: Path) -> None:
 
 
 def test_a_python_that_does_not_answer_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chroma_python, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(pythons, "PROBE_SECONDS", 0.2)
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\nexec sleep 60\n")
     script.chmod(0o755)
@@ -87,9 +87,7 @@ def test_a_python_fits_by_the_level_of_its_chromadb(tmp_path: Path, environment:
     assert fits(environment(tmp_path / "env", "0.6.3"), old)
 
 
-def test_environments_of_tools_are_found_the_services_first(
-    home: Path, folder: Path, environment: Environment
-) -> None:
+def test_environments_of_tools_are_found_the_services_first(home: Path, folder: Path, environment: Environment) -> None:
     other = environment(home / ".local/share/uv/tools/another", "0.6.3")
     service = environment(home / ".local/share/uv/tools/mcp-memory-service")
     pipx = environment(home / ".local/share/pipx/venvs/mcp-memory-service")

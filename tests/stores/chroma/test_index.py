@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.stores.chroma_index import Geometry, HnswIndex, parse_header
+from memdefrag.stores.chroma.index import Geometry, HnswIndex, parse_header
 
 
 def header(geometry: Geometry, neighbours: int, capacity: int) -> bytes:
