@@ -1,0 +1,68 @@
+"""A real window without a screen, and a watch for what a test leaves running."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import pytest
+from PySide6.QtCore import QThread, QThreadPool, QTimer
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
+
+from memdefrag.gui import theme
+from memdefrag.gui.main_window import MainWindow
+from memdefrag.presenters.shell import Page
+
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that leaves a thread, a pool's task or a timer behind."""
+    threads = set(threading.enumerate())
+    yield
+    if "qtbot" in request.fixturenames:
+        QApplication.processEvents()
+    left = [thread.name for thread in threading.enumerate() if thread not in threads and not thread.daemon]
+    for thing in gc.get_objects():
+        if isinstance(thing, QThread) and isValid(thing) and thing.isRunning() and thing is not QThread.currentThread():
+            left.append(f"running {thing}")
+        elif isinstance(thing, QThreadPool) and isValid(thing) and thing.activeThreadCount():
+            left.append(f"tasks in {thing}")
+        elif isinstance(thing, QTimer) and isValid(thing) and thing.isActive():
+            left.append(f"active {thing} of {thing.parent()}")
+    assert left == []
+
+
+@pytest.fixture
+def window(qtbot: QtBot) -> Iterator[MainWindow]:
+    """The program's window."""
+    theme.apply()
+    made = MainWindow()
+    qtbot.addWidget(made)
+    made.show()
+    qtbot.waitExposed(made)
+    yield made
+    made.close()
+    qtbot.waitUntil(lambda: not made.isVisible(), timeout=PATIENCE_MS)
+
+
+@pytest.fixture
+def arrive(qtbot: QtBot, window: MainWindow) -> Callable[[Page], object]:
+    """Waits until the window shows a page and nothing runs but the look-out for programs that hold the store."""
+
+    def wait(page: Page) -> object:
+        qtbot.waitUntil(lambda: window.shell.page is page, timeout=PATIENCE_MS)
+        if page is Page.PLAN:
+            qtbot.waitUntil(lambda: not window.shell.plan.state.checking, timeout=PATIENCE_MS)
+        else:
+            qtbot.waitUntil(lambda: not window.tasks.busy, timeout=PATIENCE_MS)
+        return window.page(page)
+
+    return wait
