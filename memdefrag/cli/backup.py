@@ -30,9 +30,9 @@ def create(run: Run, store: Store) -> None:
     from memdefrag.cli import show
     from memdefrag.engine import backup
     from memdefrag.stores.base import read_snapshot
-    from memdefrag.stores.registry import open_store, resolve
+    from memdefrag.stores.registry import open_store
 
-    with open_store(resolve(store).select(None)) as opened:
+    with open_store(store) as opened:
         run.keep_log()
         made = backup.create(opened, read_snapshot(opened, run.progress), "by hand", run.progress)
     run.answer({"backup": made.as_dict()}, *show.backup_made(made))

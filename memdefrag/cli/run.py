@@ -118,11 +118,12 @@ class Run:
         """Ask the person on stderr.
 
         Raises:
-            Cancelled: Ctrl-C, or the input ended.
+            Cancelled: Ctrl-C (also just before), or the input ended.
         """
         self._ticker.pause()
         previous = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
+            self.progress.check()
             return str(typer.prompt(question, default="", show_default=False, err=True)).strip()
         except (typer.Abort, KeyboardInterrupt) as error:
             raise Cancelled from error

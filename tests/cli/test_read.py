@@ -152,6 +152,12 @@ def test_untrusted_texts_cannot_drive_the_terminal(cli: Cli, tmp_path: Path) -> 
         assert not {"\x1b", "\x07", "\u202e"} & set(out)
 
 
+def test_a_terminal_that_lacks_letters_gets_escapes(program: Cli, demo: Path) -> None:
+    ended = program("analyze", demo, PYTHONIOENCODING="ascii")
+    assert ended.code == 0, ended.err
+    assert "Leim\\xf6fen" in ended.out
+
+
 def test_verbose_and_quiet_only_change_stderr(cli: Cli, demo: Path) -> None:
     usual, quiet = cli("analyze", demo), cli("analyze", demo, "--quiet")
     assert usual.out == quiet.out

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from memdefrag.cli import show
+from memdefrag.cli.output import print_answer
+from memdefrag.model.report import ApplyReport, Skipped
+
+
+def report(**told: object) -> ApplyReport:
+    facts = {"records_before": 10, "records_after": 9, "merged": 1, "written": 1, "removed": 1, "bytes_before": 1000}
+    return ApplyReport(store="jsonl:/x", reason="optimize", dry_run=False, **(facts | told))  # type: ignore[arg-type]
+
+
+def lines(done: ApplyReport, capsys: pytest.CaptureFixture[str]) -> str:
+    print_answer(*show.report(done))
+    return capsys.readouterr().out
+
+
+GREW = "does not make the files smaller"
+
+
+@pytest.mark.parametrize(
+    ("told", "says_so"),
+    [
+        ({"bytes_after": 1000}, True),
+        ({"bytes_after": 1200}, True),
+        ({"bytes_after": 900}, False),
+        ({"bytes_after": 1000, "removed": 0}, False),
+        ({"bytes_after": 1000, "compacted": True}, False),
+    ],
+)
+def test_who_removed_memories_and_sees_no_smaller_file_is_told_why(
+    told: dict[str, object], says_so: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (GREW in lines(report(**told), capsys)) is says_so
+
+
+def test_what_was_skipped_is_counted_and_the_first_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    skipped = tuple(Skipped(f"c/{number}", "gone") for number in range(25))
+    shown = lines(report(bytes_after=1000, skipped=skipped), capsys)
+    assert "25 steps skipped:" in shown
+    assert shown.count(": gone") == 10
+    assert "15 more" in shown
+
+
+def test_losses_warnings_and_next_steps_are_all_said(capsys: pytest.CaptureFixture[str]) -> None:
+    done = report(bytes_after=1, losses={"lists": 2}, warnings=("Mind the gap.",), next_steps=("Start it.", "Wait."))
+    shown = lines(done, capsys)
+    for words in ("lists (2 memories)", "Warning: Mind the gap.", "1. Start it.", "2. Wait."):
+        assert words in shown
