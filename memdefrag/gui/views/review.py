@@ -267,7 +267,8 @@ class ReviewPage(QWidget):
         self.show_groups.setText(f"Duplicates ({dict(state.facets)[Facet.ALL]:,})")
         self.show_updates.setText(f"Possible updates ({state.updates:,})")
         self.tick_shown.setText(state.bulk)
-        self.tick_shown.setAccessibleName(state.bulk)
+        for named in (self.show_groups, self.show_updates, self.tick_shown):
+            named.setAccessibleName(named.text())
         self.undo.setEnabled(state.can_undo)
 
     def _go_to(self, number: int, *, jump: bool) -> None:

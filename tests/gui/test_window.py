@@ -1,0 +1,284 @@
+"""The real window, driven by keys through the whole job; the store is looked at afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QTableView,
+    QTextEdit,
+    QWidget,
+)
+
+from memdefrag.engine import workspace
+from memdefrag.presenters.shell import Page
+from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.registry import open_store
+
+KEY = Qt.Key
+
+
+@pytest.fixture(params=["export_file", "jsonl_file"])
+def store(request: pytest.FixtureRequest) -> Path:
+    return request.getfixturevalue(request.param)
+
+
+def texts(path: Path) -> list[str]:
+    with open_store(str(path)) as opened:
+        return sorted(record.text or "" for record in read_snapshot(opened).records)
+
+
+def press(*keys: KEY) -> None:
+    """Type into whatever has the focus."""
+    for key in keys:
+        QTest.keyClick(QApplication.focusWidget(), key)
+
+
+def tab_to(widget: QWidget) -> None:
+    """Reach a control with the Tab key alone."""
+    for _ in range(60):
+        if QApplication.focusWidget() is widget:
+            return
+        press(KEY.Key_Tab)
+    raise AssertionError(f"{widget.accessibleName() or widget} cannot be reached with Tab")
+
+
+def open_by_keys(window, arrive, store: Path) -> QWidget:
+    """From the first page to the results, by keys."""
+    welcome = window.page(Page.WELCOME)
+    tab_to(welcome.address)
+    QTest.keyClicks(welcome.address, str(store))
+    press(KEY.Key_Return)
+    summary = arrive(Page.SUMMARY)
+    assert QApplication.focusWidget() is summary.start
+    assert summary.start.text() == "Start Analysis"
+    press(KEY.Key_Space)
+    return arrive(Page.REVIEW)
+
+
+def test_the_whole_job_by_keyboard_and_back(qtbot, window, arrive, store):
+    before = texts(store)
+    review = open_by_keys(window, arrive, store)
+    assert QApplication.focusWidget() is review.table
+    press(KEY.Key_M)
+    planned = window.shell.review.state.consequences.removed
+    assert planned == 1
+    tab_to(review.optimize)
+    assert review.optimize.text() == "Optimize"
+    press(KEY.Key_Space)
+    plan = arrive(Page.PLAN)
+    tab_to(plan.optimize)
+    assert plan.optimize.text() == "Optimize"
+    press(KEY.Key_Space)
+    result = arrive(Page.RESULT)
+    after = texts(store)
+    assert len(after) == len(before) - planned
+    tab_to(result.undo)
+    press(KEY.Key_Space)
+    qtbot.waitUntil(lambda: window.shell.result.state.title == "Undone", timeout=60_000)
+    assert texts(store) == before
+
+
+def test_decisions_by_keys(window, arrive, store):
+    review = open_by_keys(window, arrive, store)
+    presenter = window.shell.review
+    presenter.set_threshold(0.7)
+    groups = presenter.state.shown
+    assert groups >= 2
+    press(KEY.Key_J)
+    assert presenter.state.row > 0
+    press(KEY.Key_K)
+    assert presenter.state.row == 0
+    press(KEY.Key_Down, KEY.Key_Down)
+    assert presenter.state.row == 2
+    second = presenter.member
+    press(KEY.Key_Return)
+    assert presenter.choice.survivor == second
+    press(KEY.Key_Down if presenter.state.cells.is_header(1) else KEY.Key_Up)
+    press(KEY.Key_Space)
+    assert presenter.choice.action == "leave"
+    press(KEY.Key_U)
+    assert presenter.choice.action == "merge"
+    press(KEY.Key_N)
+    assert presenter.state.row > 2
+    QTest.keyClick(QApplication.focusWidget(), KEY.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert presenter.state.row == 0
+    press(KEY.Key_E)
+    assert QApplication.focusWidget() is review.details.merged
+    review.details.merged.selectAll()
+    QTest.keyClicks(review.details.merged, "Said in my own words")
+    press(KEY.Key_Escape)
+    assert QApplication.focusWidget() is review.table
+    assert presenter.choice.text == "Said in my own words"
+    for number in (1, 2, 3):
+        QTest.keyClick(QApplication.focusWidget(), KEY.Key_0 + number, Qt.KeyboardModifier.ControlModifier)
+        assert review.details.currentIndex() == number - 1
+    QTest.keyClick(QApplication.focusWidget(), KEY.Key_F, Qt.KeyboardModifier.ControlModifier)
+    assert QApplication.focusWidget() is review.filter
+    QTest.keyClicks(review.filter, "deploy")
+    assert presenter.state.shown == 1
+
+
+def test_the_box_can_be_clicked(qtbot, window, arrive, store):
+    review = open_by_keys(window, arrive, store)
+    presenter = window.shell.review
+    ticked = presenter.state.consequences.groups
+    box = review.table.visualRect(review.model.index(0, 0)).center()
+    qtbot.mouseClick(review.table.viewport(), Qt.MouseButton.LeftButton, pos=box)
+    assert abs(presenter.state.consequences.groups - ticked) == 1
+
+
+def test_the_slider_changes_the_groups(qtbot, window, arrive, store):
+    review = open_by_keys(window, arrive, store)
+    presenter = window.shell.review
+    tab_to(review.threshold.slider)
+    press(KEY.Key_Home)
+    qtbot.waitUntil(lambda: presenter.state.threshold == pytest.approx(0.7), timeout=5_000)
+    low = presenter.state.shown
+    press(KEY.Key_End)
+    qtbot.waitUntil(lambda: presenter.state.threshold == pytest.approx(1.0), timeout=5_000)
+    assert presenter.state.shown < low
+
+
+def test_possible_updates_have_their_own_list_and_keys(qtbot, window, arrive, store):
+    review = open_by_keys(window, arrive, store)
+    tab_to(review.show_groups)
+    press(KEY.Key_Right)
+    tab_to(review.updates.table)
+    qtbot.waitUntil(lambda: bool(window.shell.updates.state.rows), timeout=5_000)
+    row = window.shell.updates.state.rows[0]
+    assert (row.old_text[-5:], row.new_text[-5:]) == ("8080.", "8081.")
+    press(KEY.Key_M)
+    assert window.shell.updates.state.rows[0].decided == "new replaces old"
+    press(KEY.Key_Home, KEY.Key_U)
+    assert window.shell.updates.state.rows[0].decided == ""
+
+
+def test_decisions_are_there_again_in_the_next_window(qtbot, window, arrive, store):
+    open_by_keys(window, arrive, store)
+    press(KEY.Key_N)
+    window.close()
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=60_000)
+    [choice] = workspace.load(store, "decisions")["choices"]
+    assert choice["action"] == "apart"
+
+
+def test_backups_are_verified_and_restored(qtbot, window, arrive, store):
+    before = texts(store)
+    review = open_by_keys(window, arrive, store)
+    press(KEY.Key_M)
+    review.optimize.click()
+    arrive(Page.PLAN).optimize.click()
+    arrive(Page.RESULT)
+    assert texts(store) != before
+    window.shell.show_backups()
+    backups = arrive(Page.BACKUPS)
+    assert QApplication.focusWidget() is backups.backups
+    tab_to(backups.verify_deep)
+    press(KEY.Key_Space)
+    qtbot.waitUntil(lambda: "same memories" in window.shell.backups.state.message, timeout=60_000)
+    tab_to(backups.restore)
+    press(KEY.Key_Space)
+    assert QApplication.focusWidget() is backups.decline
+    tab_to(backups.agree)
+    press(KEY.Key_Space)
+    arrive(Page.RESULT)
+    assert texts(store) == before
+
+
+def test_a_dropped_file_is_opened(window, arrive, store):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(store))])
+    nothing = Qt.KeyboardModifier.NoModifier
+    window.dropEvent(
+        QDropEvent(QPoint(10, 10), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, nothing)
+    )
+    arrive(Page.SUMMARY)
+    assert window.shell.opened.address.path == store
+
+
+def test_open_database_asks_for_a_file(window, arrive, store, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(store), ""))
+    welcome = window.page(Page.WELCOME)
+    assert welcome.open_database.text() == "Open Database"
+    welcome.open_database.click()
+    arrive(Page.SUMMARY)
+
+
+def test_the_store_opened_before_is_one_click_away(qtbot, window, arrive, store):
+    window.shell.open(str(store))
+    arrive(Page.SUMMARY)
+    window.shell.close_store()
+    welcome = arrive(Page.WELCOME)
+    [card] = [found for found in welcome.findChildren(QAbstractButton) if store.name in found.accessibleName()]
+    assert "6 memories" in card.accessibleName()
+    card.click()
+    arrive(Page.SUMMARY)
+
+
+def test_what_failed_is_said_in_the_window(qtbot, window, tmp_path):
+    window.shell.open(str(tmp_path / "nowhere"))
+    qtbot.waitUntil(lambda: window._notice.isVisible(), timeout=60_000)
+    assert window.shell.page is Page.WELCOME
+    window._notice.copy.click()
+    assert "nowhere" in QApplication.clipboard().text()
+    window._notice.close_button.click()
+    assert not window._notice.isVisible()
+
+
+def visit_all_pages(qtbot, window, arrive, store) -> None:
+    review = open_by_keys(window, arrive, store)
+    press(KEY.Key_M)
+    window._stack.setCurrentWidget(review)
+    review.optimize.click()
+    arrive(Page.PLAN).optimize.click()
+    arrive(Page.RESULT)
+    window.shell.show_backups()
+    arrive(Page.BACKUPS)
+
+
+def test_no_text_is_ever_read_as_html(qtbot, window, arrive, store):
+    visit_all_pages(qtbot, window, arrive, store)
+    labels = window.findChildren(QLabel)
+    assert len(labels) > 50
+    assert {label.textFormat() for label in labels} == {Qt.TextFormat.PlainText}
+    assert window.findChildren(QTextEdit) == []
+    assert all(widget.toolTip() == "" for widget in window.findChildren(QWidget))
+
+
+def test_every_control_has_a_name(qtbot, window, arrive, store):
+    visit_all_pages(qtbot, window, arrive, store)
+    for kind in (QAbstractButton, QComboBox, QLineEdit, QPlainTextEdit, QTableView):
+        for control in window.findChildren(kind):
+            inside = control.parent()
+            if not isinstance(inside, QComboBox | QLineEdit | QTableView):
+                assert control.accessibleName() or control.text() or control.isHidden(), f"{control} in {inside}"
+
+
+def test_hostile_texts_are_only_texts(qtbot, window, arrive, tmp_path):
+    evil = '<img src="file:///etc/passwd"><b>bold</b>'
+    path = tmp_path / "evil.jsonl"
+    lines = [{"id": name, "text": evil, "embedding": [1.0, 0.5]} for name in ("one", "two")]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    review = open_by_keys(window, arrive, path)
+    assert review.details.survivor.toPlainText() == evil
+    assert evil in review.model.data(review.model.index(1, 1))
+
+
+def test_closing_in_the_middle_of_work_ends_it_first(qtbot, window, store):
+    window.shell.open(str(store))
+    window.close()
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=60_000)
+    assert not window.tasks.busy
