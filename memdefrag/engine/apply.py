@@ -105,7 +105,9 @@ class _Application:
             if self.options.dry_run or nothing:
                 return self._report(store, before, resolution, None)
             self._preflight(store)
-            settings = choose(store, self.options.writer, self.progress)
+            # Whole files are put back as they are; no library has to write them.
+            restores = StoreStep.REPLACE in self.plan.store_steps
+            settings = StoreSettings() if restores else choose(store, self.options.writer, self.progress)
             return self._write(store, before, resolution, settings)
 
     def _source(self, before: Snapshot) -> Snapshot:
@@ -130,6 +132,8 @@ class _Application:
             raise NotPermitted(f"{store.format} can only be read.")
         if self.options.writer.output and self.job.target.exists():
             raise UsageError(f"{self.job.target} exists already; --output wants a new folder.")
+        if StoreStep.REPLACE in self.plan.store_steps:
+            recover.set_aside_unsettled(self.job)
         recover.require_none(self.job)
         make_private_dir(data_dir())
         self.job.target.parent.mkdir(parents=True, exist_ok=True)

@@ -65,6 +65,24 @@ def require_none(job: Job) -> None:
     raise UnfinishedJob(f"An earlier write to {job.target} was interrupted.")
 
 
+def set_aside_unsettled(job: Job) -> Path | None:
+    """Make room for a restore where a crash left a store that is neither old nor new; nothing is thrown away.
+
+    Returns where the interrupted job's folder was moved; None when there was none, or it could be settled.
+    """
+    facts = job.facts()
+    if not job.folder.exists() or _runs(facts):
+        return None
+    try:
+        settle(job, facts.get("id"))
+    except StoreDamaged:
+        kept = job.folder.with_name(f"{job.folder.name}-kept-{catalogue.new_id()}")
+        rename(job.folder, kept)
+        forget(facts["id"])
+        return kept
+    return None
+
+
 def recover_all() -> list[Outcome]:
     """Settle every interrupted job in the catalogue whose process is gone.
 

@@ -18,6 +18,9 @@ from memdefrag.model.records import MemoryRecord, Metadata
 from memdefrag.model.service_metadata import TAG_KEYS, read, restate
 
 ESCAPE = "memdefrag:json:"
+OWN_KEYS = "memdefrag_"
+"""What we note about a merge reads back as it was noted, whatever it is stored as: no loss to tell of."""
+
 _LARGEST_INT = 2**63
 _NARROWEST = Capabilities(
     Commit.FILE, list_values=False, nested_values=False, null_text=False, null_vector=False, uri=False
@@ -88,7 +91,7 @@ def _fit_metadata(metadata: Metadata, capabilities: Capabilities, losses: list[s
             fitted[key] = json.dumps(read({key: value}).tags)
         else:
             fitted[key] = ESCAPE + json.dumps(value, separators=(",", ":"))
-            if fitted[key] != metadata[key]:
+            if fitted[key] != metadata[key] and not key.startswith(OWN_KEYS):
                 losses.append(f"the type of {key!r} (kept as JSON text)")
     return fitted
 

@@ -230,3 +230,12 @@ def test_killed_around_the_swap(address: Address, tmp_path: Path, in_child) -> N
         outcomes.add(len(snapshot_of(address)))
         assert [path.name for path in address.path.parent.iterdir()] == ["chroma_db"]
     assert outcomes == {old, old - 3}
+
+
+@pytest.mark.old_chroma
+def test_restoring_an_older_folder_needs_no_library(old_address: Address) -> None:
+    before = {name: data for name, (data, _) in traces(old_address.path).items()}
+    report = apply(plan_for(old_address), ApplyOptions(writer=WriterOptions(upgrade=True)))
+    plan = Plan(source=f"backup:{report.backup}", target=str(old_address), store_steps=(StoreStep.REPLACE,))
+    apply(plan)
+    assert {name: data for name, (data, _) in traces(old_address.path).items()} == before
