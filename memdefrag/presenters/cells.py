@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memdefrag.base.wording import day
-from memdefrag.presenters.table import HEADER, LEFT, NOT_DUPLICATES, TICKED, GroupTable, Rows
+from memdefrag.presenters.table import HEADER, LEFT, NOT_DUPLICATES, OPEN, TICKED, GroupTable, Rows
 from memdefrag.presenters.wording import one_line
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ _STATES = {
     KEPT: "○ Kept",
     SHOWN: "· Unchanged",
 }
-_SAID = {LEFT: "left as it is", NOT_DUPLICATES: "not duplicates"}
+_UNTICKED = {OPEN: "Undecided", LEFT: "Leave", NOT_DUPLICATES: "Apart"}
+_SAID = {TICKED: "decided", LEFT: "left as it is", NOT_DUPLICATES: "not duplicates"}
 
 
 class Cells:
@@ -46,6 +47,13 @@ class Cells:
     def member(self, row: int) -> int:
         """The record of a row; `HEADER` in a group's own row."""
         return int(self.rows.member[row])
+
+    def last_of_group(self, row: int) -> int:
+        """The last row of the group that a row belongs to."""
+        group, last = self.rows.group[row], row
+        while last + 1 < len(self) and self.rows.group[last + 1] == group:
+            last += 1
+        return last
 
     def is_header(self, row: int) -> bool:
         return bool(self.rows.member[row] == HEADER)
@@ -78,14 +86,13 @@ class Cells:
         group = self.group(row)
         match column:
             case 0:
-                return "Merge" if self.table.ticked[group] else "Leave"
+                return "Merge" if self.table.ticked[group] else _UNTICKED[int(self.table.said[group])]
             case 1:
                 left = int(self.table.size[group] - self.table.kept[self.table.members(group)].sum())
                 said = _SAID.get(int(self.table.said[group]), "")
                 what = f"{left} memories become 1" if self.table.ticked[group] else f"{self.table.size[group]} memories"
                 extra = ["wording edited"] if self.table.edited[group] else []
                 extra += [said] if said else []
-                extra += ["decided"] if self.table.said[group] == TICKED else []
                 return " · ".join([what, *extra])
             case 2:
                 return f"{self.table.score[group]:.2f}"

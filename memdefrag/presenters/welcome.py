@@ -97,9 +97,11 @@ def look_around(progress: Progress) -> WelcomeState:
 
     places = candidates(os.environ, Path.home(), sys.platform)
     recent = tuple(_cards(((address, "") for address in workspace.recent()), progress))
-    known = {card.place for card in recent}
-    found = _cards(((str(place.path), place.what) for place in places), progress)
-    return WelcomeState(recent, tuple(card for card in found if card.readable and card.place not in known))
+    around = _cards(((str(place.path.absolute()), place.what) for place in places), progress)
+    found = {card.place: card for card in reversed(list(around)) if card.readable}
+    for card in recent:
+        found.pop(card.place, None)
+    return WelcomeState(recent, tuple(reversed(found.values())))
 
 
 def _cards(places: Iterable[tuple[str, str]], progress: Progress) -> Iterable[StoreCard]:

@@ -19,8 +19,21 @@ def test_a_group_says_how_many_become_one_and_why(review):
     assert cells.text(0, SCORE) == "1.00"
     assert "only case, spaces or punctuation differ" in cells.text(0, WHY)
     assert cells.tier(0) == "sure"
-    assert cells.text(4, STATE) == "Leave"
+    assert cells.text(4, STATE) == "Undecided"
     assert cells.tier(4) == "likely"
+
+
+def test_what_is_left_and_what_is_apart_is_told_from_what_is_undecided(review):
+    review.select(4)
+    review.toggle()
+    review.toggle()
+    assert review.state.cells.text(4, STATE) == "Leave"
+    review.not_duplicates()
+    assert review.state.cells.text(4, STATE) == "Apart"
+
+
+def test_the_last_row_of_a_group(review):
+    assert [review.state.cells.last_of_group(row) for row in (0, 2, 4)] == [3, 3, 6]
 
 
 def test_a_memory_says_what_becomes_of_it(review):

@@ -111,6 +111,15 @@ def test_looking_leaves_no_trace_in_the_store(shell, store):
     ]
 
 
+def test_a_store_named_from_here_is_found_again_from_elsewhere(shell, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(store.parent)
+    shell.open(store.name)
+    monkeypatch.chdir("/")
+    assert workspace.recent() == [str(shell.opened.address)]
+    shell.open(workspace.recent()[0])
+    assert shell.opened.address.path == store
+
+
 def test_nothing_ticked_is_no_plan(shell, window, store):
     shell.open(str(store))
     shell.summary.start_analysis()

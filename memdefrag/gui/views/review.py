@@ -278,8 +278,12 @@ class ReviewPage(QWidget):
         index = self.model.index(number, 0)
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
         self.table.selectionModel().setCurrentIndex(index, flags)
-        hint = QTableView.ScrollHint.PositionAtCenter if jump else QTableView.ScrollHint.EnsureVisible
-        self.table.scrollTo(index, hint)
+        if jump:
+            self.table.scrollTo(index, QTableView.ScrollHint.PositionAtCenter)
+        elif self._state.cells is not None:
+            # The whole group comes into sight, or as much of it as there is room for.
+            self.table.scrollTo(self.model.index(self._state.cells.last_of_group(number), 0))
+            self.table.scrollTo(index)
 
 
 def _segment(text: str) -> QPushButton:
