@@ -8,7 +8,7 @@ from PySide6.QtCore import QSettings, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
-from memdefrag.base.settings import data_dir
+from memdefrag.base.settings import data_dir, resource
 
 SYSTEM, LIGHT, DARK = "system", "light", "dark"
 CHOICES = (SYSTEM, LIGHT, DARK)
@@ -154,6 +154,7 @@ def _palette(c: Colours) -> QPalette:
 
 
 def _style_sheet(c: Colours) -> str:
+    check = resource("icons/check.svg").as_posix()
     return f"""
 QFrame#card {{ background: {c.surface}; border: 1px solid {c.border}; border-radius: 8px; }}
 QFrame#notice[kind="error"] {{ background: {c.conflict_on}; border: 1px solid {c.conflict}; border-radius: 6px; }}
@@ -180,6 +181,20 @@ QPushButton#store {{ text-align: left; padding: 0; }}
 QPushButton#store:focus {{ border: 2px solid {c.accent_on}; padding: 0; }}
 QPushButton#segment {{ padding: 5px 12px; }}
 QPushButton#segment:checked {{ background: {c.selection}; border-color: {c.accent_on}; }}
+QCheckBox, QRadioButton {{ spacing: 8px; }}
+QCheckBox::indicator, QTableView::indicator {{
+    width: 14px; height: 14px; border: 1px solid {c.muted}; border-radius: 3px; background: {c.surface};
+}}
+QCheckBox::indicator:checked, QTableView::indicator:checked {{
+    background: {c.accent_on}; border-color: {c.accent_on}; image: url({check});
+}}
+QRadioButton::indicator {{
+    width: 14px; height: 14px; border: 1px solid {c.muted}; border-radius: 8px; background: {c.surface};
+}}
+QRadioButton::indicator:checked {{
+    width: 6px; height: 6px; border: 5px solid {c.accent_on}; border-radius: 8px; background: {c.accent};
+}}
+QCheckBox:focus, QRadioButton:focus {{ color: {c.text}; text-decoration: underline; }}
 QTableView {{ gridline-color: {c.border}; border: 1px solid {c.border}; border-radius: 6px; }}
 QHeaderView::section {{
     background: {c.window}; color: {c.muted}; border: none; border-bottom: 1px solid {c.border}; padding: 4px 6px;

@@ -26,6 +26,7 @@ from memdefrag.base.settings import PREVIEW_CHARACTERS
 from memdefrag.presenters.wording import elided
 
 GAP = 12
+PAGE_WIDTH = 860
 
 
 def label(text: str = "", role: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:
@@ -150,20 +151,24 @@ def fill_lines(layout: QVBoxLayout, lines: Iterable[str], role: str = "") -> Non
         layout.addWidget(label(line, role, wrap=True, selectable=True))
 
 
-def scrolling(content: QLayout, width: int = 860) -> QScrollArea:
+def narrow(content: QLayout, width: int = PAGE_WIDTH) -> QWidget:
+    """Centred, and not wider than one likes to read."""
+    page = QWidget()
+    page.setMaximumWidth(width)
+    content.setContentsMargins(28, 12, 28, 20)
+    page.setLayout(content)
+    return _centred(page)
+
+
+def scrolling(content: QLayout, width: int = PAGE_WIDTH) -> QScrollArea:
     """A page whose content scrolls and is not wider than one likes to read."""
     page = QWidget()
     page.setObjectName("page")
     page.setMaximumWidth(width)
     content.setContentsMargins(28, 24, 28, 24)
     page.setLayout(content)
-    holder = QWidget()
+    holder = _centred(page)
     holder.setObjectName("page")
-    across = QHBoxLayout(holder)
-    across.setContentsMargins(0, 0, 0, 0)
-    across.addStretch(1)
-    across.addWidget(page, 1000)
-    across.addStretch(1)
     area = QScrollArea()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
@@ -171,3 +176,13 @@ def scrolling(content: QLayout, width: int = 860) -> QScrollArea:
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     area.setWidget(holder)
     return area
+
+
+def _centred(page: QWidget) -> QWidget:
+    holder = QWidget()
+    across = QHBoxLayout(holder)
+    across.setContentsMargins(0, 0, 0, 0)
+    across.addStretch(1)
+    across.addWidget(page, 1000)
+    across.addStretch(1)
+    return holder

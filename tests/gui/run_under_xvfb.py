@@ -33,7 +33,7 @@ def main(picture: str, colours: str) -> int:
     window.page(Page.SUMMARY).start.click()
     wait_for(lambda: window.shell.page is Page.REVIEW and not window.tasks.busy)
     review = window.page(Page.REVIEW)
-    for _ in range(8):
+    for _ in range(6):
         window.shell.review.step_group(1)
     QTest.qWait(300)
     saved = window.grab().save(picture)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QGridLayout, QRadioButton, QVBoxLayout, QWidget
 
-from memdefrag.gui.widgets import button, card, clear, column, fill_facts, fill_lines, label, row, scrolling
+from memdefrag.gui.widgets import button, card, clear, column, fill_facts, fill_lines, label, narrow, row, scrolling
 from memdefrag.presenters.plan import PlanPresenter, PlanState, WriterChoice
 
 SHOWN_RISKS = 50
+_INDENT = 24
 
 
 class PlanPage(QWidget):
@@ -51,12 +52,12 @@ class PlanPage(QWidget):
             self._risks_card,
             self.compact,
             self.shrink,
-            self._waiting,
-            row(self.optimize, self.back, None),
             gap=14,
         )
         content.addStretch(1)
-        self.setLayout(column(scrolling(content)))
+        # The buttons stay in sight however long the page is.
+        actions = column(self._waiting, row(self.optimize, self.back, None))
+        self.setLayout(column(scrolling(content), narrow(actions), gap=0))
         self.first_focus = self.back
 
     def update_state(self, state: PlanState) -> None:
@@ -86,11 +87,11 @@ class PlanPage(QWidget):
             for number, way in enumerate(state.writers):
                 choice = QRadioButton(way.label.replace("&", "&&"))
                 self.ways.addButton(choice, number)
-                self._ways.addWidget(choice)
-                detail = f"{way.detail} {way.value}" if way.asks else way.detail
-                self._ways.addWidget(label(detail, "muted", wrap=True))
+                said = column(label(f"{way.detail} {way.value}" if way.asks else way.detail, "muted", wrap=True))
                 if way.warning:
-                    self._ways.addWidget(label(way.warning, "danger", wrap=True))
+                    said.addWidget(label(way.warning, "danger", wrap=True))
+                said.setContentsMargins(_INDENT, 0, 0, 0)
+                self._ways.addLayout(column(choice, said, gap=2))
         if state.writer >= 0:
             self.ways.button(state.writer).setChecked(True)
 

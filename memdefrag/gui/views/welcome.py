@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from memdefrag.gui.widgets import button, clear, column, label, row, scrolling
@@ -85,10 +85,13 @@ class StoreButton(QPushButton):
         place.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         facts = label(card.facts, "" if card.readable else "warning", wrap=not card.readable)
         origin = label(card.origin, "muted")
-        layout = column(row(label(card.title, "strong"), None, origin), facts, place, gap=3)
-        layout.setContentsMargins(14, 10, 14, 10)
-        self.setLayout(layout)
+        self._texts = column(row(label(card.title, "strong"), None, origin), facts, place, gap=3)
+        self._texts.setContentsMargins(14, 10, 14, 10)
+        self.setLayout(self._texts)
         for part in self.findChildren(QWidget):
             part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setMinimumHeight(layout.sizeHint().height())
         self.clicked.connect(lambda _=False: presenter.open(card.address))
+
+    def sizeHint(self) -> QSize:
+        """As large as the texts inside; a button's own hint knows only its caption."""
+        return self._texts.sizeHint()
