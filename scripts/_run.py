@@ -8,8 +8,9 @@ import importlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = Path(__file__).resolve().parent.parent
 AGAIN = "MEMDEFRAG_STARTED_AGAIN"
 
 
@@ -23,10 +24,9 @@ def call(module, function):
 
 
 def _start_again(error):
-    folder = "Scripts" if os.name == "nt" else "bin"
-    python = os.path.join(ROOT, ".venv", folder, "python.exe" if os.name == "nt" else "python")
-    if os.environ.get(AGAIN) or not os.path.exists(python):
-        print("memdefrag is not set up here ({}).".format(error), file=sys.stderr)
-        print("Run {} first.".format(os.path.join(ROOT, "scripts", "start")), file=sys.stderr)
+    python = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if os.environ.get(AGAIN) or not python.exists():
+        print(f"memdefrag is not set up here ({error}).", file=sys.stderr)
+        print(f"Run {ROOT / 'scripts' / 'start'} first.", file=sys.stderr)
         return 41
-    return subprocess.call([python, *sys.argv], env=dict(os.environ, **{AGAIN: "1"}))
+    return subprocess.call([str(python), *sys.argv], env=dict(os.environ, **{AGAIN: "1"}))

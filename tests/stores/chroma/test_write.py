@@ -214,7 +214,7 @@ def test_an_older_folder_is_not_touched_by_the_built_in_library(tmp_path: Path) 
 def test_an_upgrade_that_nobody_asked_for_is_noticed(tmp_path: Path) -> None:
     """The table of levels may not know a release to come."""
     liar = tmp_path / "python"
-    liar.write_text(f'#!/bin/sh\n[ "$1" = -c ] && echo 0.5.23 || exec {sys.executable} "$@"\n')
+    liar.write_text(f'#!/bin/sh\n[ "$1" = -c ] && echo 0.5.23 || exec "{sys.executable}" "$@"\n')
     liar.chmod(0o755)
     folder = made_by_old_chroma().copy(tmp_path / "chroma")
     gone = Ref.of(next(iter(read_snapshot(opened(folder)).records)))
