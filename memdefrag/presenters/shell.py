@@ -121,10 +121,14 @@ class Shell:
         self._runner.run(jobs.recover, self._recovered, self.failed, lane=OPENING)
         self.welcome.refresh()
         if address:
-            self.open(address)
+            self._open(address)
 
     def open(self, text: str) -> None:
         """Open a store by its address or by a path in, at or around it."""
+        self.dismiss()
+        self._open(text)
+
+    def _open(self, text: str) -> None:
         self._load("Opening the store", lambda progress: jobs.look(text))
 
     def open_demo(self) -> None:
@@ -135,6 +139,7 @@ class Shell:
 
             return jobs.look(str(fresh_copy()))
 
+        self.dismiss()
         self._load("Opening the demo store", task)
 
     def try_on_copy(self) -> None:
@@ -142,6 +147,7 @@ class Shell:
         if self.opened is None:
             return
         address = self.opened.address
+        self.dismiss()
         self._load("Copying the store", lambda progress: jobs.look(str(jobs.copy_of(address, progress))))
 
     def back_to_store(self) -> None:
@@ -168,7 +174,6 @@ class Shell:
         self.summary.show(
             opened.summary, opened.address.collection, opened.decided, is_copy=opened.is_copy
         )
-        self._view.show_notice(None)
         self._go(Page.SUMMARY)
 
     # From analysis to result

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memdefrag.engine import workspace
+from memdefrag.engine import catalogue, workspace
+from memdefrag.engine.journal import Job
 from memdefrag.presenters.shell import Notice, Page, Shell
 from memdefrag.presenters.tasks import DirectRunner
 from memdefrag.stores.base import read_snapshot
@@ -21,6 +22,7 @@ class FakeWindow:
     def __init__(self) -> None:
         self.page = Page.WELCOME
         self.notice: Notice | None = None
+        self.told: list[Notice | None] = []
         self.pages: dict[str, FakeView] = {}
 
     def __getattr__(self, name: str) -> FakeView:
@@ -33,6 +35,7 @@ class FakeWindow:
 
     def show_notice(self, notice: Notice | None) -> None:
         self.notice = notice
+        self.told.append(notice)
 
 
 @pytest.fixture
@@ -320,3 +323,21 @@ def test_the_way_back_from_the_backups(shell, window, store):
     shell.show_backups()
     shell.leave_backups()
     assert window.page is Page.SUMMARY
+
+
+def test_what_a_crash_left_is_settled_at_the_start_and_told(shell, window, store):
+    before = texts(store)
+    job = Job(store)
+    catalogue.record("job", id="crashed", path=str(store), store=str(store))
+    job.begin(id="crashed", kind="file", source_hash="")
+    shell.start(str(store))
+    assert not job.folder.exists()
+    assert window.page is Page.SUMMARY
+    assert "interrupted write" in window.notice.message
+    assert texts(store) == before
+
+
+def test_a_start_without_anything_to_settle_says_nothing(shell, window, store):
+    shell.start(str(store))
+    assert window.page is Page.SUMMARY
+    assert [notice for notice in window.told if notice] == []
