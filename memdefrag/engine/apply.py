@@ -21,7 +21,9 @@ from memdefrag.base.errors import (
     StoreChanged,
     UnfinishedJob,
     UsageError,
+    VerificationFailed,
     WriteError,
+    WriterFailed,
 )
 from memdefrag.base.fsops import free_bytes, fsync_tree, make_private_dir
 from memdefrag.base.progress import Progress
@@ -55,7 +57,7 @@ class ApplyOptions:
     Attributes:
         dry_run: work everything out and report, write nothing anywhere.
         writer: the choice for stores that an older library made.
-        confirm_shrink: go on although more than 30 % of a collection's records are removed.
+        confirm_shrink: go on although more than 30 % of the store's records are removed.
         embed: makes vectors for texts that need one; None: such plans are refused.
     """
 
@@ -208,15 +210,29 @@ class _Application:
                 staged.write(resolution.changes, self.progress)
             if StoreStep.REBUILD in self.plan.store_steps:
                 staged.rebuild(self.progress)
+            if StoreStep.REPLACE in self.plan.store_steps:
+                return self._pushed_and_read(settings)
+            after = self._pushed_and_read(settings)
+            verify_content(before, resolution.changes, after)
+            try:
+                verify_probes(staged, resolution.changes, after, self.progress)
+            except (VerificationFailed, WriterFailed):
+                if StoreStep.REBUILD in self.plan.store_steps:
+                    raise
+                # Older indexes may lose their way to some records when many were deleted; a new one does not.
+                staged.rebuild(self.progress)
+                after = self._pushed_and_read(settings)
+                verify_content(before, resolution.changes, after)
+                verify_probes(staged, resolution.changes, after, self.progress)
+        return after
+
+    def _pushed_and_read(self, settings: StoreSettings) -> Snapshot:
+        """Push the copy to the disk and read it back with fresh eyes."""
         if self.job.new.is_dir():
             fsync_tree(self.job.new)
+        self.progress.phase("Verifying")
         with open_store(self.address.at(self.job.new), settings) as written:
-            self.progress.phase("Verifying")
-            after = read_snapshot(written, self.progress)
-            if StoreStep.REPLACE not in self.plan.store_steps:
-                verify_content(before, resolution.changes, after)
-                verify_probes(written, resolution.changes, after, self.progress)
-        return after
+            return read_snapshot(written, self.progress)
 
     def _commit(self, store: Store) -> None:
         facts = self.job.facts()

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +16,16 @@ import pytest
 
 from memdefrag.base.errors import StoreInUse, UsageError, WriterNeeded
 from memdefrag.base.fsops import ExchangeUnsupported
+from memdefrag.base.progress import Progress
 from memdefrag.engine import commit, history, recover
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.journal import Job
 from memdefrag.engine.writers import WriterOptions
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Merge, Plan, Ref, Result, StoreStep, VectorRule
-from memdefrag.model.records import MemoryRecord, Snapshot
+from memdefrag.model.records import Key, MemoryRecord, Snapshot
 from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.chroma.local import ChromaLocal
 from memdefrag.stores.registry import open_store
 from tests.engine import crash_worker
 from tests.engine.test_crash import in_child  # noqa: F401
@@ -239,3 +242,24 @@ def test_restoring_an_older_folder_needs_no_library(old_address: Address) -> Non
     plan = Plan(source=f"backup:{report.backup}", target=str(old_address), store_steps=(StoreStep.REPLACE,))
     apply(plan)
     assert {name: data for name, (data, _) in traces(old_address.path).items()} == before
+
+
+def test_an_index_that_lost_its_way_is_built_anew(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    rebuilt: list[Path] = []
+    honest = ChromaLocal.lost_in_search, ChromaLocal.rebuild
+
+    def lost(self: ChromaLocal, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
+        asked.append(bool(rebuilt))
+        return [record.key for record in records] if not rebuilt else honest[0](self, records, progress)
+
+    def rebuild(self: ChromaLocal, progress: Progress) -> None:
+        rebuilt.append(self.path)
+        honest[1](self, progress)
+
+    monkeypatch.setattr(ChromaLocal, "lost_in_search", lost)
+    monkeypatch.setattr(ChromaLocal, "rebuild", rebuild)
+    count = len(snapshot_of(address))
+    apply(plan_for(address))
+    assert (asked, len(rebuilt)) == ([False, True], 1)
+    assert len(snapshot_of(address)) == count - 3

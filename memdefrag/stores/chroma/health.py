@@ -16,6 +16,7 @@ from memdefrag.stores.base import Sizes
 from memdefrag.stores.chroma.contents import Contents
 from memdefrag.stores.chroma.index import DATA, LINKS, Geometry
 from memdefrag.stores.chroma.tables import DOCUMENT, URI, read_migrations
+from memdefrag.stores.chroma.versions import NEWEST, level_of
 from memdefrag.stores.chroma.wal import parse_metadata
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ REBUILDS_PER_SECOND = 450
 INTEGER_SEQUENCES = 5
 """The metadb migration that turned sequence numbers from blobs into integers."""
 
-LEAST_ELEMENTS = 100
-"""Room that chromadb 1.5 makes in every new index."""
+LEAST_ELEMENTS = {"0": 1_000, "1.0": 10_000, "1.3": 10_000, "1.5": 100}
+"""Elements that a new index has room for from the start, by the release that makes it (measured)."""
 
 _UNUSUAL = re.compile(r"NaN|Infinity|: ?null|\\u[dD][89a-fA-F]")
 """Marks a queued change whose metadata may be of the kinds `_poison` looks for."""
@@ -57,12 +58,15 @@ def sizes(store: ChromaLocal, removed: Mapping[str, int]) -> Sizes:
     now = sum(path.stat().st_size for path in store.raw_files())
     if not store.exists:
         return Sizes(now, now, now, 0.0)
+    level = level_of(store.migrations)
+    made_by = level.first if level else NEWEST
+    least = LEAST_ELEMENTS[made_by[:1] if made_by < "1" else made_by[:3]]
     index_bytes = records = kept = 0
     with store.contents() as (connection, opened):
         for contents in opened:
             left = max(len(contents) - removed.get(contents.collection.name, 0), 0)
             records, kept = records + len(contents), kept + left
-            index_bytes += _index_bytes(contents, left)
+            index_bytes += _index_bytes(contents, left, least)
         page, pages, free = (
             connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
         )
@@ -72,12 +76,12 @@ def sizes(store: ChromaLocal, removed: Mapping[str, int]) -> Sizes:
     return Sizes(now, after_apply, min(after_apply, tables + index_bytes), kept / REBUILDS_PER_SECOND)
 
 
-def _index_bytes(contents: Contents, records: int) -> int:
+def _index_bytes(contents: Contents, records: int, least: int) -> int:
     dimension, neighbours = contents.collection.dimension, contents.collection.neighbours
     if not records or not dimension:
         return 0
     element = Geometry.of(dimension, neighbours, 0).element
-    return max(records, LEAST_ELEMENTS) * (element + _NORM_BYTES) + _HEADER_BYTES
+    return max(records, least) * (element + _NORM_BYTES) + _HEADER_BYTES
 
 
 def _many(number: int, noun: str) -> str:

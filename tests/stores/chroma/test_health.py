@@ -252,3 +252,10 @@ def test_sizes_forecast_what_removing_and_rebuilding_free(new: Made) -> None:
         assert 0 <= sizes.after_compact <= sizes.after_apply <= sizes.now
     assert all.after_compact < half.after_compact < nothing.after_compact
     assert half.compact_seconds < nothing.compact_seconds
+
+
+@pytest.mark.old_chroma
+def test_an_old_small_index_does_not_shrink_below_what_it_reserves() -> None:
+    old = made_by_old_chroma()
+    index = sum(path.stat().st_size for path in old.folder.rglob("data_level0.bin"))
+    assert open_at(old.folder).sizes({}).after_compact >= index
