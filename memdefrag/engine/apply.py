@@ -94,7 +94,8 @@ class _Application:
         self.id = catalogue.new_id()
 
     def run(self) -> ApplyReport:
-        with open_store(self.address, must_exist=False) as store:
+        makes_it = bool(self.plan.collections) or StoreStep.REPLACE in self.plan.store_steps
+        with open_store(self.address, must_exist=not makes_it) as store:
             before = read_snapshot(store, self.progress) if store.exists else Snapshot(str(self.address), ())
             if StoreStep.REPLACE in self.plan.store_steps:
                 resolution = Resolution(Changes(), 0, (), {})

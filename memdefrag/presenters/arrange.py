@@ -153,7 +153,7 @@ def strip(consequences: Consequences) -> tuple[tuple[str, str], ...]:
         ("groups to merge", thousands(consequences.groups)),
         ("memories removed", thousands(consequences.removed)),
         ("only likely", thousands(consequences.risky)),
-        ("of content saved", size(consequences.bytes)),
+        ("of texts and vectors merged away", size(consequences.bytes)),
     )
 
 

@@ -16,6 +16,7 @@ from memdefrag.base.errors import (
     ConfirmationNeeded,
     ModelUnavailable,
     NoSpace,
+    NotAStore,
     PlanInvalid,
     StoreChanged,
     StoreInUse,
@@ -171,6 +172,14 @@ def test_a_changed_record_is_skipped_and_listed(address: Address) -> None:
     assert (report.merged, [skipped.record for skipped in report.skipped]) == (2, ["memories/id000"])
     assert "id001 was changed" in report.skipped[0].reason
     assert snapshot_of(address).by_key[Key("memories", "id001")].text == "Edited"
+
+
+def test_a_store_that_vanished_is_told(address: Address) -> None:
+    plan = merge_plan(address)
+    address.path.unlink()
+    with pytest.raises(NotAStore):
+        apply(plan)
+    assert list(address.path.parent.iterdir()) == []
 
 
 def test_a_plan_that_fits_nothing_writes_nothing(address: Address) -> None:
