@@ -16,7 +16,7 @@ import signal
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from memdefrag.base.errors import NotPermitted, StoreDamaged
@@ -54,8 +54,9 @@ def fault_point(name: str) -> None:
 
 
 def make_private_dir(path: Path) -> Path:
-    """Make a folder (and its parents) that only its owner can enter."""
-    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIR)
+    """Make a folder (and its missing parents) that only its owner can enter."""
+    for folder in (*reversed(path.parents), path):
+        folder.mkdir(exist_ok=True, mode=PRIVATE_DIR)
     return path
 
 
@@ -142,15 +143,24 @@ def write_durable(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
 
 
 def append_durable(path: Path, line: bytes, mode: int = PRIVATE_FILE) -> None:
-    """Append one line to a log and push it to the disk."""
+    """Append one line to a log and push it to the disk. A line that a crash left torn stays the only one lost."""
     fault_point(f"append {path.name}")
     created = not path.exists()
+    before = b"\n" if not created and _is_torn(path) else b""
     with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, mode), "ab") as handle:
-        handle.write(line)
+        handle.write(before + line)
         handle.flush()
         os.fsync(handle.fileno())
     if created:
         fsync_dir(path.parent)
+
+
+def _is_torn(path: Path) -> bool:
+    with open(path, "rb") as handle:
+        if handle.seek(0, os.SEEK_END) == 0:
+            return False
+        handle.seek(-1, os.SEEK_END)
+        return handle.read(1) != b"\n"
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -164,6 +174,22 @@ def copy_file(source: Path, target: Path) -> None:
     fault_point(f"copy {source.name}")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(source, target, follow_symlinks=False)
+
+
+def dress_like(made: Path, model: Path) -> None:
+    """Give a file, or a folder with all below, the permissions and the owner of what it is going to replace.
+
+    What is new in a folder gets those of the folder. Its owner can always read and write.
+    """
+    for path in (made, *made.rglob("*")):
+        like = model / path.relative_to(made)
+        status = (like if like.exists() else model).stat()
+        allowed = 0o777 if path.is_dir() else (0o777 if like.is_file() else 0o666)
+        path.chmod(stat.S_IMODE(status.st_mode) & allowed | (PRIVATE_DIR if path.is_dir() else PRIVATE_FILE))
+        if sys.platform != "win32" and (path.stat().st_uid, path.stat().st_gid) != (status.st_uid, status.st_gid):
+            # Only root may give files away; others keep what they were allowed to write.
+            with suppress(PermissionError):
+                os.chown(path, status.st_uid, status.st_gid)
 
 
 def remove(path: Path) -> None:

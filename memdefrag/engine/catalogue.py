@@ -1,6 +1,6 @@
 """The append-only log of all that ever happened to stores: jobs, backups, outcomes.
 
-One JSON object per line in ``<data dir>/catalogue.jsonl``; a torn last line is ignored. Nothing is
+One JSON object per line in ``<data dir>/catalogue.jsonl``; a torn line is ignored. Nothing is
 rewritten, so two processes may append at once.
 """
 
@@ -31,12 +31,14 @@ def events() -> Iterator[Event]:
     """All events, oldest first."""
     if not _path().exists():
         return
-    with _path().open(encoding="utf-8") as lines:
+    with _path().open("rb") as lines:
         for line in lines:
             try:
-                yield json.loads(line)
+                event = json.loads(line)
             except ValueError:
                 continue
+            if isinstance(event, dict) and isinstance(event.get("event"), str):
+                yield event
 
 
 def unfinished_jobs() -> dict[str, Event]:
@@ -52,7 +54,7 @@ def unfinished_jobs() -> dict[str, Event]:
 
 def outcomes() -> dict[str, str]:
     """What became of each finished job: "applied", "discarded" or "failed", by id."""
-    return {event["id"]: event["outcome"] for event in events() if event["event"] == "outcome"}
+    return {event["id"]: event["outcome"] for event in events() if {"id", "outcome"} <= event.keys()}
 
 
 def utc_now() -> str:

@@ -82,3 +82,30 @@ def test_the_named_point_fails_the_disk(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(OSError, match="injected"):
         fsops.write_durable(tmp_path / "file", b"x")
     assert names(tmp_path) == []
+
+
+def test_a_torn_line_stays_the_only_one_lost(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one\ntw")
+    fsops.append_durable(path, b"three\n")
+    assert path.read_bytes().splitlines() == [b"one", b"tw", b"three"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_private_folder_has_private_parents(tmp_path: Path) -> None:
+    fsops.make_private_dir(tmp_path / "a" / "b")
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b")] == [0o700, 0o700]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_copy_is_dressed_like_what_it_replaces(tmp_path: Path) -> None:
+    for root, mode in (("model", 0o750), ("made", 0o755)):
+        (tmp_path / root).mkdir()
+        (tmp_path / root).chmod(mode)
+        (tmp_path / root / "kept").write_text("x")
+    (tmp_path / "model/kept").chmod(0o440)
+    (tmp_path / "made/new").mkdir()
+    (tmp_path / "made/new/file").write_text("x")
+    fsops.dress_like(tmp_path / "made", tmp_path / "model")
+    modes = {name: (tmp_path / "made" / name).stat().st_mode & 0o777 for name in ("", "kept", "new", "new/file")}
+    assert modes == {"": 0o750, "kept": 0o640, "new": 0o750, "new/file": 0o640}
