@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from memdefrag.base.errors import CollectionNeeded, CollectionNotFound, UsageError
-from memdefrag.base.fsops import copy_file, fsync_file, remove, rename, write_durable
+from memdefrag.base.fsops import copy_file, fsync_dir, fsync_file, remove, rename, write_durable
 from memdefrag.base.progress import Progress
 from memdefrag.engine import catalogue, in_use
 from memdefrag.engine.apply import ApplyOptions, apply
@@ -89,8 +89,9 @@ def export_store(
     )
     remove(scratch)
     report = apply(plan, ApplyOptions(), progress)
-    write_durable(_record_path(out), _export_record(store.address, name, chosen, target.at(scratch)))
+    inside_file = _export_record(store.address, name, chosen, target.at(scratch))
     _take_place(scratch, out)
+    write_durable(_record_path(out), inside_file)
     lost = {f"the metric {info.metric}": len(chosen)} if inside and info.metric != "cosine" else {}
     return replace(report, store=str(target), losses={**report.losses, **lost})
 
@@ -311,17 +312,24 @@ def _load_record(file: Path, target: Address) -> dict[str, dict[str, str]]:
     """What the export of this store wrote down; empty when there is none, or it is of another store."""
     try:
         found = json.loads(_record_path(file).read_bytes())
-        same = parse(found["source"]).path.resolve() == target.path.resolve()
-        return dict(found["records"]) if same else {}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        same = parse(str(found["source"])).path.resolve() == target.path.resolve()
+        said = {id: {side: str(entry[side]) for side in ("store", "file")} for id, entry in found["records"].items()}
+        return said if same else {}
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, UsageError):
         return {}
 
 
 def _take_place(scratch: Path, out: Path) -> None:
-    """Let the new file take the old one's place; the old one is kept under another name."""
+    """Let the new file take the old one's place; the old one is kept under another name.
+
+    The old one's record goes first: with the record of another export, an import would take memories that its
+    file never held for dropped ones.
+    """
     if out.exists():
         in_use.require_free([out])
         kept = out.with_name(f"{out.name}.{catalogue.new_id()}.bak")
         copy_file(out, kept)
         fsync_file(kept)
+    remove(_record_path(out))
+    fsync_dir(out.parent)
     rename(scratch, out)

@@ -45,9 +45,9 @@ def parse(text: str) -> Address:
     """Read ``kind:location#collection``; a bare path gets the kind "" (the registry recognises it).
 
     Raises:
-        UsageError: the text is empty.
+        UsageError: the text is empty, or cannot be a path.
     """
-    if not text.strip():
+    if not text.strip() or "\0" in text:
         raise UsageError("No store was named.", todo="Give a path or an address such as chroma:FOLDER.")
     match = _KIND.match(text)
     kind, rest = (match["kind"], match["rest"]) if match and len(match["kind"]) > _DRIVE_LETTER else ("", text)

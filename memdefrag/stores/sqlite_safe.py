@@ -7,6 +7,7 @@ pending. So a file at rest is opened immutable; any other is copied with its sid
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from memdefrag.base.errors import NoSpace, NotAStore, NotPermitted, StoreChanged, StoreDamaged
-from memdefrag.base.fsops import file_sha256, free_bytes
+from memdefrag.base.fsops import PRIVATE_FILE, file_sha256, free_bytes
 from memdefrag.base.settings import LOCK_DEADLINE_SECONDS
 
 Result = TypeVar("Result")
@@ -49,7 +50,7 @@ def open_readonly(path: Path) -> Iterator[sqlite3.Connection]:
         NoSpace: no room for the private copy.
     """
     path = path.resolve()
-    with _translated(path):
+    with translated(path):
         _require_database(path)
         if pending(path):
             with tempfile.TemporaryDirectory(prefix="memdefrag-") as folder:
@@ -86,10 +87,12 @@ def open_staged(
         NotPermitted, StoreDamaged: as `open_readonly`.
     """
     path = path.resolve()
-    with _translated(path):
+    with translated(path):
         if not (create and not path.exists()):
             _require_database(path)
-        with _connected(path, "mode=rwc" if create else "mode=rw") as connection:
+        elif not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, PRIVATE_FILE))
+        with _connected(path, "mode=rw") as connection:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=OFF")
 
@@ -106,6 +109,20 @@ def pending(path: Path) -> list[Path]:
     """The journal and log files beside `path` that hold something its last user did not finish."""
     beside = [path.with_name(path.name + suffix) for suffix in _SIDECARS]
     return [sidecar for sidecar in beside if sidecar.exists() and sidecar.stat().st_size]
+
+
+def is_database(path: Path) -> bool:
+    """Whether a file begins as an SQLite database does."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        return handle.read(len(MAGIC)) == MAGIC
+
+
+def sidecars(path: Path) -> list[Path]:
+    """All files that SQLite keeps beside `path`, whatever is in them."""
+    beside = [path.with_name(path.name + suffix) for suffix in (*_SIDECARS, "-shm")]
+    return [sidecar for sidecar in beside if sidecar.exists()]
 
 
 def fetch_fast(connection: sqlite3.Connection, fetch: Callable[[], Result]) -> Result:
@@ -214,7 +231,7 @@ def _private_copy(path: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """Turn the errors of SQLite and the file system into ours."""
     try:
         yield
@@ -223,6 +240,8 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            raise NoSpace(f"The disk is full: {path} could not be written.") from error
         if "unable to open" in str(error) or "readonly" in str(error):
-            raise NotPermitted(f"{path} could not be opened: {error}.") from error
+            raise NotPermitted(f"{path} could not be opened or written: {error}.") from error
         raise StoreDamaged(f"{path} cannot be read further: {error}.") from error

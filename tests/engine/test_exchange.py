@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memdefrag.base.errors import CollectionNotFound, ModelUnavailable
+from memdefrag.base.errors import CollectionNotFound, ModelUnavailable, StoreInUse
 from memdefrag.base.progress import Progress
 from memdefrag.engine.apply import ApplyOptions
-from memdefrag.engine.exchange import ImportChoices, export_store, import_plan, import_store
+from memdefrag.engine.exchange import RECORD_SUFFIX, ImportChoices, export_store, import_plan, import_store
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Changes, Put, Ref
 from memdefrag.model.records import Key, MemoryRecord
@@ -210,3 +213,32 @@ def test_an_absent_store_is_made(file: Address, tmp_path: Path) -> None:
     assert (len(plan.steps), kept) == (6, ())
     import_store(str(file), target)
     assert len(texts(target)) == 6
+
+
+def test_an_export_that_fails_does_not_make_the_older_file_drop_memories(store: Address, file: Address) -> None:
+    edit(store, "since", "New")
+    hold = "import sys; handle = open(sys.argv[1], 'rb'); print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", hold, str(file.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout and child.stdin
+        child.stdout.readline()
+        with pytest.raises(StoreInUse):
+            export_store(str(store), file)
+        child.stdin.close()
+    bring_back(file, store)
+    assert "since" in texts(store)
+
+
+@pytest.mark.parametrize("forged", ['{"source": 5}', '{"records": {"id000": "x"}}', '{"records": {"id000": {}}}', "[]"])
+def test_a_forged_record_of_an_export_is_no_record(store: Address, file: Address, forged: str) -> None:
+    record = file.path.with_name(file.path.name + RECORD_SUFFIX)
+    given = json.loads(forged)
+    record.write_text(json.dumps({**json.loads(record.read_bytes()), **given} if given else given))
+    before = texts(store)
+    bring_back(file, store)
+    assert texts(store) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_an_export_is_private(store: Address, file: Address) -> None:
+    assert [path.stat().st_mode & 0o77 for path in file.path.parent.glob("memory_export*")] == [0, 0]
