@@ -131,15 +131,17 @@ def load(folder: Path) -> Backup:
         if hashlib.sha256(data).hexdigest() != (folder / "manifest.sha256").read_text().strip():
             raise BackupDamaged(f"The manifest of backup {folder.name} was changed.")
         manifest = json.loads(data)
-    except (OSError, ValueError) as error:
-        raise BackupDamaged(f"The manifest of backup {folder.name} cannot be read: {error}.") from error
-    if manifest.get("format_version") != FORMAT_VERSION:
-        raise BackupDamaged(f"Backup {folder.name} has the unknown format {manifest.get('format_version')}.")
-    for entry in manifest["files"]:
-        path = PurePosixPath(entry["path"])
-        if path.is_absolute() or ".." in path.parts or "\\" in entry["path"]:
-            raise BackupDamaged(f"Backup {folder.name} names a file outside of itself: {entry['path']}.")
-    return Backup(folder, manifest)
+        if manifest["format_version"] != FORMAT_VERSION:
+            raise BackupDamaged(f"Backup {folder.name} has the unknown format {manifest['format_version']}.")
+        backup = Backup(folder, manifest)
+        backup.as_dict()
+        for entry in backup.files:
+            path = PurePosixPath(entry["path"])
+            if path.is_absolute() or ".." in path.parts or "\\" in entry["path"] or Path(path).drive:
+                raise BackupDamaged(f"Backup {folder.name} names a file outside of itself: {entry['path']}.")
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BackupDamaged(f"The manifest of backup {folder.name} cannot be read: {error!r}.") from error
+    return backup
 
 
 def all_backups(store_path: Path | None = None) -> list[Backup]:

@@ -1,8 +1,8 @@
 """Every change to a store as a step with before- and after-images, and the plan that undoes it.
 
-``<data dir>/history/<store-id>/<job>/`` holds ``step.json``, ``plan.json`` and the images ``before.jsonl``
-and ``after.jsonl``: exactly the records that were touched, vectors included. A step counts once the
-catalogue says that its job was applied.
+``<data dir>/history/<store-id>/<job>/`` holds ``step.json``, ``plan.json``, the images ``before.jsonl``
+and ``after.jsonl``: exactly the records that were touched, vectors included, and ``images.json``: their
+SHA-256 sums. A step counts once the catalogue says that its job was applied.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from memdefrag.base.errors import HistoryNotFound
-from memdefrag.base.fsops import fsync_tree, make_private_dir, remove, write_durable
+from memdefrag.base.errors import BackupDamaged, HistoryNotFound
+from memdefrag.base.fsops import file_sha256, fsync_tree, make_private_dir, remove, write_durable
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import catalogue
@@ -23,6 +23,8 @@ from memdefrag.model.plan import Changes, Drop, Plan, Put, Ref, StoreStep, Write
 from memdefrag.model.records import Key, MemoryRecord, Snapshot
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
+
+_IMAGES = ("before.jsonl", "after.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,16 @@ def save(step: HistoryStep, plan: Plan, before: Snapshot, after: Snapshot, chang
     keys = list(dict.fromkeys(touched(changes)))
     _save_image(folder / "before.jsonl", (before.by_key.get(key) for key in keys))
     _save_image(folder / "after.jsonl", (after.by_key.get(key) for key in keys))
+    sums = {name: file_sha256(folder / name) for name in _IMAGES}
+    write_durable(folder / "images.json", json.dumps(sums, indent=2).encode())
     fsync_tree(folder)
 
 
 def discard(job_id: str) -> None:
     """Forget the step of a job that was not applied."""
-    for folder in (data_dir() / "history").glob(f"*/{job_id}"):
-        remove(folder)
+    for folder in (data_dir() / "history").glob("*/*"):
+        if folder.name == job_id:
+            remove(folder)
 
 
 def steps(store_path: Path | None = None) -> list[HistoryStep]:
@@ -118,6 +123,9 @@ def undo_plan(step: HistoryStep) -> Plan:
     """The inverse plan: every touched record becomes what it was, if it still is what the step made of it.
 
     A step that replaced or upgraded files is undone by its backup's files.
+
+    Raises:
+        BackupDamaged: an image is not what the step saved; half an image would undo by halves.
     """
     settings = {"reason": "undo", "undoes": step.id}
     if step.whole_store and step.backup:
@@ -127,7 +135,8 @@ def undo_plan(step: HistoryStep) -> Plan:
             store_steps=(StoreStep.REPLACE,),
             settings=settings,
         )
-    before, after = _load_image(step.folder / "before.jsonl"), _load_image(step.folder / "after.jsonl")
+    _require_whole(step)
+    before, after = (_load_image(step.folder / name) for name in _IMAGES)
     writes = [
         Write(Ref.of(record), key, expects=record_hash(after[key]) if key in after else None, reason="undo")
         for key, record in before.items()
@@ -143,8 +152,19 @@ def _save_image(path: Path, records: Iterable[MemoryRecord | None]) -> None:
         store.write(Changes(put=puts), Progress())
 
 
+def _require_whole(step: HistoryStep) -> None:
+    try:
+        sums = json.loads((step.folder / "images.json").read_bytes())
+        whole = all(file_sha256(step.folder / name) == sums[name] for name in _IMAGES)
+    except (OSError, ValueError, LookupError, TypeError):
+        whole = False
+    if not whole:
+        raise BackupDamaged(
+            f"What the step {step.id} saved for its undo is damaged.",
+            todo=f"Restore the backup from before it: memdefrag backup restore {step.backup}.",
+        )
+
+
 def _load_image(path: Path) -> dict[Key, MemoryRecord]:
-    if not path.exists():
-        return {}
     with open_store(Address("jsonl", str(path))) as store:
         return dict(read_snapshot(store).by_key)
