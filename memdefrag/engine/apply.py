@@ -19,13 +19,16 @@ from memdefrag.base.errors import (
     NoSpace,
     NotPermitted,
     StoreChanged,
+    StoreDamaged,
+    StoreInUse,
     UnfinishedJob,
+    UnsupportedFormat,
     UsageError,
     VerificationFailed,
     WriteError,
     WriterFailed,
 )
-from memdefrag.base.fsops import free_bytes, fsync_tree, make_private_dir
+from memdefrag.base.fsops import dress_like, free_bytes, fsync_tree, make_private_dir
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import backup as backups
@@ -43,11 +46,13 @@ from memdefrag.model.records import Snapshot
 from memdefrag.model.report import ApplyReport
 from memdefrag.stores.base import Store, StoreSettings, read_snapshot
 from memdefrag.stores.registry import open_store
+from memdefrag.stores.unreadable import Unreadable
 
 SPACE_FACTOR = 2.2
 BACKUP_FACTOR = 1.1
 SPACE_RESERVE = 64 << 20
 SHRINK_GUARD = 0.30
+NEW_IN_PLACE = "The write is done: the new store is in place, and the backup from before is kept."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +77,13 @@ def apply(plan: Plan, options: ApplyOptions | None = None, progress: Progress | 
 
     Raises:
         WriteError, StoreError, PlanInvalid, …: as their messages say. Whatever is raised before the commit
-            leaves the store as it was.
+            leaves the store as it was; `safe` says so, or that the new one is in place.
     """
+    application = _Application(plan, options or ApplyOptions(), progress or Progress())
     try:
-        return _Application(plan, options or ApplyOptions(), progress or Progress()).run()
+        return application.run()
     except OSError as error:
-        raise _disk_error(error) from error
+        raise _disk_error(error, application.safe) from error
 
 
 class _Application:
@@ -92,11 +98,11 @@ class _Application:
         output = options.writer.output
         self.job = Job(output.expanduser().resolve() if output else real)
         self.id = catalogue.new_id()
+        self.safe = MemdefragError.default_safe
 
     def run(self) -> ApplyReport:
-        makes_it = bool(self.plan.collections) or StoreStep.REPLACE in self.plan.store_steps
-        with open_store(self.address, must_exist=not makes_it) as store:
-            before = read_snapshot(store, self.progress) if store.exists else Snapshot(str(self.address), ())
+        store, before = self._opened()
+        with store:
             if StoreStep.REPLACE in self.plan.store_steps:
                 resolution = Resolution(Changes(), 0, (), {})
             else:
@@ -112,6 +118,18 @@ class _Application:
             restores = StoreStep.REPLACE in self.plan.store_steps
             settings = StoreSettings() if restores else choose(store, self.options.writer, self.progress)
             return self._write(store, before, resolution, settings)
+
+    def _opened(self) -> tuple[Store, Snapshot]:
+        """The target and its content. What is to be replaced by a backup may be damaged."""
+        replaces = StoreStep.REPLACE in self.plan.store_steps
+        store = open_store(self.address, must_exist=not (self.plan.collections or replaces))
+        try:
+            return store, read_snapshot(store, self.progress) if store.exists else Snapshot(str(self.address), ())
+        except (StoreDamaged, UnsupportedFormat):
+            if not replaces:
+                raise
+            store = Unreadable(self.address, StoreSettings())
+            return store, read_snapshot(store, self.progress)
 
     def _source(self, before: Snapshot) -> Snapshot:
         if parse(self.plan.source).select(None).at(parse(self.plan.source).path.resolve()) == self.address:
@@ -143,6 +161,7 @@ class _Application:
         files = store.raw_files() if store.exists else []
         if not self.options.writer.output:
             in_use.require_free(files)
+            _require_no_links(self.job.target)
         size = sum(path.stat().st_size for path in files)
         _require_space(self.job.target.parent, int(size * SPACE_FACTOR) + SPACE_RESERVE)
         _require_space(data_dir(), int(size * BACKUP_FACTOR) + SPACE_RESERVE)
@@ -156,9 +175,13 @@ class _Application:
         except UnfinishedJob:
             recover.forget(self.id)
             raise
-        except BaseException:
-            recover.settle(self.job, self.id)
+        except BaseException as error:
+            if recover.settle(self.job, self.id) == recover.APPLIED:
+                self.safe = NEW_IN_PLACE
+                raise _after_commit(error) from error
+            self.safe = MemdefragError.default_safe
             raise
+        self.safe = NEW_IN_PLACE
         recover.settle(self.job, self.id)
         return self._finished(report, existed)
 
@@ -229,6 +252,8 @@ class _Application:
 
     def _pushed_and_read(self, settings: StoreSettings) -> Snapshot:
         """Push the copy to the disk and read it back with fresh eyes."""
+        if self.job.target.exists():
+            dress_like(self.job.new, self.job.target)
         if self.job.new.is_dir():
             fsync_tree(self.job.new)
         self.progress.phase("Verifying")
@@ -245,8 +270,14 @@ class _Application:
             raise StoreChanged("Somebody wrote to the store while the new copy was made.")
         store.close()
         self.progress.phase("Putting the new store in place", cancellable=False)
+        self.safe = "The write may have happened: the next start of memdefrag tells, and finishes or undoes it."
         self.job.note(JobState.SWAP)
-        swap(self.job, kind, facts["source_hash"])
+        try:
+            swap(self.job, kind, facts["source_hash"])
+        except (StoreChanged, StoreInUse):
+            # Nothing was moved, so that what somebody wrote is not to be taken for half a swap.
+            self.job.note(JobState.VERIFIED)
+            raise
         self.job.note(JobState.SWAPPED)
 
     @property
@@ -290,13 +321,31 @@ class _Application:
         )
 
 
-def _disk_error(error: OSError) -> MemdefragError:
+def _after_commit(error: BaseException) -> BaseException:
+    """The same failure, told truly: it came when the new store was in place."""
+    if isinstance(error, OSError):
+        return _disk_error(error, NEW_IN_PLACE)
+    if isinstance(error, MemdefragError):
+        error.safe = NEW_IN_PLACE
+    return error
+
+
+def _disk_error(error: OSError, safe: str) -> MemdefragError:
     where = f" at {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return NoSpace(f"The disk is full{where}.")
+        return NoSpace(f"The disk is full{where}.", safe=safe)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return NotPermitted(f"The system refuses to write{where}: {error.strerror}.")
-    return WriteError(f"The disk failed{where}: {error.strerror}.", todo="Check the disk, then try again.")
+        return NotPermitted(f"The system refuses to write{where}: {error.strerror}.", safe=safe)
+    return WriteError(f"The disk failed{where}: {error.strerror}.", safe=safe, todo="Check the disk, then try again.")
+
+
+def _require_no_links(folder: Path) -> None:
+    link = next((path for path in folder.rglob("*") if path.is_symlink()), None)
+    if link is not None:
+        raise NotPermitted(
+            f"{link} is a link; neither a backup nor the new folder would hold it.",
+            todo="Put the files themselves there, or move the link out of the folder.",
+        )
 
 
 def _require_space(folder: Path, needed: int) -> None:

@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 from memdefrag.base.errors import NotPermitted, StoreChanged, StoreInUse
-from memdefrag.base.fsops import ExchangeUnsupported, exchange, fault_point, file_sha256, rename
+from memdefrag.base.fsops import ExchangeUnsupported, exchange, fault_point, file_sha256, remove, rename
 from memdefrag.base.settings import LOCK_DEADLINE_SECONDS
 from memdefrag.engine.journal import Job
 from memdefrag.stores.base import Commit
-from memdefrag.stores.sqlite_safe import open_readonly, quote
+from memdefrag.stores.sqlite_safe import is_database, open_readonly, quote, sidecars, translated
 
 PAGES_AT_ONCE = 1_000
 ABSENT = "absent"
@@ -73,23 +73,36 @@ def swap(job: Job, kind: Commit, source_hash: str) -> None:
         StoreChanged: the store is no longer the one that was backed up.
         StoreInUse: somebody kept it locked.
     """
-    if kind is Commit.SQLITE and job.target.exists():
-        _write_into_live(job, source_hash)
-    elif not job.target.exists() or kind is not Commit.DIRECTORY:
+    if not job.target.exists():
         rename(job.new, job.target)
+    elif kind is Commit.SQLITE:
+        _write_into_live(job, source_hash)
     else:
-        _swap_folders(job)
+        # A damaged database is replaced as a file; its log must not be taken for the new one's.
+        for sidecar in sidecars(job.target) if is_database(job.new) else ():
+            remove(sidecar)
+        _trade_places(job, kind, source_hash)
 
 
-def _swap_folders(job: Job) -> None:
+def _trade_places(job: Job, kind: Commit, source_hash: str) -> None:
+    """Exchange copy and store; what came out must still be what was backed up, else it goes back in."""
     try:
         exchange(job.new, job.target)
     except ExchangeUnsupported:
+        _rename_both(job, kind)
+        return
+    if state_hash(job.new, kind) != source_hash:
+        exchange(job.new, job.target)
+        raise StoreChanged(f"{job.target.name} was written to at the last moment.")
+
+
+def _rename_both(job: Job, kind: Commit) -> None:
+    if kind is Commit.DIRECTORY:
         try:
             rename(job.target, job.old)
         except PermissionError as error:
             raise NotPermitted(f"{job.target} cannot be renamed: {error.strerror}.") from error
-        rename(job.new, job.target)
+    rename(job.new, job.target)
 
 
 def _write_into_live(job: Job, source_hash: str) -> None:
@@ -107,6 +120,7 @@ def _write_into_live(job: Job, source_hash: str) -> None:
             raise StoreInUse(f"{job.target.name} stayed locked by another program.")
 
     with (
+        translated(job.target),
         closing(sqlite3.connect(job.target, timeout=LOCK_DEADLINE_SECONDS, isolation_level=None)) as live,
         closing(sqlite3.connect(job.new)) as staged,
     ):

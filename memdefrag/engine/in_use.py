@@ -86,7 +86,7 @@ def _is_locked(path: Path) -> bool:
     try:
         connection.execute("BEGIN IMMEDIATE")
         connection.rollback()
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     finally:
         connection.close()

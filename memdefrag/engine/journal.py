@@ -87,7 +87,7 @@ class Job:
     def _lines(self) -> Iterator[dict[str, Any]]:
         try:
             data = self._journal.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         for line in data.split(b"\n")[:-1]:
             crc, _, body = line.partition(b" ")

@@ -7,7 +7,8 @@ journal says       done
 =================  ==========================================================================
 before ``swap``    the store was not touched: the copy is thrown away
 ``swap``           store == new: finish; store == source: throw the copy away; store missing:
-                   put the new one (else the old one) in place; neither: touch nothing, raise
+                   put the new one (else the old one) in place; neither, because its owner went on
+                   writing: which of the two lies in the job's folder tells; else touch nothing, raise
 ``swapped``        finish
 =================  ==========================================================================
 """
@@ -29,6 +30,7 @@ from memdefrag.engine.journal import Job, JobState
 from memdefrag.model.capabilities import Commit
 
 APPLIED, DISCARDED = "applied", "discarded"
+CLOCK_TOLERANCE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ def require_none(job: Job) -> None:
     facts = job.facts()
     if _runs(facts):
         raise StoreInUse(f"Another memdefrag (process {facts['pid']}) is writing {job.target}.", todo="Wait for it.")
+    job_id = facts.get("id") or catalogue.new_id()
+    if job_id not in catalogue.unfinished_jobs():
+        # Begun with another data folder, or as another user: from now on `recover` knows of it.
+        catalogue.record("job", id=job_id, path=str(job.target))
     raise UnfinishedJob(f"An earlier write to {job.target} was interrupted.")
 
 
@@ -87,13 +93,20 @@ def recover_all() -> list[Outcome]:
     """Settle every interrupted job in the catalogue whose process is gone.
 
     Raises:
-        StoreDamaged: a store is neither the old nor the new one; nothing was touched.
+        StoreDamaged: a store is neither the old nor the new one; it was not touched, the others are settled.
     """
     found = []
+    damaged: StoreDamaged | None = None
     for event in catalogue.unfinished_jobs().values():
-        outcome = recover_path(Path(event["path"]), event)
+        try:
+            outcome = recover_path(Path(event["path"]), event)
+        except StoreDamaged as error:
+            damaged = damaged or error
+            continue
         if outcome:
             found.append(outcome)
+    if damaged:
+        raise damaged
     return found
 
 
@@ -108,7 +121,8 @@ def recover_path(target: Path, event: dict[str, Any] | None = None) -> Outcome |
     if _runs(facts):
         return None
     if not job.folder.exists() or (event and facts["id"] != event["id"]):
-        if event:
+        # Without the folder around the store its disk is not here; the job waits for it.
+        if event and target.parent.exists():
             forget(event["id"])
         return None
     outcome = settle(job, facts.get("id"))
@@ -151,15 +165,22 @@ def _decide(job: Job, facts: dict[str, Any]) -> str:
         return APPLIED
     if state != JobState.SWAP:
         return DISCARDED
-    kind = Commit(facts["kind"])
+    try:
+        kind, known = Commit(facts["kind"]), {facts["new_hash"]: APPLIED, facts["source_hash"]: DISCARDED}
+    except (KeyError, ValueError) as error:
+        raise StoreDamaged(f"The journal in {job.folder} is not one this memdefrag wrote.") from error
     if kind is Commit.SQLITE:
         finish_rollback(job.target)
-    known = {facts["new_hash"]: APPLIED, facts["source_hash"]: DISCARDED}
     present = state_hash(job.target, kind)
     if present == ABSENT and facts["source_hash"] != ABSENT:
         return _put_in_place(job, kind, facts)
     if present in known:
         return known[present]
+    beside = {state_hash(job.new, kind), state_hash(job.old, kind)} - {ABSENT} if kind is not Commit.SQLITE else set()
+    if beside == {facts["source_hash"]}:
+        return APPLIED
+    if beside == {facts["new_hash"]}:
+        return DISCARDED
     raise StoreDamaged(
         f"{job.target} is neither the store from before the interrupted write nor the one after it.",
         safe=f"Nothing was touched; the copies are kept in {job.folder}.",
@@ -189,6 +210,9 @@ def _runs(facts: dict[str, Any]) -> bool:
     if pid is None or pid == os.getpid():
         return False
     try:
-        return bool(psutil.Process(pid).create_time() == facts["process_created"])
+        process = psutil.Process(pid)
+        # The time of a process's start moves when the clock is set; a memdefrag is taken for the one that began.
+        moved = abs(process.create_time() - facts["process_created"])
+        return moved < CLOCK_TOLERANCE or "memdefrag" in " ".join(process.cmdline())
     except psutil.Error:
         return False

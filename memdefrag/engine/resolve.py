@@ -6,8 +6,10 @@ Pure, but for the embedding of texts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from memdefrag.analysis.merge import mean_vector
 from memdefrag.base.errors import ModelUnavailable, PlanInvalid
@@ -109,14 +111,21 @@ def _merge(step: Merge, work: _Work) -> None:
     survivor = _with_result(originals[0], step.result)
     if step.result.vector is VectorRule.MEAN:
         info = work.target.collection(step.survivor.key.collection)
-        vectors = [record.embedding for record in originals if record.embedding is not None]
-        survivor = replace(survivor, embedding=mean_vector(vectors, info.metric if info else "cosine"))
+        vectors = _alike(record.embedding for record in originals)
+        if vectors:
+            survivor = replace(survivor, embedding=mean_vector(vectors, info.metric if info else "cosine"))
     elif step.result.vector is VectorRule.EMBED:
         work.embed.append(survivor.key)
     work.put[survivor.key] = Put(survivor, step.survivor.hash)
     work.delete.update((ref.key, ref) for ref in step.members)
     work.archive += originals
     work.merged += 1
+
+
+def _alike(given: Iterable[Vector | None]) -> list[Vector]:
+    """The vectors that have a direction and, of those, the ones as long as the first."""
+    usable = [vector for vector in given if vector is not None and np.isfinite(vector).all() and vector.any()]
+    return [vector for vector in usable if len(vector) == len(usable[0])]
 
 
 def _write(step: Write, work: _Work) -> str | None:

@@ -29,7 +29,7 @@ from memdefrag.engine import backup, catalogue, history
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.journal import Job
 from memdefrag.model.address import Address
-from memdefrag.model.plan import Changes, Drop, Keep, Plan, Put, Ref, StoreStep, VectorRule, Write
+from memdefrag.model.plan import Changes, Drop, Keep, Merge, Plan, Put, Ref, StoreStep, VectorRule, Write
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.stores.base import Store
 from memdefrag.stores.registry import open_store
@@ -318,3 +318,67 @@ def test_a_wrong_copy_never_becomes_the_store(address: Address, monkeypatch: pyt
     with pytest.raises(VerificationFailed, match="untouched record memories/id019"):
         apply(merge_plan(address))
     assert traces(address) == before
+
+
+def test_a_write_at_the_last_moment_is_not_lost(address: Address) -> None:
+    plan = merge_plan(address)
+
+    def write_late(tick: Tick) -> None:
+        if tick.phase == "Putting the new store in place":
+            add_memory(address, "late")
+
+    with pytest.raises(StoreChanged):
+        apply(plan, progress=Progress(write_late))
+    assert Key("memories", "late") in snapshot_of(address).by_key
+    assert [path.name for path in address.path.parent.iterdir()] == [address.path.name]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_the_store_keeps_its_permissions(address: Address) -> None:
+    address.path.chmod(0o660)
+    apply(merge_plan(address))
+    assert address.path.stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.parametrize("damage", ["nothing", "garbage", "half"])
+def test_a_backup_takes_the_place_of_a_damaged_database(tmp_path: Path, damage: str) -> None:
+    address = make_store("memory-export", tmp_path)
+    before = snapshot_of(address)
+    report = apply(merge_plan(address))
+    whole = address.path.read_bytes()
+    left = {"nothing": b"", "garbage": b"<html>" * 1000, "half": whole[: len(whole) // 2 + 77]}[damage]
+    address.path.write_bytes(left)
+    log = address.path.with_name(address.path.name + "-wal")
+    log.write_bytes(b"of the damaged one")
+    restored = apply(Plan(source=f"backup:{report.backup}", target=str(address), store_steps=(StoreStep.REPLACE,)))
+    assert snapshot_of(address).by_key.keys() == before.by_key.keys()
+    assert not log.exists()
+    kept = {entry["path"]: entry["sha256"] for entry in backup.find(str(restored.backup)).files}
+    assert kept[address.path.name] == hashlib.sha256(left).hexdigest()
+    assert log.name in kept
+
+
+def test_a_backup_takes_the_place_of_lines_that_cannot_be_read(tmp_path: Path) -> None:
+    address = make_store("jsonl", tmp_path)
+    report = apply(merge_plan(address))
+    address.path.write_text("<html>")
+    beside = tmp_path / f"{address.path.name}-wal"
+    beside.write_text("somebody else's")
+    apply(Plan(source=f"backup:{report.backup}", target=str(address), store_steps=(StoreStep.REPLACE,)))
+    assert len(snapshot_of(address)) == 20
+    assert beside.exists()
+
+
+def test_a_plan_that_mixes_dimensions_keeps_a_whole_vector(address: Address) -> None:
+    with open_store(address) as store:
+        odd, _ = store.fit(MemoryRecord(Key("memories", "odd"), "Odd", embedding=np.ones(DIMENSION + 1, np.float32)))
+        store.write(Changes(put=(Put(odd, None),)), Progress())
+    plan = merge_plan(address, pairs=1)
+    step = plan.steps[0]
+    assert isinstance(step, Merge)
+    survivor = snapshot_of(address).by_key[step.survivor.key]
+    odd = snapshot_of(address).by_key[odd.key]
+    apply(replace(plan, steps=(replace(step, members=(Ref.of(odd),)),)))
+    found = snapshot_of(address).by_key[survivor.key].embedding
+    assert found is not None and survivor.embedding is not None
+    np.testing.assert_array_equal(found, survivor.embedding)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memdefrag.base.errors import StoreInUse, UsageError, WriterNeeded
+from memdefrag.base.errors import NotPermitted, StoreInUse, UsageError, WriterNeeded
 from memdefrag.base.fsops import ExchangeUnsupported
 from memdefrag.base.progress import Progress
 from memdefrag.engine import commit, history, recover
@@ -263,3 +263,28 @@ def test_an_index_that_lost_its_way_is_built_anew(address: Address, monkeypatch:
     apply(plan_for(address))
     assert (asked, len(rebuilt)) == ([False, True], 1)
     assert len(snapshot_of(address)) == count - 3
+
+
+def test_a_folder_with_a_link_is_not_written(address: Address) -> None:
+    (address.path / "link").symlink_to("chroma.sqlite3")
+    before = traces(address.path)
+    with pytest.raises(NotPermitted, match="link"):
+        apply(plan_for(address))
+    assert traces(address.path) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_the_folder_keeps_its_permissions(address: Address) -> None:
+    address.path.chmod(0o700)
+    (address.path / "chroma.sqlite3").chmod(0o660)
+    apply(plan_for(address))
+    assert address.path.stat().st_mode & 0o777 == 0o700
+    assert (address.path / "chroma.sqlite3").stat().st_mode & 0o777 == 0o660
+
+
+def test_a_backup_takes_the_place_of_a_damaged_folder(address: Address) -> None:
+    before = snapshot_of(address)
+    report = apply(plan_for(address))
+    (address.path / "chroma.sqlite3").write_bytes(b"<html>")
+    apply(Plan(source=f"backup:{report.backup}", target=str(address), store_steps=(StoreStep.REPLACE,)))
+    assert snapshot_of(address).by_key.keys() == before.by_key.keys()

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from memdefrag.base import fsops
+from memdefrag.base.errors import MemdefragError
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import catalogue, history, recover
 from memdefrag.engine.apply import apply
@@ -119,3 +121,23 @@ def test_killed_while_recovering(place: Address, tmp_path: Path, in_child: Calla
             recover.recover_all()
             recover.recover_path(place.path)
             assert_old_or_new_and_tidy(place)
+
+
+@pytest.mark.parametrize("fault", ["enospc", "eio"])
+def test_a_failure_after_the_commit_does_not_deny_it(place: Address, tmp_path: Path, fault: str) -> None:
+    content, plan = place.path.read_bytes(), merge_plan(place)
+    listing = tmp_path / "points"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(fsops.FAULT_VARIABLE, f"list:{listing}")
+        apply(plan)
+    points = len(listing.read_text().splitlines())
+    for point in range(points - 8, points + 1):
+        place.path.write_bytes(content)
+        shutil.rmtree(data_dir(), ignore_errors=True)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(MemdefragError) as failed:
+            patch.setenv(fsops.FAULT_VARIABLE, f"{fault}:{point}")
+            patch.setattr(fsops, "_points_passed", 0)
+            apply(plan)
+        assert (failed.value.safe == MemdefragError.default_safe) == (len(snapshot_of(place)) == OLD)
+        recover.recover_all()
+        assert_old_or_new_and_tidy(place)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
 from memdefrag.base.errors import StoreDamaged, StoreInUse, UnfinishedJob
-from memdefrag.engine import catalogue, recover
+from memdefrag.base.settings import DATA_DIR_VARIABLE
+from memdefrag.engine import catalogue, history, recover
 from memdefrag.engine.apply import apply
 from memdefrag.engine.commit import state_hash
 from memdefrag.engine.journal import Job, JobState
@@ -88,3 +92,116 @@ def test_an_interrupted_job_is_named(address: Address) -> None:
     job = interrupted(address, JobState.STARTED)
     with pytest.raises(UnfinishedJob):
         recover.require_none(job)
+
+
+def half_swapped(address: Address, *, swapped: bool) -> Job:
+    """A job that died around the exchange."""
+    job = Job(address.path.resolve())
+    source = state_hash(job.target, Commit.FILE)
+    job.begin(id="1", kind=Commit.FILE, source_hash=source, **GONE)
+    catalogue.record("job", id="1", path=str(job.target), **GONE)
+    job.new.write_bytes(job.target.read_bytes() + b'{"text": "merged"}\n')
+    job.note(JobState.SWAP, new_hash=state_hash(job.new, Commit.FILE))
+    if swapped:
+        old, new = job.target.read_bytes(), job.new.read_bytes()
+        job.target.write_bytes(new)
+        job.new.write_bytes(old)
+    return job
+
+
+@pytest.mark.parametrize(("swapped", "outcome"), [(True, "applied"), (False, "discarded")])
+def test_a_store_used_since_the_crash_is_recognised(address: Address, swapped: bool, outcome: str) -> None:
+    job = half_swapped(address, swapped=swapped)
+    used = job.target.read_bytes() + b'{"text": "since"}\n'
+    job.target.write_bytes(used)
+    assert [found.outcome for found in recover.recover_all()] == [outcome]
+    assert job.target.read_bytes() == used
+    assert not job.folder.exists()
+
+
+def test_a_store_that_nothing_explains_is_not_touched(address: Address) -> None:
+    job = half_swapped(address, swapped=True)
+    job.new.write_bytes(b"neither")
+    job.target.write_bytes(b"nor")
+    with pytest.raises(StoreDamaged):
+        recover.recover_all()
+    assert job.new.read_bytes() == b"neither"
+
+
+def test_one_damaged_store_does_not_stop_the_others(address: Address, tmp_path: Path) -> None:
+    job = half_swapped(address, swapped=True)
+    job.new.write_bytes(b"neither")
+    job.target.write_bytes(b"nor")
+    other = make_store("jsonl", tmp_path)
+    Job(other.path).begin(id="2", **GONE)
+    catalogue.record("job", id="2", path=str(other.path), **GONE)
+    with pytest.raises(StoreDamaged):
+        recover.recover_all()
+    assert not Job(other.path).folder.exists()
+
+
+def test_a_job_of_another_data_folder_can_be_recovered(
+    address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = half_swapped(address, swapped=False)
+    monkeypatch.setenv(DATA_DIR_VARIABLE, str(tmp_path / "other data"))
+    with pytest.raises(UnfinishedJob):
+        apply(merge_plan(address))
+    recover.recover_all()
+    assert not job.folder.exists()
+    apply(merge_plan(address))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage"])
+def test_a_job_folder_without_a_journal_can_be_recovered(address: Address, content: bytes | None) -> None:
+    apply(merge_plan(address, 1))
+    folder = Job(address.path).folder
+    if content is None:
+        folder.write_text("a file")
+    else:
+        folder.mkdir()
+        (folder / "journal").write_bytes(content)
+    with pytest.raises(UnfinishedJob):
+        apply(merge_plan(address, 1))
+    recover.recover_all()
+    assert not folder.exists()
+    assert catalogue.unfinished_jobs() == {}
+    assert len(history.steps(address.path)) == 1
+    assert history.undo_plan(history.latest(address.path)).steps
+
+
+def test_a_strangers_journal_cannot_remove_the_history(address: Address) -> None:
+    apply(merge_plan(address, 1))
+    Job(address.path).begin(id="*", **GONE)
+    with pytest.raises(UnfinishedJob):
+        apply(merge_plan(address, 1))
+    recover.recover_all()
+    assert len(history.steps(address.path)) == 1
+
+
+def test_a_journal_of_another_kind_is_told(address: Address) -> None:
+    job = half_swapped(address, swapped=False)
+    job.note(JobState.SWAP, kind="unheard of")
+    with pytest.raises(StoreDamaged, match="journal"):
+        recover.recover_all()
+
+
+def test_a_store_whose_disk_is_away_is_waited_for(address: Address, tmp_path: Path) -> None:
+    half_swapped(address, swapped=True)
+    shutil.move(address.path.parent, tmp_path / "unplugged")
+    assert recover.recover_all() == []
+    shutil.move(tmp_path / "unplugged", address.path.parent)
+    assert [found.outcome for found in recover.recover_all()] == ["applied"]
+    assert any(record.text == "merged" for record in snapshot_of(address).records)
+
+
+def test_a_running_memdefrag_is_left_alone_though_the_clock_was_set(address: Address) -> None:
+    command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", "memdefrag"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout and child.stdin
+        child.stdout.readline()
+        Job(address.path.resolve()).begin(id="1", pid=child.pid, process_created=1.0)
+        with pytest.raises(StoreInUse):
+            apply(merge_plan(address))
+        assert recover.recover_path(address.path.resolve()) is None
+        child.stdin.close()
