@@ -9,7 +9,9 @@ proved to hold exactly what the plan promises. A crash at any moment leaves the 
 from __future__ import annotations
 
 import errno
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -161,7 +163,7 @@ class _Application:
         files = store.raw_files() if store.exists else []
         if not self.options.writer.output:
             in_use.require_free(files)
-            _require_no_links(self.job.target)
+            _require_replaceable(self.job.target, files)
         size = sum(path.stat().st_size for path in files)
         _require_space(self.job.target.parent, int(size * SPACE_FACTOR) + SPACE_RESERVE)
         _require_space(data_dir(), int(size * BACKUP_FACTOR) + SPACE_RESERVE)
@@ -339,7 +341,16 @@ def _disk_error(error: OSError, safe: str) -> MemdefragError:
     return WriteError(f"The disk failed{where}: {error.strerror}.", safe=safe, todo="Check the disk, then try again.")
 
 
-def _require_no_links(folder: Path) -> None:
+def _require_replaceable(folder: Path, files: Sequence[Path]) -> None:
+    """Refuse early what the swap could not put in place, or should not."""
+    locked = next((path for path in files if not os.access(path, os.W_OK)), None)
+    if locked is not None:
+        raise NotPermitted(f"{locked} is read-only.")
+    if folder.is_mount():
+        raise NotPermitted(
+            f"{folder} is a disk or volume of its own, which nothing can be exchanged with.",
+            todo="Write the result elsewhere (--output FOLDER), or keep the store in a folder of that volume.",
+        )
     link = next((path for path in folder.rglob("*") if path.is_symlink()), None)
     if link is not None:
         raise NotPermitted(

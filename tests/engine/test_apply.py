@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from memdefrag.base.errors import (
     ModelUnavailable,
     NoSpace,
     NotAStore,
+    NotPermitted,
     PlanInvalid,
     StoreChanged,
     StoreInUse,
@@ -382,3 +384,19 @@ def test_a_plan_that_mixes_dimensions_keeps_a_whole_vector(address: Address) -> 
     found = snapshot_of(address).by_key[survivor.key].embedding
     assert found is not None and survivor.embedding is not None
     np.testing.assert_array_equal(found, survivor.embedding)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everything")
+def test_a_read_only_file_is_not_replaced(address: Address) -> None:
+    address.path.chmod(0o400)
+    before = traces(address)
+    with pytest.raises(NotPermitted, match="read-only"):
+        apply(merge_plan(address))
+    assert traces(address) == before
+
+
+def test_a_volume_of_its_own_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = make_store("jsonl", tmp_path)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == address.path)
+    with pytest.raises(NotPermitted, match="volume"):
+        apply(merge_plan(address))
