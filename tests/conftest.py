@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from memdefrag.stores.registry import open_store
 SHARED = Path(__file__).resolve().parents[1] / "../shared"
 """Real stores, made by the programs that own them; not part of the repository."""
 
-settings.register_profile("memdefrag", deadline=None)
+# The same examples every time, so that a run says something about the change and not about luck. To search for new
+# ones: MEMDEFRAG_EXPLORE=1 scripts/test
+settings.register_profile("memdefrag", deadline=None, derandomize="MEMDEFRAG_EXPLORE" not in os.environ)
 settings.load_profile("memdefrag")
 
 COLLECTION = "memories"

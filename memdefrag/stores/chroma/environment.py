@@ -34,6 +34,7 @@ _NEWEST_PYTHON_OF_0, _NEWEST_PYTHON = (3, 12), (3, 13)
 
 _OLDEST_PYTHON = (3, 9)
 _TAIL_LINES = 12
+TRIAL_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
 
 
@@ -105,13 +106,22 @@ def base_python(version: str) -> Path:
     if not getattr(sys, "frozen", False) and sys.version_info[:2] <= newest:
         return Path(sys.executable)
     minors = range(newest[1], _OLDEST_PYTHON[1] - 1, -1)
-    found = next((path for minor in minors if (path := shutil.which(f"python3.{minor}"))), None)
+    on_path = (shutil.which(f"python3.{minor}") for minor in minors)
+    found = next((path for path in on_path if path and _runs(path)), None)
     if found is None:
         raise UnsupportedEnvironment(
             f"chromadb {version} needs Python 3.{_OLDEST_PYTHON[1]} to 3.{newest[1]}, and none is on the PATH.",
             todo="Install one, or name the Python of the service that owns the folder (--chroma-python).",
         )
     return Path(found)
+
+
+def _runs(python: str) -> bool:
+    """Whether it is more than a name on the PATH: version managers put one there for every version they know."""
+    try:
+        return subprocess.run([python, "-c", "import venv"], capture_output=True, timeout=TRIAL_SECONDS).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def prove(python: Path, progress: Progress) -> None:

@@ -93,9 +93,10 @@ def test_a_frozen_program_needs_a_python_on_the_path(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UnsupportedEnvironment, match=r"needs Python 3\.9 to 3\.12"):
         base_python("0.5.23")
-    fitting = tmp_path / "python3.12"
-    fitting.write_text("#!/bin/sh\n")
-    fitting.chmod(0o755)
+    for name, script in (("python3.12", "#!/bin/sh\nexit 127\n"), ("python3.11", "#!/bin/sh\n")):
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    fitting = tmp_path / "python3.11"  # what is called 3.12 is only a version manager's stand-in
     assert base_python("0.5.23") == fitting
 
 
