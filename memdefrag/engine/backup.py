@@ -13,6 +13,7 @@ import os
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -44,6 +45,7 @@ from memdefrag.stores.sqlite_safe import open_readonly
 FORMAT_VERSION = 1
 COMPRESSION_LEVEL = 3
 BLOCK = 1 << 20
+ABANDONED_SECONDS = 86_400.0
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
 
@@ -98,26 +100,36 @@ def create(store: Store, snapshot: Snapshot, reason: str, progress: Progress) ->
     name = catalogue.new_id()
     shelf = make_private_dir(data_dir() / "backups" / catalogue.store_id(store.address.path))
     partial, final = shelf / f"{name}.partial", shelf / name
-    for abandoned in shelf.glob("*.partial"):
-        remove(abandoned)
+    for left in shelf.glob("*.partial"):
+        # A younger one may be the backup that another memdefrag is making right now.
+        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+            remove(left)
+    try:
+        _fill(partial, name, store, snapshot, reason, progress)
+    except BaseException:
+        remove(partial)
+        raise
+    rename(partial, final)
+    backup = load(final)
+    verify(backup, progress)
+    catalogue.record("backup", id=name, folder=str(final), reason=reason, store=str(store.address))
+    return backup
+
+
+def _fill(partial: Path, name: str, store: Store, snapshot: Snapshot, reason: str, progress: Progress) -> None:
+    """Write a backup's files and manifest, and push them to the disk."""
     make_private_dir(partial / "files")
     sources = list(_sources(store, partial))
     progress.phase("Backing up", sum(path.stat().st_size for _, path in sources))
     files = [_compress(path, partial / "files", relative, progress) for relative, path in sources]
     remove(partial / "sqlite-copy")
     if store.file_stamps() != (snapshot.fingerprint and snapshot.fingerprint.files):
-        remove(partial)
         raise StoreChanged("Somebody wrote to the store while it was backed up.", todo="Try again.")
     manifest = _manifest(name, store, snapshot, reason, files)
     data = json.dumps(manifest, indent=2).encode()
     write_durable(partial / "manifest.json", data)
     write_durable(partial / "manifest.sha256", hashlib.sha256(data).hexdigest().encode())
     fsync_tree(partial)
-    rename(partial, final)
-    backup = load(final)
-    verify(backup, progress)
-    catalogue.record("backup", id=name, folder=str(final), reason=reason, store=str(store.address))
-    return backup
 
 
 def load(folder: Path) -> Backup:
