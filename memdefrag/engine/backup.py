@@ -148,6 +148,8 @@ def load(folder: Path) -> Backup:
         backup = Backup(folder, manifest)
         backup.as_dict()
         for entry in backup.files:
+            if not all(isinstance(entry[name], int) for name in ("size", "zsize", "mode")):
+                raise BackupDamaged(f"The manifest of backup {folder.name} holds words where numbers belong.")
             path = PurePosixPath(entry["path"])
             if path.is_absolute() or ".." in path.parts or "\\" in entry["path"] or Path(path).drive:
                 raise BackupDamaged(f"Backup {folder.name} names a file outside of itself: {entry['path']}.")

@@ -20,13 +20,15 @@ from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
 from tests.engine.stores import make_store, merge_plan, snapshot_of
 
+NUMBERS = {"size": 1, "zsize": 1, "mode": 0o600}
 MANIFESTS: list[Any] = [
     [],
     {},
     {"files": None},
     {"files": [{}]},
-    {"files": [{"path": "../../outside"}]},
-    {"files": [{"path": "/outside"}]},
+    {"files": [{"path": "../../outside", **NUMBERS}]},
+    {"files": [{"path": "/outside", **NUMBERS}]},
+    {"files": [{"path": "inside", **NUMBERS, "mode": "rw"}]},
     {"source": {}},
     {"records": None},
 ]
