@@ -37,17 +37,23 @@ def export(
     from memdefrag.stores.registry import resolve_new
 
     run.keep_log()
+    target = resolve_new(out)
     report = export_store(
         store,
-        resolve_new(out),
+        target,
         collection=collection,
         limit=limit,
         where=dict(_key_and_value(each) for each in where or ()),
         progress=run.progress,
     )
-    answer(
-        run, report, f"To tidy the file: memdefrag optimize {out}", f"To bring it back: memdefrag import {out} {store}"
-    )
+    hints = [f"To tidy the file: memdefrag optimize {out}", f"To bring it back: memdefrag import {out} {store}"]
+    if target.kind == "jsonl":
+        # JSON lines hold every memory to the letter, so that a plan about them fits the store they came from.
+        hints.append(
+            f"To carry out in the store itself what is sure in the file: memdefrag analyze {out} --save PLAN, "
+            f"then memdefrag apply PLAN --to {store}"
+        )
+    answer(run, report, *hints)
 
 
 def import_file(

@@ -45,7 +45,8 @@ def choose(store: Store, options: WriterOptions, progress: Progress) -> StoreSet
     version = store.capabilities.written_by
     if version is None or options.upgrade or options.output:
         return StoreSettings(chroma_upgrade=version is not None)
-    python = options.python or _remembered(store, version)
+    # Not resolved: the Python of a virtual environment is a link, and what it links to lacks the packages.
+    python = options.python.expanduser().absolute() if options.python else _remembered(store, version)
     if python is None and options.make_environment:
         python = environment.make_environment(version, progress)
     if python is None:

@@ -27,6 +27,17 @@ def test_a_part_can_be_exported(cli: Cli, demo: Path, tmp_path: Path) -> None:
     assert chosen["written"] == 61
 
 
+def test_what_was_tried_on_a_part_is_carried_out_in_the_store(cli: Cli, demo: Path, tmp_path: Path) -> None:
+    whole, part, plan = tmp_path / "whole.db", tmp_path / "part.jsonl", tmp_path / "plan.json"
+    cli("export", demo, whole)
+    ended = cli("export", whole, part, "--limit", 20)
+    assert f"apply PLAN --to {whole}" in " ".join(ended.out.split())
+    sure = cli("analyze", part, "--save", plan, "--json").json["groups"]
+    merged = cli("apply", plan, "--to", whole, "--json").json
+    assert (merged["merged"], merged["skipped"]) == (len([each for each in sure if each["sure"]]), [])
+    assert merged["records_after"] == 61 - merged["removed"]
+
+
 @pytest.mark.parametrize("options", [["--where", "source"], ["--where", "=demo"], ["--limit", "0"]])
 def test_a_part_must_be_named_rightly(cli: Cli, demo: Path, tmp_path: Path, options: list[str]) -> None:
     assert cli("export", demo, tmp_path / "out.jsonl", *options).code == UsageError.exit_code

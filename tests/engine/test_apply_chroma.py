@@ -20,7 +20,7 @@ from memdefrag.base.progress import Progress
 from memdefrag.engine import commit, history, recover
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.journal import Job
-from memdefrag.engine.writers import WriterOptions
+from memdefrag.engine.writers import WriterOptions, choose
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Merge, Plan, Ref, Result, StoreStep, VectorRule
 from memdefrag.model.records import Key, MemoryRecord, Snapshot
@@ -156,6 +156,16 @@ def test_an_older_folder_is_written_by_its_own_library(old_address: Address) -> 
     undone = apply(history.undo_plan(history.find(str(report.step))))
     assert undone.skipped == ()
     assert len(snapshot_of(old_address)) == len(before) + 1
+
+
+@pytest.mark.old_chroma
+def test_the_python_may_be_named_from_where_one_stands(
+    old_address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(OLD_PYTHON.parent)
+    with open_store(old_address) as store:
+        chosen = choose(store, WriterOptions(python=Path(OLD_PYTHON.name)), Progress())
+    assert chosen.chroma_python == OLD_PYTHON
 
 
 @pytest.mark.old_chroma
