@@ -96,17 +96,13 @@ def report(done: ApplyReport) -> Iterator[RenderableType]:
     else:
         yield styled(f"Done in {done.seconds:.1f} s.", "bold")
     would = "would be " if done.dry_run else ""
-    yield (
-        f"{done.records_before:,} memories before, {done.records_after:,} after: "
-        + ", ".join(
-            (
-                f"{count(done.merged, 'group')} {would}merged",
-                f"{count(done.written, 'memory', 'memories')} {would}written",
-                f"{done.removed:,} {would}removed",
-            )
-        )
-        + "."
-    )
+    what = [
+        f"{count(done.written, 'memory', 'memories')} {would}written",
+        f"{done.removed:,} {would}removed",
+    ]
+    if done.merged or done.reason == "optimize":
+        what.insert(0, f"{count(done.merged, 'group')} {would}merged")
+    yield f"{done.records_before:,} memories before, {done.records_after:,} after: {', '.join(what)}."
     yield from _sizes(done)
     if done.output:
         yield f"The new folder: {done.output}"
