@@ -101,11 +101,12 @@ class _Application:
         self.job = Job(output.expanduser().resolve() if output else real)
         self.id = catalogue.new_id()
         self.safe = MemdefragError.default_safe
+        self.restores = StoreStep.REPLACE in plan.store_steps
 
     def run(self) -> ApplyReport:
         store, before = self._opened()
         with store:
-            if StoreStep.REPLACE in self.plan.store_steps:
+            if self.restores:
                 resolution = Resolution(Changes(), 0, (), {})
             else:
                 source = self._source(before)
@@ -117,18 +118,16 @@ class _Application:
                 return self._report(store, before, resolution, None)
             self._preflight(store)
             # Whole files are put back as they are; no library has to write them.
-            restores = StoreStep.REPLACE in self.plan.store_steps
-            settings = StoreSettings() if restores else choose(store, self.options.writer, self.progress)
+            settings = StoreSettings() if self.restores else choose(store, self.options.writer, self.progress)
             return self._write(store, before, resolution, settings)
 
     def _opened(self) -> tuple[Store, Snapshot]:
         """The target and its content. What is to be replaced by a backup may be damaged."""
-        replaces = StoreStep.REPLACE in self.plan.store_steps
-        store = open_store(self.address, must_exist=not (self.plan.collections or replaces))
+        store = open_store(self.address, must_exist=not (self.plan.collections or self.restores))
         try:
             return store, read_snapshot(store, self.progress) if store.exists else Snapshot(str(self.address), ())
         except (StoreDamaged, UnsupportedFormat):
-            if not replaces:
+            if not self.restores:
                 raise
             store = Unreadable(self.address, StoreSettings())
             return store, read_snapshot(store, self.progress)
@@ -155,7 +154,7 @@ class _Application:
             raise NotPermitted(f"{store.format} can only be read.")
         if self.options.writer.output and self.job.target.exists():
             raise UsageError(f"{self.job.target} exists already; --output wants a new folder.")
-        if StoreStep.REPLACE in self.plan.store_steps:
+        if self.restores:
             recover.set_aside_unsettled(self.job)
         recover.require_none(self.job)
         make_private_dir(data_dir())
@@ -205,8 +204,7 @@ class _Application:
         return report
 
     def _history_step(self, store: Store, report: ApplyReport) -> history.HistoryStep:
-        chosen = self.options.writer.upgrade or StoreStep.UPGRADE in self.plan.store_steps
-        upgraded = chosen and store.capabilities.written_by is not None
+        upgraded = self.options.writer.upgrade and store.capabilities.written_by is not None
         return history.HistoryStep(
             id=self.id,
             time=catalogue.utc_now(),
@@ -216,13 +214,13 @@ class _Application:
             written=report.written,
             removed=report.removed,
             backup=report.backup,
-            whole_store=upgraded or StoreStep.REPLACE in self.plan.store_steps,
+            whole_store=upgraded or self.restores,
             undoes=self.plan.settings.get("undoes"),
         )
 
     def _stage(self, backup: backups.Backup | None) -> None:
         """The copy to work on comes out of the backup, which so proves that it can be restored."""
-        if StoreStep.REPLACE in self.plan.store_steps:
+        if self.restores:
             backup = backups.find(self.plan.source.partition(":")[2])
         if backup:
             backups.extract(backup, self.job.new, self.progress)
@@ -232,11 +230,11 @@ class _Application:
         """Change the copy, push it to the disk, and prove what it holds."""
         staged = open_store(self.address.at(self.job.new), settings, must_exist=False)
         with staged:
-            if resolution.changes or StoreStep.UPGRADE in self.plan.store_steps:
+            if resolution.changes or settings.chroma_upgrade:
                 staged.write(resolution.changes, self.progress)
             if StoreStep.REBUILD in self.plan.store_steps:
                 staged.rebuild(self.progress)
-            if StoreStep.REPLACE in self.plan.store_steps:
+            if self.restores:
                 return self._pushed_and_read(settings)
             after = self._pushed_and_read(settings)
             verify_content(before, resolution.changes, after)

@@ -37,8 +37,9 @@ from memdefrag.base.fsops import (
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import catalogue
+from memdefrag.model.capabilities import Commit
 from memdefrag.model.records import Snapshot
-from memdefrag.stores.base import Commit, Store, read_snapshot
+from memdefrag.stores.base import Store, read_snapshot
 from memdefrag.stores.registry import open_store
 from memdefrag.stores.sqlite_safe import open_readonly
 

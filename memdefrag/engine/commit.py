@@ -12,7 +12,7 @@ from memdefrag.base.errors import NotPermitted, StoreChanged, StoreInUse
 from memdefrag.base.fsops import ExchangeUnsupported, exchange, fault_point, file_sha256, remove, rename
 from memdefrag.base.settings import LOCK_DEADLINE_SECONDS
 from memdefrag.engine.journal import Job
-from memdefrag.stores.base import Commit
+from memdefrag.model.capabilities import Commit
 from memdefrag.stores.sqlite_safe import is_database, open_readonly, quote, sidecars, translated
 
 PAGES_AT_ONCE = 1_000

@@ -114,8 +114,6 @@ class StoreStep(StrEnum):
     """Its files become the source's files."""
     REBUILD = "rebuild"
     """Index files are built anew, so that they shrink."""
-    UPGRADE = "upgrade"
-    """It is written by the built-in, newer library; older programs cannot open it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

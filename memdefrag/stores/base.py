@@ -14,8 +14,7 @@ from memdefrag.base.fsops import file_sha256
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.address import Address
-from memdefrag.model.capabilities import Capabilities as Capabilities
-from memdefrag.model.capabilities import Commit as Commit
+from memdefrag.model.capabilities import Capabilities
 from memdefrag.model.codec import fit
 from memdefrag.model.hashing import content_hash
 from memdefrag.model.plan import Changes

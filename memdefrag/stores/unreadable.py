@@ -9,9 +9,10 @@ from typing import ClassVar
 from memdefrag.base.errors import UnsupportedFormat
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
+from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, MemoryRecord
-from memdefrag.stores.base import Capabilities, Commit, Store
+from memdefrag.stores.base import Store
 from memdefrag.stores.sqlite_safe import sidecars
 
 

@@ -18,10 +18,11 @@ from memdefrag.base.errors import CollectionNotFound, NotAStore, NotPermitted, S
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.address import Address
+from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
 from memdefrag.stores import sqlite_safe
-from memdefrag.stores.base import Capabilities, Commit, Sizes, Store, StoreSettings
+from memdefrag.stores.base import Sizes, Store, StoreSettings
 from memdefrag.stores.chroma import tables, versions
 from memdefrag.stores.chroma.contents import Contents
 from memdefrag.stores.chroma.index import INDEX_FILES, HnswIndex

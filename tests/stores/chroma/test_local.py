@@ -16,8 +16,9 @@ import pytest
 
 from memdefrag.base.errors import CollectionNotFound, NotAStore, StoreDamaged, UnsupportedFormat
 from memdefrag.model.address import Address
+from memdefrag.model.capabilities import Commit
 from memdefrag.model.records import Key, MemoryRecord, State
-from memdefrag.stores.base import Commit, StoreSettings, read_snapshot
+from memdefrag.stores.base import StoreSettings, read_snapshot
 from memdefrag.stores.chroma.local import ChromaLocal
 from tests.stores.chroma.folders import (
     BIG,
