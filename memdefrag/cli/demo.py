@@ -51,7 +51,7 @@ def demo(run: Run) -> None:
     merged = carry_out(run, plan, Writing())
     run.print(_title("4  Merging what is sure: memdefrag optimize STORE --auto sure"), *show.report(merged))
 
-    undone = carry_out(run, history.undo_plan(history.latest(address.path)), Writing())
+    undone = carry_out(run, history.undo_plan(history.latest(address)), Writing())
     with open_store(address) as store:
         same = content_hash(read_snapshot(store, run.progress)) == content_hash(before)
     closing = [

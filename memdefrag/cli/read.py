@@ -103,7 +103,7 @@ def history(run: Run, store: OnlyOf = None) -> None:
     from memdefrag.engine import history as past
     from memdefrag.stores.registry import resolve
 
-    path = resolve(store).path if store else None
-    steps, undone = past.steps(path), past.undone(path)
+    of = resolve(store) if store else None
+    steps, undone = past.steps(of), past.undone(of)
     listed = [{**asdict(step), "undone": step.id in undone} for step in steps]
     run.answer({"steps": listed}, *show.history(steps, undone))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from memdefrag.analysis.result import Analysis, Conflict, Group
-    from memdefrag.engine.backup import Backup
+    from memdefrag.engine.backups.shelf import Backup
     from memdefrag.engine.history import HistoryStep
     from memdefrag.engine.inspect import Summary
     from memdefrag.engine.search import Hit
@@ -142,7 +142,7 @@ def _listed(title: str, skipped: Sequence[Skipped]) -> Iterator[RenderableType]:
 
 
 def _backup_size(name: str) -> str:
-    from memdefrag.engine.backup import find
+    from memdefrag.engine.backups.shelf import find
 
     return size(find(name).size)
 

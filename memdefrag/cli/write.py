@@ -43,7 +43,7 @@ def undo(run: Run, writing: Writing, step: StepName, store: StoreOfLast = None) 
 
     if (step == "last") != bool(store):
         raise UsageError("Say either `undo STEP` or `undo last STORE`.", todo="memdefrag history lists the steps.")
-    found = history.latest(resolve(store).path) if store else history.find(step)
+    found = history.latest(resolve(store)) if store else history.find(step)
     answer(run, carry_out(run, history.undo_plan(found), writing))
 
 

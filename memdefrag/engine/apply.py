@@ -33,9 +33,11 @@ from memdefrag.base.errors import (
 from memdefrag.base.fsops import dress_like, free_bytes, fsync_tree, make_private_dir
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
-from memdefrag.engine import backup as backups
 from memdefrag.engine import catalogue, history, in_use, recover
 from memdefrag.engine.advice import next_steps
+from memdefrag.engine.backups.create import create
+from memdefrag.engine.backups.files import extract
+from memdefrag.engine.backups.shelf import Backup, find
 from memdefrag.engine.commit import state_hash, swap
 from memdefrag.engine.embedding import Embed, rehearsed
 from memdefrag.engine.journal import Job, JobState
@@ -190,7 +192,7 @@ class _Application:
         self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings, existed: bool
     ) -> ApplyReport:
         """From the backup to the commit, each state announced in the journal."""
-        backup = backups.create(store, before, f"before {self._reason}", self.progress) if store.exists else None
+        backup = create(store, before, f"before {self._reason}", self.progress) if store.exists else None
         self.job.note(JobState.BACKED_UP, backup=backup.id if backup else None)
         self._stage(backup)
         after = self._write_staged(resolution, before, settings)
@@ -218,12 +220,12 @@ class _Application:
             undoes=self.plan.settings.get("undoes"),
         )
 
-    def _stage(self, backup: backups.Backup | None) -> None:
+    def _stage(self, backup: Backup | None) -> None:
         """The copy to work on comes out of the backup, which so proves that it can be restored."""
         if self.restores:
-            backup = backups.find(self.plan.source.partition(":")[2])
+            backup = find(self.plan.source.partition(":")[2])
         if backup:
-            backups.extract(backup, self.job.new, self.progress)
+            extract(backup, self.job.new, self.progress)
         self.job.note(JobState.STAGED)
 
     def _write_staged(self, resolution: Resolution, before: Snapshot, settings: StoreSettings) -> Snapshot:
@@ -285,7 +287,7 @@ class _Application:
         return str(self.plan.settings.get("reason", "apply"))
 
     def _report(
-        self, store: Store, before: Snapshot, resolution: Resolution, backup: backups.Backup | None
+        self, store: Store, before: Snapshot, resolution: Resolution, backup: Backup | None
     ) -> ApplyReport:
         changes = resolution.changes
         added = sum(put.before is None for put in changes.put)

@@ -16,6 +16,7 @@ from typing import Any
 
 from memdefrag.base.fsops import append_durable, make_private_dir
 from memdefrag.base.settings import data_dir
+from memdefrag.model.address import Address
 
 Event = dict[str, Any]
 
@@ -67,11 +68,11 @@ def new_id() -> str:
     return re.sub(r"[-:.]", "", utc_now())
 
 
-def store_id(path: Path) -> str:
-    """A folder name for all that belongs to the store at `path`: readable, and unique by its real path."""
-    real = path.expanduser().resolve()
-    name = re.sub(r"[^\w.-]+", "_", real.name) or "store"
-    return f"{name[:40]}-{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
+def store_id(store: Address) -> str:
+    """A folder name for all that belongs to a store: readable, and unique by its real path or its URL."""
+    place = store.whole().location
+    name = re.sub(r"[^\w.-]+", "_", place.rpartition("/")[2]) or "store"
+    return f"{name[:40]}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
 
 def _path() -> Path:

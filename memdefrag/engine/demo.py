@@ -12,5 +12,6 @@ def fresh_copy() -> Address:
     """Put the demo store, as it was delivered, into the data folder and forget earlier decisions about it."""
     path = make_private_dir(data_dir() / "demo") / "demo.jsonl"
     write_durable(path, resource("demo.jsonl").read_bytes())
-    workspace.save(path, "decisions", {})
-    return Address("jsonl", str(path))
+    address = Address("jsonl", str(path))
+    workspace.save(address, "decisions", {})
+    return address

@@ -50,7 +50,7 @@ class HistoryStep:
 
     @property
     def folder(self) -> Path:
-        return data_dir() / "history" / catalogue.store_id(parse(self.store).path) / self.id
+        return data_dir() / "history" / catalogue.store_id(parse(self.store)) / self.id
 
 
 def save(step: HistoryStep, plan: Plan, before: Snapshot, after: Snapshot, changes: Changes) -> None:
@@ -73,10 +73,10 @@ def discard(job_id: str) -> None:
             remove(folder)
 
 
-def steps(store_path: Path | None = None) -> list[HistoryStep]:
-    """Applied steps, newest first; only those of one store when its path is given."""
+def steps(store: Address | None = None) -> list[HistoryStep]:
+    """Applied steps, newest first; only those of one store when it is given."""
     applied = {job for job, outcome in catalogue.outcomes().items() if outcome == "applied"}
-    pattern = f"{catalogue.store_id(store_path)}/*/step.json" if store_path else "*/*/step.json"
+    pattern = f"{catalogue.store_id(store)}/*/step.json" if store else "*/*/step.json"
     found = [
         HistoryStep(**json.loads(path.read_bytes()))
         for path in (data_dir() / "history").glob(pattern)
@@ -97,26 +97,26 @@ def find(name: str) -> HistoryStep:
     return found[0]
 
 
-def undone(store_path: Path | None = None) -> set[str]:
+def undone(store: Address | None = None) -> set[str]:
     """Ids of the steps that a later step undid and that was not undone itself."""
     gone: set[str] = set()
-    for step in steps(store_path):
+    for step in steps(store):
         if step.undoes and step.id not in gone:
             gone.add(step.undoes)
     return gone
 
 
-def latest(store_path: Path) -> HistoryStep:
+def latest(store: Address) -> HistoryStep:
     """The newest step of a store that can still be undone; steps that undid others are passed over.
 
     Raises:
         HistoryNotFound: there is none.
     """
-    gone = undone(store_path)
-    for step in steps(store_path):
+    gone = undone(store)
+    for step in steps(store):
         if step.id not in gone and step.undoes is None:
             return step
-    raise HistoryNotFound(f"Nothing that memdefrag did to {store_path} is left to undo.")
+    raise HistoryNotFound(f"Nothing that memdefrag did to {store.location} is left to undo.")
 
 
 def undo_plan(step: HistoryStep) -> Plan:

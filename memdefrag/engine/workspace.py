@@ -9,6 +9,7 @@ from typing import Any
 from memdefrag.base.fsops import make_private_dir, write_durable
 from memdefrag.base.settings import data_dir
 from memdefrag.engine.catalogue import store_id
+from memdefrag.model.address import Address
 
 RECENT_STORES = 12
 
@@ -24,19 +25,19 @@ def add_recent(address: str) -> None:
     _write(data_dir() / "recent.json", [address, *others][:RECENT_STORES])
 
 
-def load(store_path: Path, topic: str) -> dict[str, Any]:
+def load(store: Address, topic: str) -> dict[str, Any]:
     """What is remembered under `topic` for a store; empty when nothing is."""
-    found = _read(_folder(store_path) / f"{topic}.json", {})
+    found = _read(_folder(store) / f"{topic}.json", {})
     return found if isinstance(found, dict) else {}
 
 
-def save(store_path: Path, topic: str, value: dict[str, Any]) -> None:
+def save(store: Address, topic: str, value: dict[str, Any]) -> None:
     """Remember `value` under `topic` for a store, replacing what was there."""
-    _write(_folder(store_path) / f"{topic}.json", value)
+    _write(_folder(store) / f"{topic}.json", value)
 
 
-def _folder(store_path: Path) -> Path:
-    return data_dir() / "workspace" / store_id(store_path)
+def _folder(store: Address) -> Path:
+    return data_dir() / "workspace" / store_id(store)
 
 
 def _read(path: Path, default: Any) -> Any:

@@ -59,7 +59,7 @@ def choose(store: Store, options: WriterOptions, progress: Progress) -> StoreSet
             f"{python} has no chromadb that writes this folder as it is (wanted: {version} or its like).",
             todo=_ways(store, version),
         )
-    workspace.save(store.address.path, TOPIC, {"python": str(python)})
+    workspace.save(store.address, TOPIC, {"python": str(python)})
     return StoreSettings(chroma_python=python)
 
 
@@ -76,7 +76,7 @@ def megabytes(store: Store) -> int:
 
 def _remembered(store: Store, version: str) -> Path | None:
     """The interpreter confirmed before, or our own private environment, if it is still there."""
-    known = workspace.load(store.address.path, TOPIC).get("python")
+    known = workspace.load(store.address, TOPIC).get("python")
     places = [Path(known)] if known else []
     places.append(environment.environment_python(version))
     return next((place for place in places if place.exists()), None)

@@ -32,6 +32,21 @@ class Address:
         """The location as a path of this machine."""
         return Path(self.location).expanduser()
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the location is a path of this machine, not a URL."""
+        return not self.location.startswith("//") and "://" not in self.location
+
+    @property
+    def url(self) -> str:
+        """The URL of a server: of ``hdev+http://host`` it is ``http://host``."""
+        return f"{self.kind.partition('+')[2]}:{self.location}" if self.location.startswith("//") else self.location
+
+    def whole(self) -> Address:
+        """The store itself: its real place (links followed), and no collection meant."""
+        location = str(self.path.resolve()) if self.is_local else self.location.rstrip("/")
+        return Address(self.kind, location)
+
     def at(self, location: Path | str) -> Address:
         """The same kind of store (and collection) at another place."""
         return replace(self, location=str(location))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from memdefrag.base.errors import MemdefragError
+from memdefrag.model.address import Address
 from memdefrag.presenters.tasks import Runner
 
 TOPIC = "decisions"
@@ -23,9 +23,9 @@ class Autosave:
     """
 
     def __init__(
-        self, runner: Runner, path: Path, saved: Saved, failed: Callable[[MemdefragError], None]
+        self, runner: Runner, store: Address, saved: Saved, failed: Callable[[MemdefragError], None]
     ) -> None:
-        self._runner, self._path, self._saved, self._failed = runner, path, saved, failed
+        self._runner, self._store, self._saved, self._failed = runner, store, saved, failed
         self._due = self._writing = False
 
     def touch(self) -> None:
@@ -38,7 +38,7 @@ class Autosave:
         """Write now what is not written yet."""
         if self._due or self._writing:
             self._due = False
-            _save(self._path, self._saved()())
+            _save(self._store, self._saved()())
 
     def _write(self) -> None:
         if not self._due:
@@ -49,13 +49,13 @@ class Autosave:
         def written(_: None) -> None:
             self._writing = False
 
-        self._runner.run(lambda _: _save(self._path, make()), written, self._failed, lane=f"decisions {self._path}")
+        self._runner.run(lambda _: _save(self._store, make()), written, self._failed, lane=f"decisions {self._store}")
 
 
-def _save(path: Path, value: dict[str, Any]) -> None:
+def _save(store: Address, value: dict[str, Any]) -> None:
     from memdefrag.engine import workspace
 
-    workspace.save(path, TOPIC, value)
+    workspace.save(store, TOPIC, value)
 
 
 def saved_count(saved: dict[str, Any]) -> int:

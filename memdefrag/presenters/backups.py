@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from memdefrag.base.errors import BackupDamaged, MemdefragError
 from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.base.wording import count, size
+from memdefrag.model.address import Address, parse
 from memdefrag.presenters.tasks import JobProgress, Runner, job_progress
 from memdefrag.presenters.wording import thousands, utc_moment
 
@@ -49,7 +49,7 @@ class BackupsState:
     """The page's content.
 
     Attributes:
-        only_store: the path whose backups are listed; empty: all.
+        only_store: the address whose backups are listed; empty: all.
         question: what the person is asked before a restore, of the backup `asked`.
     """
 
@@ -89,18 +89,19 @@ class BackupsPresenter:
         self.state = BackupsState()
         self._view = make_view(self)
 
-    def refresh(self, store: Path | None = None) -> None:
+    def refresh(self, store: Address | None = None) -> None:
         """List what there is, of one store or of all."""
         self._runner.run(lambda _: listing(store), self._listed, self._failed)
 
     def verify(self, backup_id: str, *, deep: bool = False) -> None:
         """Read a backup's every byte; `deep` also restores it into a scratch folder and compares all memories."""
-        from memdefrag.engine import backup as backups
+        from memdefrag.engine.backups.shelf import find
+        from memdefrag.engine.backups.verify import verify
 
         title = f"Verifying backup {backup_id}"
 
         def task(progress: Progress) -> str:
-            backups.verify(backups.find(backup_id), progress, deep=deep)
+            verify(find(backup_id), progress, deep=deep)
             return "Every byte is as it was written" + (
                 ", and the restored copy holds the same memories." if deep else "."
             )
@@ -137,7 +138,7 @@ class BackupsPresenter:
 
     def _verified(self, message: str) -> None:
         self._show(replace(self.state, job=None, message=message))
-        self.refresh(Path(self.state.only_store) if self.state.only_store else None)
+        self.refresh(parse(self.state.only_store) if self.state.only_store else None)
 
     def _not_verified(self, backup_id: str) -> Callable[[MemdefragError], None]:
         def failed(error: MemdefragError) -> None:
@@ -154,11 +155,11 @@ class BackupsPresenter:
         self._view.update_state(state)
 
 
-def listing(store: Path | None) -> BackupsState:
+def listing(store: Address | None) -> BackupsState:
     """All readable backups and applied steps, newest first."""
     from memdefrag.base.settings import data_dir
-    from memdefrag.engine import backup as backups
     from memdefrag.engine import catalogue, history
+    from memdefrag.engine.backups.shelf import all_backups
 
     verified = {event["id"]: event["time"] for event in catalogue.events() if event["event"] == "verified"}
     rows = tuple(
@@ -172,7 +173,7 @@ def listing(store: Path | None) -> BackupsState:
             folder=str(found.folder),
             checked=f"{VERIFIED} {utc_moment(verified[found.id])}" if found.id in verified else "",
         )
-        for found in backups.all_backups(store)
+        for found in all_backups(store)
     )
     gone = history.undone(store)
     steps = tuple(

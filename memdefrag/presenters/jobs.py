@@ -36,7 +36,7 @@ def look(text: str) -> Opened:
 
     with open_store(text) as store:
         summary = inspect(store)
-        decided = saved_count(workspace.load(store.address.path, TOPIC))
+        decided = saved_count(workspace.load(store.address, TOPIC))
         is_copy = store.address.path.is_relative_to(data_dir())
         if not is_copy:
             workspace.add_recent(str(store.address))
@@ -86,15 +86,15 @@ def find(address: Address, no_model: bool, long_work: bool, progress: Progress) 
         many = f"Very many memories are alike: of each one only the {analysis.nearest} nearest were compared."
         notes = (*notes, many)
     fingerprint = snapshot.fingerprint.content if snapshot.fingerprint else ""
-    return Found(prepare(analysis, fingerprint, progress), workspace.load(address.path, TOPIC), notes)
+    return Found(prepare(analysis, fingerprint, progress), workspace.load(address, TOPIC), notes)
 
 
 def restore_plan(backup_id: str) -> Plan:
     """The plan that puts a whole store back."""
-    from memdefrag.engine import backup as backups
+    from memdefrag.engine.backups.shelf import find
     from memdefrag.model.plan import Plan, StoreStep
 
-    backup = backups.find(backup_id)
+    backup = find(backup_id)
     return Plan(
         source=f"backup:{backup.id}",
         target=backup.address,

@@ -226,7 +226,7 @@ def look(plan: Plan, progress: Progress) -> PlanFacts:
         progress.phase("Looking for a fitting chromadb")
         removed = _removed(plan)
         counts = {info.name: info.count for info in store.collections()}
-        remembered = str(workspace.load(store.address.path, writers.TOPIC).get("python", ""))
+        remembered = str(workspace.load(store.address, writers.TOPIC).get("python", ""))
         return PlanFacts(
             rehearsal=rehearsal,
             sizes=store.sizes(removed),

@@ -206,7 +206,7 @@ class Shell:
 
     def _analysed(self, found: jobs.Found) -> None:
         assert self.opened is not None
-        self._autosave = Autosave(self._runner, self.opened.address.path, self.review.saved, self.failed)
+        self._autosave = Autosave(self._runner, self.opened.address, self.review.saved, self.failed)
         self.review.show(found.data, found.saved)
         self.updates.refresh()
         if found.notes:

@@ -51,7 +51,7 @@ def resolve(text: str) -> Address:
     address = parse(text)
     if address.kind:
         store_class(address.kind)
-        return address.at(address.path.absolute())
+        return address.at(address.path.absolute()) if address.is_local else address
     path = address.path.absolute()
     try:
         if not path.exists():
@@ -93,6 +93,6 @@ def open_store(address: Address | str, settings: StoreSettings | None = None, *,
         StoreDamaged, UnsupportedFormat, NotPermitted: as the kind's reader finds.
     """
     resolved = resolve(address) if isinstance(address, str) else address
-    if must_exist and not resolved.path.exists():
+    if must_exist and resolved.is_local and not resolved.path.exists():
         raise NotAStore(f"There is nothing at {Path(resolved.location)}.")
     return store_class(resolved.kind)(resolved, settings or StoreSettings())

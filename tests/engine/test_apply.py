@@ -26,9 +26,12 @@ from memdefrag.base.errors import (
 )
 from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.base.settings import data_dir
+from memdefrag.engine import apply as applying
 from memdefrag.engine import apply as engine
-from memdefrag.engine import backup, catalogue, history
+from memdefrag.engine import catalogue, history
 from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.engine.backups.shelf import Backup, find
+from memdefrag.engine.backups.verify import verify
 from memdefrag.engine.journal import Job
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Changes, Drop, Keep, Merge, Plan, Put, Ref, StoreStep, VectorRule, Write
@@ -101,10 +104,10 @@ def test_a_dry_run_changes_nothing_anywhere(address: Address) -> None:
 def test_the_backup_before_holds_the_old_store(address: Address) -> None:
     before = snapshot_of(address)
     report = apply(merge_plan(address))
-    kept = backup.find(str(report.backup))
+    kept = find(str(report.backup))
     assert before.fingerprint
     assert kept.manifest["content"] == before.fingerprint.content
-    backup.verify(kept, Progress(), deep=True)
+    verify(kept, Progress(), deep=True)
 
 
 def test_undo_brings_back_every_byte_of_meaning(address: Address) -> None:
@@ -144,12 +147,12 @@ def test_undo_can_be_undone(address: Address) -> None:
     first = apply(merge_plan(address))
     merged = snapshot_of(address)
     second = apply(history.undo_plan(history.find(str(first.step))))
-    assert history.undone(address.path) == {first.step}
+    assert history.undone(address) == {first.step}
     apply(history.undo_plan(history.find(str(second.step))))
     after = snapshot_of(address)
     assert merged.fingerprint and after.fingerprint
     assert after.fingerprint.content == merged.fingerprint.content
-    assert history.undone(address.path) == {second.step}
+    assert history.undone(address) == {second.step}
 
 
 def test_restore_brings_back_the_backup_and_keeps_a_way_forward(address: Address) -> None:
@@ -161,7 +164,7 @@ def test_restore_brings_back_the_backup_and_keeps_a_way_forward(address: Address
     now = snapshot_of(address)
     assert now.fingerprint and before.fingerprint and merged.fingerprint
     assert now.fingerprint.content == before.fingerprint.content
-    assert backup.find(str(restored.backup)).manifest["content"] == merged.fingerprint.content
+    assert find(str(restored.backup)).manifest["content"] == merged.fingerprint.content
 
 
 def test_a_changed_record_is_skipped_and_listed(address: Address) -> None:
@@ -242,19 +245,19 @@ def test_cancelling_leaves_the_store_and_no_traces(address: Address) -> None:
     with pytest.raises(Cancelled):
         apply(merge_plan(address), progress=Progress(stop, cancel))
     assert traces(address) == before
-    assert history.steps(address.path) == []
+    assert history.steps(address) == []
     assert catalogue.unfinished_jobs() == {}
 
 
 def test_a_change_during_the_work_stops_it(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = merge_plan(address)
-    extract = backup.extract
+    extract = applying.extract
 
-    def somebody_writes(kept: backup.Backup, target: Path, progress: Progress) -> None:
+    def somebody_writes(kept: Backup, target: Path, progress: Progress) -> None:
         add_memory(address, "meanwhile")
         extract(kept, target, progress)
 
-    monkeypatch.setattr(backup, "extract", somebody_writes)
+    monkeypatch.setattr(applying, "extract", somebody_writes)
     with pytest.raises(StoreChanged):
         apply(plan)
     after = snapshot_of(address)
@@ -355,7 +358,7 @@ def test_a_backup_takes_the_place_of_a_damaged_database(tmp_path: Path, damage: 
     restored = apply(Plan(source=f"backup:{report.backup}", target=str(address), store_steps=(StoreStep.REPLACE,)))
     assert snapshot_of(address).by_key.keys() == before.by_key.keys()
     assert not log.exists()
-    kept = {entry["path"]: entry["sha256"] for entry in backup.find(str(restored.backup)).files}
+    kept = {entry["path"]: entry["sha256"] for entry in find(str(restored.backup)).files}
     assert kept[address.path.name] == hashlib.sha256(left).hexdigest()
     assert log.name in kept
 

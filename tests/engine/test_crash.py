@@ -75,7 +75,7 @@ def assert_old_or_new_and_tidy(address: Address) -> None:
     assert not Job(address.path).folder.exists()
     assert [path.name for path in address.path.parent.iterdir()] == [address.path.name]
     assert catalogue.unfinished_jobs() == {}
-    applied = [step for step in history.steps(address.path) if step.reason == "optimize"]
+    applied = [step for step in history.steps(address) if step.reason == "optimize"]
     assert len(applied) == (len(snapshot_of(address)) == NEW)
 
 

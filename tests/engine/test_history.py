@@ -25,7 +25,7 @@ def another(data: bytes) -> bytes:
 def test_a_damaged_image_is_not_undone_by_halves(tmp_path: Path, name: str, damage: object) -> None:
     address = make_store("jsonl", tmp_path)
     apply(merge_plan(address))
-    step = history.latest(address.path)
+    step = history.latest(address)
     image = step.folder / name
     if callable(damage):
         image.write_bytes(damage(image.read_bytes()))

@@ -166,8 +166,8 @@ def test_a_job_folder_without_a_journal_can_be_recovered(address: Address, conte
     recover.recover_all()
     assert not folder.exists()
     assert catalogue.unfinished_jobs() == {}
-    assert len(history.steps(address.path)) == 1
-    assert history.undo_plan(history.latest(address.path)).steps
+    assert len(history.steps(address)) == 1
+    assert history.undo_plan(history.latest(address)).steps
 
 
 def test_a_strangers_journal_cannot_remove_the_history(address: Address) -> None:
@@ -176,7 +176,7 @@ def test_a_strangers_journal_cannot_remove_the_history(address: Address) -> None
     with pytest.raises(UnfinishedJob):
         apply(merge_plan(address, 1))
     recover.recover_all()
-    assert len(history.steps(address.path)) == 1
+    assert len(history.steps(address)) == 1
 
 
 def test_a_journal_of_another_kind_is_told(address: Address) -> None:

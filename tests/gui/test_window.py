@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from memdefrag.engine import workspace
+from memdefrag.model.address import parse
 from memdefrag.presenters.shell import Page
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
@@ -171,7 +172,7 @@ def test_decisions_are_there_again_in_the_next_window(qtbot, window, arrive, sto
     press(KEY.Key_N)
     window.close()
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=60_000)
-    [choice] = workspace.load(store, "decisions")["choices"]
+    [choice] = workspace.load(parse(str(store)), "decisions")["choices"]
     assert choice["action"] == "apart"
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from memdefrag.engine import workspace
+from memdefrag.model.address import parse
 from memdefrag.presenters.autosave import TOPIC, Autosave, saved_count
 from memdefrag.presenters.tasks import DirectRunner
 
@@ -8,9 +9,9 @@ from memdefrag.presenters.tasks import DirectRunner
 @pytest.fixture
 def saved(tmp_path):
     runner, values = DirectRunner(), []
-    path = tmp_path / "store.db"
-    autosave = Autosave(runner, path, lambda: lambda: {"choices": list(values)}, pytest.fail)
-    return autosave, runner, values, lambda: workspace.load(path, TOPIC)
+    store = parse(str(tmp_path / "store.db"))
+    autosave = Autosave(runner, store, lambda: lambda: {"choices": list(values)}, pytest.fail)
+    return autosave, runner, values, lambda: workspace.load(store, TOPIC)
 
 
 def test_many_changes_are_written_once_a_moment_later(saved):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from memdefrag.engine import writers
+from memdefrag.model.address import parse
 from memdefrag.presenters.plan import WriterChoice, writer_options
 from memdefrag.presenters.shell import Page, Shell
 from memdefrag.presenters.tasks import DirectRunner
@@ -99,7 +100,7 @@ def test_the_result_can_go_to_a_new_folder(old_folder, tmp_path):
 def test_a_confirmed_python_is_chosen_the_next_time(old_folder):
     from memdefrag.engine import workspace
 
-    workspace.save(old_folder, writers.TOPIC, {"python": str(OLD_PYTHON)})
+    workspace.save(parse(str(old_folder)), writers.TOPIC, {"python": str(OLD_PYTHON)})
     shell, _ = planned(old_folder)
     state = shell.plan.state
     assert state.writers[state.writer].value == str(OLD_PYTHON)

@@ -9,6 +9,7 @@ import pytest
 
 from memdefrag.engine import catalogue, workspace
 from memdefrag.engine.journal import Job
+from memdefrag.model.address import parse
 from memdefrag.presenters.shell import Notice, Page, Shell
 from memdefrag.presenters.tasks import DirectRunner
 from memdefrag.stores.base import read_snapshot
@@ -150,9 +151,9 @@ def test_a_decision_made_a_moment_before_the_end_is_not_lost(shell, store):
     shell.summary.start_analysis()
     shell.review.set_threshold(shell.review.data.lowest)
     shell.review.not_duplicates()
-    assert workspace.load(store, "decisions") == {}
+    assert workspace.load(parse(str(store)), "decisions") == {}
     shell.flush()
-    assert len(workspace.load(store, "decisions")["choices"]) == 1
+    assert len(workspace.load(parse(str(store)), "decisions")["choices"]) == 1
 
 
 def test_an_unknown_file_is_refused_in_three_sentences(shell, window, tmp_path):

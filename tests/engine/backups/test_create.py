@@ -12,8 +12,9 @@ import pytest
 
 from memdefrag.base.errors import BackupDamaged, Cancelled
 from memdefrag.base.progress import Cancel, Progress, Tick
-from memdefrag.engine import backup
 from memdefrag.engine.apply import apply
+from memdefrag.engine.backups.create import create
+from memdefrag.engine.backups.shelf import Backup, all_backups
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Plan, StoreStep
 from memdefrag.stores.base import read_snapshot
@@ -45,24 +46,24 @@ def test_a_forged_manifest_is_refused(tmp_path: Path, manifest: Any) -> None:
     file.with_name("manifest.sha256").write_text(hashlib.sha256(file.read_bytes()).hexdigest())
     with pytest.raises(BackupDamaged):
         apply(Plan(source=f"backup:{report.backup}", target=str(address), store_steps=(StoreStep.REPLACE,)))
-    assert report.backup not in [found.id for found in backup.all_backups()]
+    assert report.backup not in [found.id for found in all_backups()]
     assert len(snapshot_of(address)) == 17
 
 
 def test_two_backups_at_once_leave_each_other_alone(tmp_path: Path) -> None:
     address = make_store("jsonl", tmp_path)
-    made: list[backup.Backup] = []
+    made: list[Backup] = []
 
     def another(tick: Tick) -> None:
         if tick.phase == "Backing up" and tick.done and not made:
             made.append(made_now(address, Progress()))
 
-    def made_now(of: Address, progress: Progress) -> backup.Backup:
+    def made_now(of: Address, progress: Progress) -> Backup:
         with open_store(of) as store:
-            return backup.create(store, read_snapshot(store), "by hand", progress)
+            return create(store, read_snapshot(store), "by hand", progress)
 
     made.append(made_now(address, Progress(another)))
-    assert len({each.id for each in made}) == len(backup.all_backups(address.path)) == 2
+    assert len({each.id for each in made}) == len(all_backups(address)) == 2
 
 
 def test_a_stopped_backup_leaves_nothing_and_an_old_half_one_goes(tmp_path: Path) -> None:
@@ -77,5 +78,5 @@ def test_a_stopped_backup_leaves_nothing_and_an_old_half_one_goes(tmp_path: Path
             cancel.set()
 
     with open_store(address) as store, pytest.raises(Cancelled):
-        backup.create(store, read_snapshot(store), "by hand", Progress(stop, cancel))
+        create(store, read_snapshot(store), "by hand", Progress(stop, cancel))
     assert list(shelf.glob("*.partial")) == []
