@@ -8,7 +8,9 @@
     │   ├── CollectionNeeded     12   several collections, none named
     │   ├── StoreDamaged         13   the files contradict themselves
     │   ├── UnsupportedFormat    14   a version or schema we do not read or write
-    │   └── NotPermitted         15   the file system says no
+    │   ├── NotPermitted         15   the file system says no
+    │   ├── ServerUnreachable    16   no answer from the server, or none in time
+    │   └── ServerRefused        17   the server answers, but not as one we may or can work with
     ├── WriteError
     │   ├── StoreInUse           20   another program holds the store
     │   ├── NoSpace              21   the disk is too full for a safe write
@@ -101,6 +103,15 @@ class UnsupportedFormat(StoreError):
 class NotPermitted(StoreError):
     exit_code = 15
     default_todo = "Check who owns the file and its permissions."
+
+
+class ServerUnreachable(StoreError):
+    exit_code = 16
+    default_todo = "Check that the server runs and that its address is right, then try again."
+
+
+class ServerRefused(StoreError):
+    exit_code = 17
 
 
 class WriteError(MemdefragError):
