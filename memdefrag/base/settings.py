@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import platformdirs
 
+from memdefrag.base.errors import UsageError
+
 DATA_DIR_VARIABLE = "MEMDEFRAG_DATA_DIR"
+BACKUP_LIMIT_VARIABLE = "MEMDEFRAG_BACKUP_LIMIT"
 
 BATCH_RECORDS = 5_000
 """Records handed over at once by a store's scan."""
@@ -41,6 +46,26 @@ def cache_dir() -> Path:
     return Path(named) / "cache" if named else Path(platformdirs.user_cache_dir("memdefrag", appauthor=False))
 
 
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def backup_limit() -> int | None:
+    """How many bytes the person allows all backups, as ``20 GB`` or a number of bytes; None: not said.
+
+    Raises:
+        UsageError: what is said is no size.
+    """
+    said = os.environ.get(BACKUP_LIMIT_VARIABLE, "").strip()
+    if not said:
+        return None
+    size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", said, re.I)
+    if not size:
+        raise UsageError(
+            f"{BACKUP_LIMIT_VARIABLE} is {said!r}, which is no size.", todo="Say a size such as 20 GB, or unset it."
+        )
+    return int(float(size[1]) * _UNITS[size[2].lower()])
+
+
 def resource(name: str) -> Path:
     """A file of the `resources` folder, in an installed package or a checkout."""
     package = Path(__file__).resolve().parent.parent
@@ -51,15 +76,31 @@ def resource(name: str) -> Path:
 _SECRETS = (
     (re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^@\s/]+(?=@)", re.I), r"\g<head>***"),
     (
-        re.compile(r"(?P<head>(?:--)?\b[\w-]*(?:api[-_]?key|token|password|secret)\b\s*[=:\s]\s*)[^\s,;\"']+", re.I),
+        re.compile(
+            r"(?P<head>(?:--)?\b[\w-]*(?:api[-_]?key|token|password|secret)\b[\"']?\s*[=:\s]\s*[\"']?)[^\s,;\"']+", re.I
+        ),
         r"\g<head>***",
     ),
     (re.compile(r"(?P<head>\bBearer\s+)\S+", re.I), r"\g<head>***"),
 )
+_hidden: set[str] = set()
+_WHOLE_WORD_BELOW = 6
+
+
+def hide(secret: str) -> None:
+    """From now on `redact` replaces this, however it is escaped. A very short one only where it stands alone."""
+    escaped = (quote(secret, errors="replace"), quote(secret, safe="", errors="replace"))
+    spellings = {secret, *escaped, quote_plus(secret, errors="replace"), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+    _hidden.update(spellings - {""})
 
 
 def redact(text: str) -> str:
-    """The text with passwords in addresses, keys and tokens replaced by ``***``."""
+    """The text with all hidden secrets, and passwords in addresses, keys and tokens, replaced by ``***``."""
+    for secret in sorted(_hidden, key=len, reverse=True):
+        if len(secret) >= _WHOLE_WORD_BELOW:
+            text = text.replace(secret, "***")
+        elif secret in text:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memdefrag.base.errors import UsageError
+from memdefrag.base.secrets import without_credentials
 
 _KIND = re.compile(r"^(?P<kind>[a-z][a-z0-9+-]+):(?P<rest>.*)$", re.S)
 _DRIVE_LETTER = 1
@@ -59,11 +60,14 @@ class Address:
 def parse(text: str) -> Address:
     """Read ``kind:location#collection``; a bare path gets the kind "" (the registry recognises it).
 
+    A password in it is kept in memory for its place and does not get into the address.
+
     Raises:
         UsageError: the text is empty, or cannot be a path.
     """
     if not text.strip() or "\0" in text:
         raise UsageError("No store was named.", todo="Give a path or an address such as chroma:FOLDER.")
+    text = without_credentials(text)
     match = _KIND.match(text)
     kind, rest = (match["kind"], match["rest"]) if match and len(match["kind"]) > _DRIVE_LETTER else ("", text)
     if kind and Path(text).expanduser().exists():

@@ -1,0 +1,126 @@
+"""Secrets typed on a command line, as the guides of other programs teach it: used, and gone before anything sees them.
+
+They are kept in memory for the servers that the same command line names, and taken out of what Python remembers of
+it, too. What the operating system shows of our own process cannot be changed; hence the hint.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memdefrag.base.secrets import ANYWHERE, KEY_VARIABLE, keep, normalised, without_credentials
+
+HINT = (
+    "The secret on the command line is used, but other programs and the shell's history see it there. "
+    f"Next time set {KEY_VARIABLE}, or keep it in the system's keyring: memdefrag secret save SERVER"
+)
+_NAME = r"(?:(?P<side>source|target|from|to)[-_])?(?P<name>(?:[\w-]+[-_])?(?:api[-_]?key|token|password|passwd|secret))"
+_OPTION = re.compile(rf"--?{_NAME}(?:=(?P<value>.*))?", re.I | re.S)
+_PAIR = re.compile(rf"{_NAME}=(?P<value>.+)", re.I | re.S)
+_SIDE = re.compile(r"(?:--?)?(?P<side>source|target|from|to)\b", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """A secret, or a server that one may be for; `side` is source or target where that is said."""
+
+    text: str
+    side: str | None
+    for_database: bool
+
+
+def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments without their secrets, which are kept for the servers named beside them; and what to tell.
+
+    Taken out are ``--api-key VALUE``, ``--token=VALUE``, ``password=VALUE`` and their like (also with ``source-`` or
+    ``target-`` before), passwords in addresses, and such keys in arguments that are JSON objects. A value that looks
+    like an option is left: it would turn a dry run into a real one.
+    """
+    rest: list[str] = []
+    secrets: list[_Typed] = []
+    searching = "search" in argv[:1]
+    waiting = list(argv)
+    while waiting:
+        word = waiting.pop(0)
+        is_sought = searching or rest[-1:] == ["--where"]
+        typed = _OPTION.fullmatch(word) or (None if is_sought else _PAIR.fullmatch(word))
+        if typed is None:
+            rest.append(word)
+            continue
+        value = typed["value"]
+        if value is None and waiting and not waiting[0].startswith("--"):
+            value = waiting.pop(0)
+        if value is None:
+            rest.append(word)
+        else:
+            secrets.append(_Typed(value, _side(typed["side"]), "passw" in typed["name"].lower()))
+    _keep_all(secrets, list(_servers(rest)))
+    # Last, so that a password inside an address is the one that counts there.
+    clean = [_without_keys(word) for word in rest]
+    return clean, [HINT] if clean != list(argv) else []
+
+
+def strip_process(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """`taken_out`, and the same for Python's own records of the command line."""
+    clean, hints = taken_out(argv)
+    for record in (sys.argv, sys.orig_argv):
+        start = len(record) - len(argv)
+        if hints and start >= 0 and record[start:] == list(argv):
+            record[start:] = clean
+    return clean, hints
+
+
+def _without_keys(word: str) -> str:
+    """An argument without the secrets inside of it."""
+    if not word.lstrip().startswith("{"):
+        return without_credentials(word)
+    try:
+        told = json.loads(word)
+    except (ValueError, RecursionError):
+        return without_credentials(word)
+    clean = _clean_json(told)
+    return word if clean == told else json.dumps(clean)
+
+
+def _clean_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_clean_json(item) for item in value]
+    if not isinstance(value, dict):
+        return without_credentials(value) if isinstance(value, str) else value
+    port = f":{value['port']}" if value.get("port") else ""
+    place = f"{value['host']}{port}" if value.get("host") else ANYWHERE
+    for name, secret in value.items():
+        if _PAIR.fullmatch(f"{name}={secret}") and isinstance(secret, str):
+            keep(place, secret)
+    return {name: _clean_json(item) for name, item in value.items() if not _PAIR.fullmatch(f"{name}={item}")}
+
+
+def _servers(words: Sequence[str]) -> Iterator[_Typed]:
+    """The servers among the arguments."""
+    for before, word in zip(["", *words], words, strict=False):
+        if "://" in word:
+            side = _SIDE.match(word) or (_SIDE.match(before) if before.startswith("-") else None)
+            yield _Typed(normalised(word), _side(side and side["side"]), "postgres" in word)
+
+
+def _keep_all(secrets: list[_Typed], servers: list[_Typed]) -> None:
+    """A key is for the servers of its side; a password rather for databases, a key never for one."""
+    for secret in secrets:
+        fitting = [
+            server
+            for server in servers
+            if (not secret.side or server.side in (secret.side, None)) and server.for_database <= secret.for_database
+        ]
+        databases = [server for server in fitting if server.for_database]
+        for place in {server.text for server in databases or fitting} or {ANYWHERE}:
+            keep(place, secret.text)
+
+
+def _side(name: str | None) -> str | None:
+    """One word for each side."""
+    return {"from": "source", "to": "target"}.get(name.lower(), name.lower()) if name else None
