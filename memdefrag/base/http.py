@@ -215,7 +215,7 @@ class Client:
         options = self._options
         return httpx.Client(
             headers=headers,
-            verify=_trust(options.ca_file),
+            verify=_trust(options.ca_file) if self.base.startswith("https:") else _TRUSTS_NOBODY,
             trust_env=False,
             follow_redirects=False,
             timeout=httpx.Timeout(options.silence, connect=options.connect),
@@ -309,6 +309,10 @@ def _checked_base(base: str) -> str:
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
         raise UsageError(f"{redact(base)} is not the address of a server.", todo="It looks like http://HOST:PORT.")
     return base
+
+
+_TRUSTS_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For plain http; it costs nothing to make."""
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:

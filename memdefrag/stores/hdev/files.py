@@ -1,0 +1,271 @@
+"""A folder of hdev memories.
+
+Nothing is staged: entries are written one by one, each file whole or not at all. An entry is there as soon and as
+long as its text file is: metadata are written before the text and removed after it, so that whatever a crash leaves
+is either the entry or no entry, at worst with the new metadata beside the old text, which the journal mends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from memdefrag.base import fsops
+from memdefrag.base.errors import NotPermitted, UsageError
+from memdefrag.base.progress import Progress
+from memdefrag.model.address import Address
+from memdefrag.model.capabilities import Capabilities
+from memdefrag.model.hashing import canonical_json
+from memdefrag.model.plan import Changes, touched
+from memdefrag.model.records import MemoryRecord, Metadata
+from memdefrag.stores.base import StoreSettings
+from memdefrag.stores.hdev import names
+from memdefrag.stores.hdev.folder import Entry, Folder, Walk, listed, pair, scratch_of, walk
+from memdefrag.stores.hdev.store import CAPABILITIES, NOTHING, Found, HdevStore, record_of
+
+GLOBAL = "global"
+"""The entry that hdev makes when it opens a folder."""
+
+_LOOKED_AT = 2_000
+_NAMED = 10
+
+
+class HdevFiles(HdevStore):
+    """A folder of text and metadata files."""
+
+    kind: ClassVar[str] = "hdev"
+
+    def __init__(self, address: Address, settings: StoreSettings) -> None:
+        super().__init__(address, settings)
+        self.root = address.path
+
+    @classmethod
+    def detect(cls, path: Path) -> Path | None:
+        if path.is_file() and path.name in (GLOBAL + names.CONTENT, GLOBAL + names.METADATA):
+            path = path.parent
+        for folder in (path, path / "memory"):
+            if folder.is_dir() and _holds_an_entry(folder):
+                return folder
+        return None
+
+    @property
+    def format(self) -> str:
+        return "hdev memory folder" + (" (partly of before April 2025)" if self._old() else "")
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(CAPABILITIES, writable=not self._old())
+
+    def write(self, changes: Changes, progress: Progress) -> None:
+        if not self.capabilities.writable:
+            raise NotPermitted(f"{self.format} can only be read.", todo="Run hdev's own migration first.")
+        super().write(changes, progress)
+        self._sweep(key.id for key in touched(changes))
+
+    def raw_files(self) -> list[Path]:
+        return sorted(self.root.absolute() / name for name in self._walk().files)
+
+    def _listed(self) -> list[str]:
+        return sorted(self._entries())
+
+    def _look(self, entries: Sequence[str]) -> dict[str, Found]:
+        folders: dict[str, Folder] = {}
+        found = {}
+        for name in entries:
+            within, slash, _ = name.rpartition("/")
+            if within not in folders:
+                folders[within] = pair(within + slash, listed(self.root, within + slash)[0])
+            found[name] = self._found(name, folders[within])
+        return found
+
+    def _found(self, name: str, folder: Folder) -> Found:
+        """What stands under a name of this folder."""
+        entry = folder.entries.get(name)
+        if entry is None:
+            content = names.content_file(name)
+            owner = folder.owners.get(content)
+            return NOTHING if owner is None else Found(None, f"would share the file {content!r} with {owner!r}")
+        try:
+            record = record_of(name, *self._read(entry))
+        except _Unreadable as error:
+            # An unrelated JSON file is no memory of the older form.
+            return NOTHING if entry.is_old and error.is_foreign else Found(None, str(error))
+        if entry.shared:
+            others = ", ".join(other for other in entry.shared if other != name)
+            return Found(record, f"shares the file {entry.content!r} with {others}; hdev kept the text written last")
+        return Found(record)
+
+    def _read(self, entry: Entry) -> tuple[str, Metadata]:
+        """Text and metadata of an entry.
+
+        Raises:
+            _Unreadable: why it is none.
+        """
+        if entry.is_old:
+            whole = self._json(entry.content)
+            text = whole.get("content") if isinstance(whole, dict) else None
+            metadata = whole.get("metadata", {}) if isinstance(whole, dict) else None
+            if not isinstance(text, str):
+                raise _Unreadable("is no memory", is_foreign=True)
+        else:
+            try:
+                text = self._bytes(entry.content).decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise _Unreadable("cannot be read: its text is not UTF-8") from error
+            metadata = self._json(entry.metadata) if entry.metadata else {}
+        if not isinstance(metadata, dict):
+            raise _Unreadable("cannot be read: its metadata are no JSON object")
+        return text, metadata
+
+    def _json(self, path: str) -> Any:
+        try:
+            return json.loads(self._bytes(path))
+        except (ValueError, RecursionError) as error:
+            raise _Unreadable(f"cannot be read: {path} is not JSON", is_foreign=True) from error
+
+    def _bytes(self, path: str) -> bytes:
+        try:
+            return (self.root / path).read_bytes()
+        except OSError as error:
+            raise _Unreadable(f"cannot be read: {error.strerror}") from error
+
+    def _other_problems(self) -> list[str]:
+        found, entries = self._walk(), self._entries()
+        told = [
+            f"{entry.name!r} has no metadata file; hdev itself cannot read it."
+            for entry in entries.values()
+            if entry.metadata is None and not entry.is_old
+        ]
+        old = self._old()
+        foreign = [entry.content for name, entry in found.entries.items() if name not in entries]
+        kinds = (
+            (old, "{} memories have the form of before April 2025. They are read, but nothing is written "
+                  "to this folder before hdev's own migration has been run: {}."),
+            (found.links, "{} links were not followed: {}."),
+            ([*found.others, *foreign], "{} files are no memories, or older copies of them, and were left out: {}."),
+            (found.empty, "{} folders are empty: {}."),
+        )
+        return told + [text.format(len(items), _some(items)) for items, text in kinds if items]
+
+    def _require_room(self, entries: Sequence[str]) -> None:
+        for entry in entries:
+            if not names.fits_this_system(entry):
+                raise UsageError(f"{entry!r} has a part that Windows does not allow.")
+            for path in (names.content_file(entry), names.metadata_file(entry)):
+                if (self.root / path).is_symlink():
+                    raise UsageError(f"{path!r} is a link; memdefrag does not write through it.")
+            if os.path.lexists(self.root / names.content_file(entry)):
+                raise UsageError(f"The file {names.content_file(entry)!r} stands where {entry!r} would.")
+            for folder in names.folders_of(entry):
+                self._require_folder(folder, entry)
+
+    def _require_folder(self, folder: str, entry: str) -> None:
+        """Insist that a folder is one, or can be made without hiding the entry of the same name."""
+        path = self.root / folder
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise UsageError(f"{folder!r}, where {entry!r} would be, is no folder of the store.")
+        if not path.exists() and os.path.lexists(self.root / (folder + names.CONTENT)):
+            raise UsageError(f"{folder!r} would be hidden by the folder that {entry!r} needs.")
+
+    def _put(self, record: MemoryRecord, present: MemoryRecord | None) -> None:
+        entry, text = record.key.id, record.text or ""
+        content, metadata = names.content_file(entry), names.metadata_file(entry)
+        self._make_folder((self.root / content).parent)
+        if present is None or canonical_json(present.metadata) != canonical_json(record.metadata):
+            self._write_file(metadata, json.dumps(record.metadata, indent=2).encode("ascii"))
+        if present is None or present.text != text:
+            self._write_file(content, text.encode("utf-8"))
+
+    def _delete(self, entry: str) -> None:
+        old = Entry(entry, entry + names.LEGACY)
+        content = self.root / names.content_file(entry)
+        if (self.root / old.content).is_file() and self._is_old(old):
+            # The migration left it behind; without the text beside it, it would be the memory again.
+            fsops.remove(self.root / old.content)
+        fsops.remove(content)
+        fsops.remove(self.root / names.metadata_file(entry))
+        fsops.fsync_dir(content.parent)
+
+    def _sweep(self, entries: Iterable[str]) -> None:
+        """Remove the half written files that a crash left of these entries."""
+        entries = list(entries)
+        for folder in {entry.rpartition("/")[0] for entry in entries}:
+            within = folder + "/" if folder else ""
+            for leftover in scratch_of(pair(within, listed(self.root, within)[0]).others, entries):
+                fsops.remove(self.root / leftover)
+
+    def _write_file(self, path: str, data: bytes) -> None:
+        """Put a file in place, with the permissions and the owner of what it replaces, or of its folder."""
+        target = self.root / path
+        with fsops.replacing(target) as scratch:
+            fsops.fault_point(f"write {target.name}")
+            with open(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, fsops.PRIVATE_FILE), "wb") as handle:
+                handle.write(data)
+            fsops.dress_like(scratch, target if target.exists() else target.parent)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder and those above it that are missing, each like the one it lies in."""
+        for path in (*reversed(folder.parents), folder):
+            if not path.exists():
+                path.mkdir()
+                fsops.dress_like(path, path.parent)
+                fsops.fsync_dir(path.parent)
+
+    def _entries(self) -> dict[str, Entry]:
+        """All entries; a JSON file counts as an old one only if it is one."""
+        return {name: entry for name, entry in self._walk().entries.items() if not entry.is_old or self._is_old(entry)}
+
+    def _old(self) -> list[str]:
+        return [name for name, entry in self._entries().items() if entry.is_old]
+
+    def _is_old(self, entry: Entry) -> bool:
+        try:
+            self._read(entry)
+        except _Unreadable as error:
+            return not error.is_foreign
+        return True
+
+    def _walk(self) -> Walk:
+        try:
+            return walk(self.root)
+        except PermissionError as error:
+            raise NotPermitted(f"{error.filename} may not be read: {error.strerror}.") from error
+
+
+class _Unreadable(Exception):
+    """Why the files of an entry make no memory.
+
+    Attributes:
+        is_foreign: a JSON file that may have nothing to do with hdev.
+    """
+
+    def __init__(self, reason: str, *, is_foreign: bool = False) -> None:
+        super().__init__(reason)
+        self.is_foreign = is_foreign
+
+
+def _holds_an_entry(folder: Path) -> bool:
+    """Whether a text with its metadata, or an old entry, lies among the first files of a folder.
+
+    Texts alone are no sign: many programs keep notes in such files.
+    """
+    waiting, seen = [""], 0
+    while waiting and seen < _LOOKED_AT:
+        within = waiting.pop(0)
+        files, folders, _ = listed(folder, within)
+        seen += len(files) + len(folders)
+        store = HdevFiles(Address("hdev", str(folder)), StoreSettings())
+        for entry in pair(within, files).entries.values():
+            if entry.metadata is not None or (entry.is_old and store._is_old(entry)):
+                return True
+        waiting += [f"{within}{name}/" for name in folders]
+    return False
+
+
+def _some(items: Sequence[str]) -> str:
+    more = len(items) - _NAMED
+    return ", ".join(sorted(items)[:_NAMED]) + (f" and {more} more" if more > 0 else "")

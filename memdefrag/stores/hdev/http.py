@@ -1,0 +1,238 @@
+"""The hdev memory server: the same entries, one request each.
+
+Protocol (hdev's memory-server): an answer of status 200 may say ``"success": false``, which is a failure; a PUT
+merges the metadata given over those that are there; a DELETE of a folder's name deletes all below it. There is no
+listing with contents, so that reading all takes one request for each entry and folder. What the server says is
+not believed: every name is checked before it is asked for, every write is read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from memdefrag.base import secrets
+from memdefrag.base.errors import NotAStore, ServerRefused, UsageError
+from memdefrag.base.http import Client
+from memdefrag.model.address import Address
+from memdefrag.model.records import MemoryRecord
+from memdefrag.stores.base import StoreSettings
+from memdefrag.stores.hdev import names
+from memdefrag.stores.hdev.store import NOTHING, Found, HdevStore, fit, record_of
+
+KEY_VARIABLES = ("HDEV_MEMORY_HTTP_API_KEY",)
+ENTRY, TREE, HEALTH = "/api/memory/entry/", "/api/memory/tree", "/api/health"
+AT_ONCE = 6
+_CUT = "..."
+"""The server's mark in a tree for what it leaves out."""
+_ALWAYS = ("created", "updated", "version")
+"""Metadata that the server adds where they are missing."""
+
+
+@dataclass(slots=True)
+class Listing:
+    """What a server lists.
+
+    Attributes:
+        entries: names of memories.
+        hidden: memories that a folder of the same name hides from everybody who asks the server.
+        silent: folders whose content the server does not tell.
+        hostile: what the server gives out as names, and cannot be any.
+    """
+
+    entries: set[str] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    hostile: set[str] = field(default_factory=set)
+
+
+class HdevHttp(HdevStore):
+    """The entries of a memory server over plain http: one on this machine, or in a network of one's own."""
+
+    kind: ClassVar[str] = "hdev+http"
+
+    def __init__(self, address: Address, settings: StoreSettings) -> None:
+        super().__init__(address, settings)
+        self._client = Client(address.url, secrets.find(address.location, *KEY_VARIABLES))
+
+    @classmethod
+    def detect(cls, path: Path) -> Path | None:
+        return None
+
+    @property
+    def format(self) -> str:
+        return "hdev memory server"
+
+    @property
+    def exists(self) -> bool:
+        """Always true: a server that does not answer is an error, never an empty store.
+
+        Raises:
+            ServerUnreachable, ServerRefused: it does not answer, or not to us.
+            NotAStore: something else listens there.
+        """
+        health = self._asked("GET", HEALTH)
+        if not isinstance(health.get("healthy"), bool):
+            raise NotAStore(f"{self._client.base} is no hdev memory server.", todo="Check the address.")
+        if not health["healthy"]:
+            raise ServerRefused(f"{self._client.base} is not well: {health.get('message')}.")
+        return True
+
+    def raw_files(self) -> list[Path]:
+        return []
+
+    def close(self) -> None:
+        self._client.close()
+
+    def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
+        """As for files; but the server knows one kind of line break, and adds metadata that are missing."""
+        fitted, losses = fit(record)
+        text = (fitted.text or "").replace("\r\n", "\n").replace("\r", "\n")
+        if text != fitted.text:
+            losses = (*losses, "the kind of line breaks")
+        added = {name: 1 if name == "version" else None for name in _ALWAYS if name not in fitted.metadata}
+        return replace(fitted, text=text, metadata={**fitted.metadata, **added}), losses
+
+    def _listed(self) -> list[str]:
+        return sorted(self._listing().entries)
+
+    def _listing(self) -> Listing:
+        """All names: those of the tree, and those of each folder, since the tree shows `a` and `a/` as one."""
+        tree = self._asked("GET", TREE, query={"depth": "-1"})
+        if tree.get("success") is not True or not isinstance(tree.get("items"), dict):
+            raise ServerRefused(f"{self._client.base} does not list its memories: {tree.get('error')}.")
+        found = Listing()
+        shown = dict(_names(tree["items"], found.hostile))
+        folders = {"", *(name for name, below in shown.items() if below)}
+        seen: set[str] = set()
+        leaves: set[str] = set()
+        while folders - seen:
+            asked = sorted(folders - seen)
+            seen |= folders
+            for folder, answer in zip(asked, self._entries(asked), strict=True):
+                if not isinstance(answer.get("items"), list):
+                    found.silent.add(folder)
+                    continue
+                for name, is_folder in _items(folder, answer, found.hostile):
+                    (folders if is_folder else leaves).add(name)
+        found.hidden = leaves & folders
+        # An empty folder looks like an entry in the tree; the folder that it lies in tells them apart.
+        found.entries = (leaves | (shown.keys() - folders)) - found.hidden
+        return found
+
+    def _look(self, entries: Sequence[str]) -> dict[str, Found]:
+        return {entry: _found(entry, answer) for entry, answer in zip(entries, self._entries(entries), strict=True)}
+
+    def _other_problems(self) -> list[str]:
+        listing = self._listing()
+        return [
+            *(f"{name!r} is hidden by the folder of the same name; only the server's own files have it."
+              for name in sorted(listing.hidden)),
+            *(f"The server does not tell what is in the folder {name!r}." for name in sorted(listing.silent)),
+            *(f"The server names {name!r}, which no memory may be called; it was not asked for."
+              for name in sorted(listing.hostile)),
+        ]  # fmt: skip
+
+    def _require_room(self, entries: Sequence[str]) -> None:
+        for entry in entries:
+            if names.is_dotted(entry):
+                raise UsageError(
+                    f"{entry!r} has a dot in its last part: the server would store it under another name "
+                    "and never list it."
+                )
+        above = sorted({folder for entry in entries for folder in names.folders_of(entry)})
+        for folder, found in self._look(above).items():
+            if found.record is not None:
+                raise UsageError(f"{folder!r} would be hidden by the folder of the same name that is needed.")
+
+    def _put(self, record: MemoryRecord, present: MemoryRecord | None) -> None:
+        entry = record.key.id
+        if present is not None and present.metadata.keys() - record.metadata.keys():
+            # The server merges metadata; what is to be gone from them goes only with the entry.
+            self._delete(entry)
+        answer = self._asked("PUT", _path(entry), body={"content": record.text or "", "metadata": record.metadata})
+        if answer.get("success") is not True:
+            raise ServerRefused(f"The server did not write {entry!r}: {answer.get('error')}.")
+
+    def _delete(self, entry: str) -> None:
+        """Remove an entry; never a folder, which would go with all that is in it."""
+        [answer] = self._entries([entry])
+        if answer.get("type") == "directory":
+            raise ServerRefused(f"{entry!r} has become a folder; it was not deleted.")
+        # Whether it did what it says is read back.
+        self._asked("DELETE", _path(entry))
+
+    def _entries(self, asked: Sequence[str]) -> list[dict[str, Any]]:
+        """The server's answers for these names, some at a time."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda entry: self._asked("GET", _path(entry)), asked))
+
+    def _asked(
+        self, method: str, path: str, *, query: dict[str, str] | None = None, body: Any = None
+    ) -> dict[str, Any]:
+        """The JSON object that answers a request.
+
+        Raises:
+            NotAStore: the server has no such route.
+            ServerRefused: it says no, or answers with something else.
+        """
+        answer = self._client.request(method, path, query=query, body=body)
+        if answer.status in (404, 405):
+            raise NotAStore(f"{self._client.base} is no hdev memory server.", todo="Check the address.")
+        said = answer.json()
+        if answer.status != 200 or not isinstance(said, dict):
+            raise ServerRefused(f"{self._client.base} answers {answer.status} to {method} {path}.")
+        return said
+
+
+class HdevHttps(HdevHttp):
+    """The same over https."""
+
+    kind: ClassVar[str] = "hdev+https"
+
+
+def _path(entry: str) -> str:
+    return ENTRY + "/".join(quote(part, safe="") for part in entry.split("/"))
+
+
+def _names(items: dict[str, Any], hostile: set[str]) -> Iterator[tuple[str, bool]]:
+    """The names in a tree and whether something is below them; those that are no names go to `hostile`."""
+    waiting = [("", items)]
+    while waiting:
+        folder, below = waiting.pop()
+        for part, inner in below.items():
+            name = folder + part
+            if part == _CUT:
+                continue
+            if "/" in part or names.fault_of(name) or not isinstance(inner, dict):
+                hostile.add(name)
+                continue
+            yield name, bool(inner)
+            waiting.append((name + "/", inner))
+
+
+def _items(folder: str, answer: dict[str, Any], hostile: set[str]) -> Iterator[tuple[str, bool]]:
+    """The names directly in a folder and whether each is a folder; those that are no names go to `hostile`."""
+    for item in answer["items"]:
+        name = item.get("path") if isinstance(item, dict) else None
+        if not isinstance(name, str) or names.fault_of(name) or name.rpartition("/")[0] != folder:
+            hostile.add(str(name))
+        else:
+            yield name, item.get("type") == "node"
+
+
+def _found(entry: str, answer: dict[str, Any]) -> Found:
+    """What the server's answer says of an entry."""
+    if answer.get("type") == "directory":
+        return Found(None, "is a folder on the server")
+    text, metadata, error = answer.get("content"), answer.get("metadata"), str(answer.get("error")).replace("\\", "/")
+    if answer.get("success") is not True:
+        gone = error == f"Memory entry content at {names.content_file(entry)} does not exist"
+        return NOTHING if gone else Found(None, f"cannot be read: {error}")
+    if not isinstance(text, str) or not isinstance(metadata, dict):
+        return Found(None, "cannot be read: the server's answer lacks its text or its metadata")
+    return Found(record_of(entry, text, metadata))
