@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,7 +15,7 @@ import pytest
 from memdefrag.base.errors import NotPermitted, StoreInUse, UsageError, WriterNeeded
 from memdefrag.base.fsops import ExchangeUnsupported
 from memdefrag.base.progress import Progress
-from memdefrag.engine import commit, history, recover
+from memdefrag.engine import commit, history
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.journal import Job
 from memdefrag.engine.writers import WriterOptions, choose
@@ -27,8 +25,6 @@ from memdefrag.model.records import Key, MemoryRecord, Snapshot
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.chroma.local import ChromaLocal
 from memdefrag.stores.registry import open_store
-from tests.engine import crash_worker
-from tests.engine.test_crash import in_child  # noqa: F401
 from tests.stores.chroma.folders import BIG, OLD_PYTHON, PLAIN, made, made_by_old_chroma, traces
 
 ASK = """
@@ -219,30 +215,6 @@ def test_two_renames_where_the_exchange_is_not_known(address: Address, monkeypat
     apply(plan_for(address))
     assert len(snapshot_of(address)) == count - 3
     assert not Job(address.path).folder.exists()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-@pytest.mark.slow
-def test_killed_around_the_swap(address: Address, tmp_path: Path, in_child) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
-    plan, old = plan_for(address), len(snapshot_of(address))
-    pristine = shutil.copytree(address.path, tmp_path / "pristine")
-    listing = tmp_path / "points"
-    assert in_child(crash_worker.run_apply, str(tmp_path / "data"), f"list:{listing}", plan) == 0
-    names = listing.read_text().splitlines()
-    swap = max(number for number, name in enumerate(names, 1) if name.startswith("exchange"))
-    outcomes = set()
-    for point in (1, swap // 2, swap - 1, swap, swap + 1, swap + 2, len(names)):
-        shutil.rmtree(address.path)
-        shutil.copytree(pristine, address.path)
-        data = tmp_path / f"data-{point}"
-        assert in_child(crash_worker.run_apply, str(data), f"kill:{point}", plan) == -signal.SIGKILL
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MEMDEFRAG_DATA_DIR", str(data))
-            recover.recover_all()
-            recover.recover_path(address.path)
-        outcomes.add(len(snapshot_of(address)))
-        assert [path.name for path in address.path.parent.iterdir()] == ["chroma_db"]
-    assert outcomes == {old, old - 3}
 
 
 @pytest.mark.old_chroma
