@@ -122,6 +122,23 @@ def exchange(one: Path, other: Path) -> None:
         fsync_dir(other.parent)
 
 
+def probe_writable(folder: Path) -> None:
+    """Write, push to the disk, rename and remove a small file: a folder that lets all that pass takes a store, too.
+
+    Raises:
+        NotPermitted, OSError: it does not.
+    """
+    scratch = folder / f".memdefrag-probe-{os.getpid()}"
+    try:
+        with replacing(scratch) as made:
+            made.write_bytes(b"probe")
+    except PermissionError as error:
+        raise NotPermitted(f"{folder} cannot be written: {error.strerror}.") from error
+    finally:
+        with suppress(PermissionError):
+            remove(scratch)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a scratch path beside `path`; on success its content durably takes the place of `path`."""

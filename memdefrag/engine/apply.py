@@ -9,14 +9,12 @@ proved to hold exactly what the plan promises. A crash at any moment leaves the 
 from __future__ import annotations
 
 import errno
-import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from memdefrag.base.errors import (
-    ConfirmationNeeded,
     MemdefragError,
     NoSpace,
     NotPermitted,
@@ -30,10 +28,10 @@ from memdefrag.base.errors import (
     WriteError,
     WriterFailed,
 )
-from memdefrag.base.fsops import dress_like, free_bytes, fsync_tree, make_private_dir
+from memdefrag.base.fsops import dress_like, fsync_tree, make_private_dir, probe_writable
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
-from memdefrag.engine import catalogue, history, in_use, recover
+from memdefrag.engine import catalogue, guards, history, images, in_place, in_use, recover
 from memdefrag.engine.advice import next_steps
 from memdefrag.engine.backups.create import create
 from memdefrag.engine.backups.files import extract
@@ -41,22 +39,21 @@ from memdefrag.engine.backups.shelf import Backup, find
 from memdefrag.engine.commit import state_hash, swap
 from memdefrag.engine.embedding import Embed, rehearsed
 from memdefrag.engine.journal import Job, JobState
+from memdefrag.engine.losses import require_no_loss
+from memdefrag.engine.owner import Owner
 from memdefrag.engine.resolve import Resolution, resolve
 from memdefrag.engine.verify import verify_content, verify_probes
 from memdefrag.engine.writers import WriterOptions, choose
 from memdefrag.model.address import parse
-from memdefrag.model.plan import Changes, Plan, StoreStep
+from memdefrag.model.plan import Changes, Plan, StoreStep, expected, touched
 from memdefrag.model.records import Snapshot
 from memdefrag.model.report import ApplyReport
 from memdefrag.stores.base import Store, StoreSettings, read_snapshot
 from memdefrag.stores.registry import open_store
 from memdefrag.stores.unreadable import Unreadable
 
-SPACE_FACTOR = 2.2
-BACKUP_FACTOR = 1.1
-SPACE_RESERVE = 64 << 20
-SHRINK_GUARD = 0.30
 NEW_IN_PLACE = "The write is done: the new store is in place, and the backup from before is kept."
+HALF_WAY = "What was written until then is taken back now, or by the next start of memdefrag; the backup is kept."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +93,9 @@ class _Application:
     def __init__(self, plan: Plan, options: ApplyOptions, progress: Progress) -> None:
         self.plan, self.options, self.progress = plan, options, progress
         self.started = time.monotonic()
-        self.address = parse(plan.target).select(None)
-        real = self.address.path.resolve()
-        self.address = self.address.at(real)
+        self.address = parse(plan.target).whole()
         output = options.writer.output
-        self.job = Job(output.expanduser().resolve() if output else real)
+        self.job = Job(output.expanduser().resolve() if output else self.address.path)
         self.id = catalogue.new_id()
         self.safe = MemdefragError.default_safe
         self.restores = StoreStep.REPLACE in plan.store_steps
@@ -108,13 +103,16 @@ class _Application:
     def run(self) -> ApplyReport:
         store, before = self._opened()
         with store:
+            self.kind = store.capabilities.commit
+            if self.kind.is_live:
+                self.job = Job.of_live(self.address)
             if self.restores:
                 resolution = Resolution(Changes(), 0, (), {})
             else:
                 source = self._source(before)
                 embed = rehearsed if self.options.embed and self.options.dry_run else self.options.embed
                 resolution = resolve(self.plan, store, before, source, embed)
-            self._guard_shrink(before, resolution)
+            self._guard(store, before, resolution)
             nothing = not resolution.changes and not self.plan.store_steps and not self.options.writer.output
             if self.options.dry_run or nothing:
                 return self._report(store, before, resolution, None)
@@ -135,51 +133,68 @@ class _Application:
             return store, read_snapshot(store, self.progress)
 
     def _source(self, before: Snapshot) -> Snapshot:
-        if parse(self.plan.source).select(None).at(parse(self.plan.source).path.resolve()) == self.address:
+        if parse(self.plan.source).whole() == self.address:
             return before
         with open_store(self.plan.source) as source:
             return read_snapshot(source, self.progress)
 
-    def _guard_shrink(self, before: Snapshot, resolution: Resolution) -> None:
-        """Removing much is either what the person saw in the review, or an accident."""
-        removed = len(resolution.changes.delete)
-        if self.options.confirm_shrink or removed <= max(1, SHRINK_GUARD * len(before.records)):
+    def _guard(self, store: Store, before: Snapshot, resolution: Resolution) -> None:
+        """Stop where so much disappears, or has disappeared, that a person should look first."""
+        if self.options.confirm_shrink or self.restores:
             return
-        raise ConfirmationNeeded(
-            f"The plan removes {removed} of {len(before.records)} records.",
-            todo="Look at the plan; if that is what you want, add --confirm-shrink.",
+        guards.require_agreement(
+            len(resolution.changes.delete), len(before.records), self.plan.settings.get("agreed_removals")
         )
+        if self.plan.settings.get("undoes") is None:
+            require_no_loss(store, before)
 
     def _preflight(self, store: Store) -> None:
         self.progress.phase("Checking")
         if not store.capabilities.writable:
             raise NotPermitted(f"{store.format} can only be read.")
+        if self.kind.is_live and (self.restores or self.options.writer.output):
+            raise UsageError(f"{self.address} is written record by record; its files cannot be replaced as a whole.")
         if self.options.writer.output and self.job.target.exists():
             raise UsageError(f"{self.job.target} exists already; --output wants a new folder.")
         if self.restores:
             recover.set_aside_unsettled(self.job)
         recover.require_none(self.job)
-        make_private_dir(data_dir())
         self.job.target.parent.mkdir(parents=True, exist_ok=True)
         files = store.raw_files() if store.exists else []
         if not self.options.writer.output:
             in_use.require_free(files)
-            _require_replaceable(self.job.target, files)
+            guards.require_writable(files)
+            if not self.kind.is_live:
+                guards.require_replaceable(self.job.target)
         size = sum(path.stat().st_size for path in files)
-        _require_space(self.job.target.parent, int(size * SPACE_FACTOR) + SPACE_RESERVE)
-        _require_space(data_dir(), int(size * BACKUP_FACTOR) + SPACE_RESERVE)
+        guards.require_space(self.job.target.parent, int(size * guards.SPACE_FACTOR))
+        guards.require_space(data_dir(), int(size * guards.BACKUP_FACTOR))
+        for folder in (self.job.target.parent, make_private_dir(data_dir())):
+            probe_writable(folder)
 
     def _write(self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings) -> ApplyReport:
-        catalogue.record("job", id=self.id, path=str(self.job.target), store=str(self.address), **recover.owner())
-        existed, kind = self.job.target.exists(), store.capabilities.commit
+        owner = Owner(self.id)
         try:
-            self.job.begin(id=self.id, **recover.owner(), kind=kind, source_hash=state_hash(self.job.target, kind))
+            facts = {"id": self.id, **owner.facts, **({"store": str(self.address)} if self.kind.is_live else {})}
+            catalogue.record("job", path=str(self.job.target), **{"store": str(self.address), **facts})
+            return self._settled(store, before, resolution, settings, facts)
+        finally:
+            owner.leave()
+
+    def _settled(
+        self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings, facts: dict[str, Any]
+    ) -> ApplyReport:
+        """Carry out, and whatever comes of that: leave the store old or new and nothing beside it."""
+        existed = store.exists if self.kind.is_live else self.job.target.exists()
+        try:
+            source_hash = "" if self.kind.is_live else state_hash(self.job.target, self.kind)
+            self.job.begin(**facts, kind=self.kind, source_hash=source_hash)
             report = self._carry_out(store, before, resolution, settings, existed)
         except UnfinishedJob:
             recover.forget(self.id)
             raise
         except BaseException as error:
-            if recover.settle(self.job, self.id) == recover.APPLIED:
+            if self._settle(error) == recover.APPLIED:
                 self.safe = NEW_IN_PLACE
                 raise _after_commit(error) from error
             self.safe = MemdefragError.default_safe
@@ -188,21 +203,56 @@ class _Application:
         recover.settle(self.job, self.id)
         return self._finished(report, existed)
 
+    def _settle(self, error: BaseException) -> str:
+        """Bring the failed job to its end; what cannot be taken back yet is told with the error that led to it."""
+        try:
+            return recover.settle(self.job, self.id).outcome
+        except MemdefragError as trouble:
+            if not self.kind.is_live:
+                raise
+            trouble.safe = HALF_WAY
+            raise trouble from error
+
     def _carry_out(
         self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings, existed: bool
     ) -> ApplyReport:
         """From the backup to the commit, each state announced in the journal."""
         backup = create(store, before, f"before {self._reason}", self.progress) if store.exists else None
         self.job.note(JobState.BACKED_UP, backup=backup.id if backup else None)
+        if self.kind.is_live:
+            return self._write_live(store, before, resolution, backup)
         self._stage(backup)
         after = self._write_staged(resolution, before, settings)
         report = self._report(store, before, resolution, backup)
         if existed:
-            step = self._history_step(store, report)
-            history.save(step, self.plan, before, after, resolution.changes)
-        new_hash = state_hash(self.job.new, store.capabilities.commit)
+            step = history.save(self._history_step(store, report), self.plan, before, after, resolution.changes)
+            report = replace(report, added_since=step.added)
+        new_hash = state_hash(self.job.new, self.kind)
         self.job.note(JobState.VERIFIED, new_hash=new_hash)
         self._commit(store)
+        return report
+
+    def _write_live(
+        self, store: Store, before: Snapshot, resolution: Resolution, backup: Backup | None
+    ) -> ApplyReport:
+        """Write into the store itself, with the images of what is touched as the way back."""
+        changes = resolution.changes
+        images.save(self.job.folder, touched(changes), before.by_key, expected(before, changes))
+        self.safe = HALF_WAY
+        self.job.note(JobState.SWAP)
+        done, left_out = in_place.write(store, changes, resolution.units, self.progress)
+        after = replace(before, records=tuple(expected(before, done).values()))
+        verify_probes(store, done, after, self.progress)
+        written = {put.record.key for put in done.put}
+        resolution = replace(
+            resolution,
+            changes=done,
+            merged=sum(len(unit) > 1 and unit[0] in written for unit in resolution.units),
+            skipped=(*resolution.skipped, *left_out),
+        )
+        report = self._report(store, before, resolution, backup)
+        history.save(self._history_step(store, report), self.plan, before, after, done)
+        self.job.note(JobState.SWAPPED)
         return report
 
     def _history_step(self, store: Store, report: ApplyReport) -> history.HistoryStep:
@@ -264,18 +314,17 @@ class _Application:
 
     def _commit(self, store: Store) -> None:
         facts = self.job.facts()
-        kind = store.capabilities.commit
         files = store.raw_files() if store.exists else []
         if not self.options.writer.output:
             in_use.require_free(files)
-        if state_hash(self.job.target, kind) != facts["source_hash"]:
+        if state_hash(self.job.target, self.kind) != facts["source_hash"]:
             raise StoreChanged("Somebody wrote to the store while the new copy was made.")
         store.close()
         self.progress.phase("Putting the new store in place", cancellable=False)
         self.safe = "The write may have happened: the next start of memdefrag tells, and finishes or undoes it."
         self.job.note(JobState.SWAP)
         try:
-            swap(self.job, kind, facts["source_hash"])
+            swap(self.job, self.kind, facts["source_hash"])
         except (StoreChanged, StoreInUse):
             # Nothing was moved, so that what somebody wrote is not to be taken for half a swap.
             self.job.note(JobState.VERIFIED)
@@ -307,17 +356,19 @@ class _Application:
             output=str(self.job.target) if self.options.writer.output else None,
             skipped=resolution.skipped,
             losses=resolution.losses,
+            warnings=tuple(filter(None, (guards.network_warning(self.address.path),))),
             seconds=time.monotonic() - self.started,
         )
 
     def _finished(self, report: ApplyReport, existed: bool) -> ApplyReport:
-        with open_store(self.address.at(self.job.target)) as present:
+        place = self.address if self.kind.is_live else self.address.at(self.job.target)
+        with open_store(place) as present:
             count = sum(info.count for info in present.collections())
         return replace(
             report,
             step=self.id if existed else None,
             records_after=count,
-            bytes_after=_size(self.job.target),
+            bytes_after=_size(place.path),
             next_steps=next_steps(self.address, report),
             seconds=time.monotonic() - self.started,
         )
@@ -339,30 +390,6 @@ def _disk_error(error: OSError, safe: str) -> MemdefragError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return NotPermitted(f"The system refuses to write{where}: {error.strerror}.", safe=safe)
     return WriteError(f"The disk failed{where}: {error.strerror}.", safe=safe, todo="Check the disk, then try again.")
-
-
-def _require_replaceable(folder: Path, files: Sequence[Path]) -> None:
-    """Refuse early what the swap could not put in place, or should not."""
-    locked = next((path for path in files if not os.access(path, os.W_OK)), None)
-    if locked is not None:
-        raise NotPermitted(f"{locked} is read-only.")
-    if folder.is_mount():
-        raise NotPermitted(
-            f"{folder} is a disk or volume of its own, which nothing can be exchanged with.",
-            todo="Write the result elsewhere (--output FOLDER), or keep the store in a folder of that volume.",
-        )
-    link = next((path for path in folder.rglob("*") if path.is_symlink()), None)
-    if link is not None:
-        raise NotPermitted(
-            f"{link} is a link; neither a backup nor the new folder would hold it.",
-            todo="Put the files themselves there, or move the link out of the folder.",
-        )
-
-
-def _require_space(folder: Path, needed: int) -> None:
-    free = free_bytes(folder)
-    if free < needed:
-        raise NoSpace(f"{folder} has {free / 1e6:.0f} MB free; {needed / 1e6:.0f} MB are needed.")
 
 
 def _size(path: Path) -> int:

@@ -89,20 +89,27 @@ def _trade_places(job: Job, kind: Commit, source_hash: str) -> None:
     try:
         exchange(job.new, job.target)
     except ExchangeUnsupported:
-        _rename_both(job, kind)
+        _rename_both(job, kind, source_hash)
         return
     if state_hash(job.new, kind) != source_hash:
         exchange(job.new, job.target)
-        raise StoreChanged(f"{job.target.name} was written to at the last moment.")
+        raise _changed(job)
 
 
-def _rename_both(job: Job, kind: Commit) -> None:
-    if kind is Commit.DIRECTORY:
-        try:
-            rename(job.target, job.old)
-        except PermissionError as error:
-            raise NotPermitted(f"{job.target} cannot be renamed: {error.strerror}.") from error
+def _rename_both(job: Job, kind: Commit, source_hash: str) -> None:
+    """Take the store away, look whether it still is what was backed up, and put the copy in its place."""
+    try:
+        rename(job.target, job.old)
+    except PermissionError as error:
+        raise NotPermitted(f"{job.target} cannot be renamed: {error.strerror}.") from error
+    if state_hash(job.old, kind) != source_hash:
+        rename(job.old, job.target)
+        raise _changed(job)
     rename(job.new, job.target)
+
+
+def _changed(job: Job) -> StoreChanged:
+    return StoreChanged(f"{job.target.name} was written to at the last moment.")
 
 
 def _write_into_live(job: Job, source_hash: str) -> None:

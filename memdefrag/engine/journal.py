@@ -17,6 +17,9 @@ from typing import Any
 
 from memdefrag.base.errors import UnfinishedJob
 from memdefrag.base.fsops import append_durable, fsync_dir, make_private_dir, remove
+from memdefrag.base.settings import data_dir
+from memdefrag.engine.catalogue import store_id
+from memdefrag.model.address import Address
 
 
 class JobState(StrEnum):
@@ -30,9 +33,19 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """One job's folder and its fixed places (`target` is the store's real path)."""
+    """One job's folder and its fixed places.
+
+    Attributes:
+        target: the store's real path. The job of a store that is written live has a path in the data folder
+            instead, where nothing ever stands.
+    """
 
     target: Path
+
+    @classmethod
+    def of_live(cls, store: Address) -> Job:
+        """The job of a store that is no file of ours to exchange."""
+        return cls(data_dir() / "jobs" / store_id(store))
 
     @property
     def folder(self) -> Path:

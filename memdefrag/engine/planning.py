@@ -60,12 +60,14 @@ def build_plan(
         fingerprint: `Fingerprint.content` of the store.
     """
     [address] = analysis.stores
+    steps = tuple(_merge(analysis, choice, now) for choice in choices)
+    agreed = sum(len(step.members) for step in steps)
     return Plan(
         source=address,
         target=address,
         source_fingerprint=fingerprint,
-        settings={"reason": "optimize", **settings},
-        steps=tuple(_merge(analysis, choice, now) for choice in choices),
+        settings={"reason": "optimize", "agreed_removals": agreed, **settings},
+        steps=steps,
     )
 
 

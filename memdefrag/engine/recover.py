@@ -8,29 +8,40 @@ journal says       done
 before ``swap``    the store was not touched: the copy is thrown away
 ``swap``           store == new: finish; store == source: throw the copy away; store missing:
                    put the new one (else the old one) in place; neither, because its owner went on
-                   writing: which of the two lies in the job's folder tells; else touch nothing, raise
+                   writing: which of the two lies in the job's folder tells; neither, because a
+                   program made an empty store between two renames: set that aside, put the new one
+                   in place; else touch nothing, raise
+``swap``, live     the store was written record by record: what was written is taken back
 ``swapped``        finish
 =================  ==========================================================================
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import psutil
-
-from memdefrag.base.errors import StoreDamaged, StoreInUse, UnfinishedJob
+from memdefrag.base.errors import BackupDamaged, MemdefragError, StoreDamaged, StoreInUse, UnfinishedJob
 from memdefrag.base.fsops import rename
-from memdefrag.engine import catalogue, history
+from memdefrag.base.progress import Progress
+from memdefrag.base.wording import count
+from memdefrag.engine import catalogue, history, images, in_place, owner
 from memdefrag.engine.commit import ABSENT, finish_rollback, state_hash
 from memdefrag.engine.journal import Job, JobState
+from memdefrag.model.address import parse
 from memdefrag.model.capabilities import Commit
+from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.registry import open_store, resolve
 
 APPLIED, DISCARDED = "applied", "discarded"
-CLOCK_TOLERANCE = 2.0
+
+
+class Settled(NamedTuple):
+    """How a job ended: "applied" or "discarded", and what else there is to say."""
+
+    outcome: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +51,11 @@ class Outcome:
     id: str
     store: str
     outcome: str
+    note: str = ""
 
     def __str__(self) -> str:
         done = "finished" if self.outcome == APPLIED else "undone; the store is as it was before"
-        return f"The interrupted write to {self.store} was {done}."
-
-
-def owner() -> dict[str, Any]:
-    """Facts that tell later whether the process that began a job still runs."""
-    process = psutil.Process()
-    return {"pid": process.pid, "process_created": process.create_time()}
+        return f"The interrupted write to {self.store} was {done}. {self.note}".rstrip()
 
 
 def require_none(job: Job) -> None:
@@ -62,13 +68,13 @@ def require_none(job: Job) -> None:
     if not job.folder.exists():
         return
     facts = job.facts()
-    if _runs(facts):
-        raise StoreInUse(f"Another memdefrag (process {facts['pid']}) is writing {job.target}.", todo="Wait for it.")
+    if owner.works(facts):
+        raise StoreInUse(f"Another memdefrag (process {facts['pid']}) is writing {_place(job)}.", todo="Wait for it.")
     job_id = facts.get("id") or catalogue.new_id()
     if job_id not in catalogue.unfinished_jobs():
         # Begun with another data folder, or as another user: from now on `recover` knows of it.
         catalogue.record("job", id=job_id, path=str(job.target))
-    raise UnfinishedJob(f"An earlier write to {job.target} was interrupted.")
+    raise UnfinishedJob(f"An earlier write to {_place(job)} was interrupted.")
 
 
 def set_aside_unsettled(job: Job) -> Path | None:
@@ -77,7 +83,7 @@ def set_aside_unsettled(job: Job) -> Path | None:
     Returns where the interrupted job's folder was moved; None when there was none, or it could be settled.
     """
     facts = job.facts()
-    if not job.folder.exists() or _runs(facts):
+    if not job.folder.exists() or owner.works(facts):
         return None
     try:
         settle(job, facts.get("id"))
@@ -94,19 +100,20 @@ def recover_all() -> list[Outcome]:
 
     Raises:
         StoreDamaged: a store is neither the old nor the new one; it was not touched, the others are settled.
+        MemdefragError: a store that is written live cannot be reached; it is tried again the next time.
     """
     found = []
-    damaged: StoreDamaged | None = None
+    unsettled: MemdefragError | None = None
     for event in catalogue.unfinished_jobs().values():
         try:
             outcome = recover_path(Path(event["path"]), event)
-        except StoreDamaged as error:
-            damaged = damaged or error
+        except MemdefragError as error:
+            unsettled = unsettled or error
             continue
         if outcome:
             found.append(outcome)
-    if damaged:
-        raise damaged
+    if unsettled:
+        raise unsettled
     return found
 
 
@@ -118,34 +125,36 @@ def recover_path(target: Path, event: dict[str, Any] | None = None) -> Outcome |
     """
     job = Job(target)
     facts = {**(event or {}), **job.facts()}
-    if _runs(facts):
+    if owner.works(facts):
         return None
     if not job.folder.exists() or (event and facts["id"] != event["id"]):
         # Without the folder around the store its disk is not here; the job waits for it.
         if event and target.parent.exists():
             forget(event["id"])
         return None
-    outcome = settle(job, facts.get("id"))
-    return Outcome(facts.get("id", ""), str(target), outcome)
+    place = _place(job)
+    settled = settle(job, facts.get("id"))
+    return Outcome(facts.get("id", ""), place, *settled)
 
 
-def settle(job: Job, job_id: str | None = None) -> str:
-    """Bring a job to its end and tell which: "applied" or "discarded". Repeating it changes nothing.
+def settle(job: Job, job_id: str | None = None) -> Settled:
+    """Bring a job to its end. Repeating it changes nothing.
 
     The outcome is written down before the journal that proves it disappears.
 
     Raises:
         StoreDamaged: the store is neither the old nor the new one; nothing was touched.
+        MemdefragError: what was written into a live store cannot be taken back yet.
     """
-    outcome = _decide(job, job.facts())
+    settled = _decide(job, job.facts())
     if job_id and job_id not in catalogue.outcomes():
-        if outcome == DISCARDED:
+        if settled.outcome == DISCARDED:
             history.discard(job_id)
-        catalogue.record("outcome", id=job_id, outcome=outcome)
+        catalogue.record("outcome", id=job_id, outcome=settled.outcome)
     job.remove()
     if job_id:
         catalogue.record("tidied", id=job_id)
-    return outcome
+    return settled
 
 
 def forget(job_id: str) -> None:
@@ -156,63 +165,91 @@ def forget(job_id: str) -> None:
     catalogue.record("tidied", id=job_id)
 
 
-def _decide(job: Job, facts: dict[str, Any]) -> str:
+def _decide(job: Job, facts: dict[str, Any]) -> Settled:
     decided = catalogue.outcomes().get(facts.get("id", ""))
     if decided:
-        return decided
+        return Settled(decided)
     state = facts.get("state")
     if state == JobState.SWAPPED:
-        return APPLIED
+        return Settled(APPLIED)
     if state != JobState.SWAP:
-        return DISCARDED
+        return Settled(DISCARDED)
     try:
-        kind, known = Commit(facts["kind"]), {facts["new_hash"]: APPLIED, facts["source_hash"]: DISCARDED}
+        kind = Commit(facts["kind"])
+        if kind.is_live:
+            return _take_back(job, facts)
+        return _look(job, kind, source=facts["source_hash"], new=facts["new_hash"], backup=facts.get("backup"))
     except (KeyError, ValueError) as error:
         raise StoreDamaged(f"The journal in {job.folder} is not one this memdefrag wrote.") from error
+
+
+def _look(job: Job, kind: Commit, *, source: str, new: str, backup: str | None) -> Settled:
+    """Decide by what stands where a copy and the store were to trade places."""
+    restore = f"Restore the backup from before: memdefrag backup restore {backup}."
     if kind is Commit.SQLITE:
         finish_rollback(job.target)
-    present = state_hash(job.target, kind)
-    if present == ABSENT and facts["source_hash"] != ABSENT:
-        return _put_in_place(job, kind, facts)
-    if present in known:
-        return known[present]
-    beside = {state_hash(job.new, kind), state_hash(job.old, kind)} - {ABSENT} if kind is not Commit.SQLITE else set()
-    if beside == {facts["source_hash"]}:
-        return APPLIED
-    if beside == {facts["new_hash"]}:
-        return DISCARDED
+    present, staged, old = (state_hash(place, kind) for place in (job.target, job.new, job.old))
+    if present == ABSENT and source != ABSENT:
+        # The crash came between two renames: forward if the new copy is whole, else back; back, too, if somebody
+        # wrote to the store in the moment before it was taken away.
+        for place, found, wanted, outcome in (
+            (job.old, old, old if old not in (ABSENT, source) else "", DISCARDED),
+            (job.new, staged, new, APPLIED),
+            (job.old, old, source, DISCARDED),
+            (job.new, staged, source, DISCARDED),
+        ):
+            if found == wanted:
+                rename(place, job.target)
+                return Settled(outcome)
+        raise StoreDamaged(f"{job.target} is missing and no copy in {job.folder} is whole.", todo=restore)
+    if present in (new, source):
+        return Settled(APPLIED if present == new else DISCARDED)
+    beside = {staged, old} - {ABSENT} if kind is not Commit.SQLITE else set()
+    if beside == {source}:
+        return Settled(APPLIED)
+    if beside == {new}:
+        return Settled(DISCARDED)
+    if (staged, old) == (new, source) and _holds_nothing_of(job):
+        aside = job.folder.with_name(f"{job.target.name}.memdefrag-aside-{catalogue.new_id()}")
+        rename(job.target, aside)
+        rename(job.new, job.target)
+        return Settled(APPLIED, f"A program had made a new store in its place meanwhile; it is kept in {aside}.")
     raise StoreDamaged(
         f"{job.target} is neither the store from before the interrupted write nor the one after it.",
         safe=f"Nothing was touched; the copies are kept in {job.folder}.",
-        todo=f"Restore the backup from before: memdefrag backup restore {facts.get('backup')}.",
+        todo=restore,
     )
 
 
-def _put_in_place(job: Job, kind: Commit, facts: dict[str, Any]) -> str:
-    """The crash came between two renames: roll forward if the new copy is whole, else back."""
-    choices: list[tuple[Path, str, str]] = [
-        (job.new, facts["new_hash"], APPLIED),
-        (job.old, facts["source_hash"], DISCARDED),
-    ]
-    for place, wanted, outcome in choices:
-        if state_hash(place, kind) == wanted:
-            rename(place, job.target)
-            return outcome
-    raise StoreDamaged(
-        f"{job.target} is missing and neither copy of it in {job.folder} is whole.",
-        todo=f"Restore the backup from before: memdefrag backup restore {facts.get('backup')}.",
-    )
-
-
-def _runs(facts: dict[str, Any]) -> bool:
-    """Whether the process that began the job is another one, and alive."""
-    pid = facts.get("pid")
-    if pid is None or pid == os.getpid():
-        return False
+def _holds_nothing_of(job: Job) -> bool:
+    """Whether the store that stands there shares no memory with the one that was to be exchanged."""
     try:
-        process = psutil.Process(pid)
-        # The time of a process's start moves when the clock is set; a memdefrag is taken for the one that began.
-        moved = abs(process.create_time() - facts["process_created"])
-        return moved < CLOCK_TOLERANCE or "memdefrag" in " ".join(process.cmdline())
-    except psutil.Error:
+        with open_store(resolve(str(job.target))) as intruder, open_store(resolve(str(job.old))) as before:
+            theirs = read_snapshot(intruder).by_key.keys()
+            return theirs.isdisjoint(read_snapshot(before).by_key.keys())
+    except MemdefragError:
         return False
+
+
+def _take_back(job: Job, facts: dict[str, Any]) -> Settled:
+    """Make the records of a live store what they were before the interrupted write."""
+    try:
+        before_and_after = images.load(job.folder)
+    except BackupDamaged as error:
+        raise StoreDamaged(
+            f"{facts['store']} may hold half of an interrupted write, and the notes to take it back are damaged.",
+            safe="Nothing more was touched.",
+            todo=f"Restore the backup from before: memdefrag backup restore {facts.get('backup')}.",
+        ) from error
+    with open_store(parse(facts["store"])) as store:
+        left = in_place.roll_back(store, before_and_after, Progress())
+    if not left:
+        return Settled(DISCARDED)
+    changed = count(len(left), "memory was", "memories were")
+    return Settled(DISCARDED, f"{changed} changed by another program meanwhile and left alone, the first is {left[0]}.")
+
+
+def _place(job: Job) -> str:
+    """The store of a job, in words."""
+    facts = job.facts()
+    return str(facts["store"]) if "store" in facts else str(job.target)

@@ -23,12 +23,17 @@ from memdefrag.stores.base import Store
 
 @dataclass(frozen=True)
 class Resolution:
-    """The changes a plan comes down to, and the steps that could not be taken."""
+    """The changes a plan comes down to, and the steps that could not be taken.
+
+    Attributes:
+        units: the keys that each step touches, the main one first; a unit is written whole or not at all.
+    """
 
     changes: Changes
     merged: int
     skipped: tuple[Skipped, ...]
     losses: dict[str, int]
+    units: tuple[tuple[Key, ...], ...] = ()
 
 
 @dataclass
@@ -40,8 +45,10 @@ class _Work:
     put: dict[Key, Put] = field(default_factory=dict)
     delete: dict[Key, Ref] = field(default_factory=dict)
     archive: list[MemoryRecord] = field(default_factory=list)
+    unarchive: list[MemoryRecord] = field(default_factory=list)
     embed: list[Key] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    units: list[tuple[Key, ...]] = field(default_factory=list)
     merged: int = 0
 
     def stale(self, refs: Sequence[Ref]) -> str | None:
@@ -83,8 +90,9 @@ def resolve(plan: Plan, store: Store, target: Snapshot, source: Snapshot, embed:
         tuple(work.delete.values()),
         tuple(work.archive) if store.capabilities.archive else (),
         tuple(info for info in plan.collections if target.collection(info.name) is None),
+        tuple(work.unarchive) if store.capabilities.archive else (),
     )
-    return Resolution(changes, work.merged, tuple(work.skipped), dict(losses))
+    return Resolution(changes, work.merged, tuple(work.skipped), dict(losses), tuple(work.units))
 
 
 def _take(step: Step, work: _Work) -> None:
@@ -99,10 +107,13 @@ def _take(step: Step, work: _Work) -> None:
             reason = work.stale([step.record])
             if reason is None:
                 work.delete[step.record.key] = step.record
-                work.archive.append(work.target.by_key[step.record.key])
+                if step.archive:
+                    work.archive.append(work.target.by_key[step.record.key])
         case Write():
             reason = _write(step, work)
-    if reason is not None:
+    if reason is None:
+        work.units.append(tuple(_named(step)))
+    else:
         work.skipped.append(Skipped(str(_named(step)[0]), reason))
 
 
@@ -138,6 +149,10 @@ def _write(step: Write, work: _Work) -> str | None:
     if step.expects is not None and (present is None or record_hash(present) != step.expects):
         return f"{step.key} was changed or removed since"
     record = record.with_key(step.key)
+    if step.archive == "take":
+        work.unarchive.append(record)
+    elif step.archive == "put" and present is not None:
+        work.archive.append(present)
     if step.result is not None:
         record = _with_result(record, step.result)
         if step.result.vector is VectorRule.EMBED:

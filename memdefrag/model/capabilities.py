@@ -7,11 +7,23 @@ from enum import StrEnum
 
 
 class Commit(StrEnum):
-    """How a finished copy becomes the store."""
+    """How changes become the store's: as a finished copy that takes its place, or written into the live store."""
 
     SQLITE = "sqlite"
+    """The copy's pages go into the live file in one SQLite transaction."""
     DIRECTORY = "directory"
+    """The copy and the folder trade places."""
     FILE = "file"
+    """The copy and the file trade places."""
+    IN_PLACE = "in-place"
+    """Record by record, with the images of what was there to undo a half-done write."""
+    TRANSACTION = "transaction"
+    """All at once in a transaction of the database that holds the store."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether `Store.write` changes the store itself rather than a staged copy."""
+        return self in (Commit.IN_PLACE, Commit.TRANSACTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +31,7 @@ class Capabilities:
     """What a store can hold and how it is written.
 
     Attributes:
-        commit: how a staged copy becomes the live store.
+        commit: how changes become the store's.
         writable: False where this program can only read.
         written_by: version of the library that must write it, when that is not the built-in one.
         tags_in_metadata: tags and times live inside the metadata under Memory Service's rules.

@@ -216,8 +216,9 @@ def look(plan: Plan, progress: Progress) -> PlanFacts:
     from memdefrag.base.fsops import free_bytes
     from memdefrag.base.settings import data_dir
     from memdefrag.engine import workspace, writers
-    from memdefrag.engine.apply import SHRINK_GUARD, ApplyOptions, apply
+    from memdefrag.engine.apply import ApplyOptions, apply
     from memdefrag.engine.embedding import with_model
+    from memdefrag.engine.guards import SHRINK_GUARD
     from memdefrag.stores.registry import open_store
 
     options = ApplyOptions(dry_run=True, confirm_shrink=True, embed=with_model(progress))

@@ -76,6 +76,11 @@ class Store(ABC):
     def detect(cls, path: Path) -> Path | None:
         """The store's own path if `path` holds (or lies in, or encloses) a store of this kind, else None."""
 
+    @classmethod
+    def located(cls, address: Address) -> Address:
+        """The address with its place in full: an absolute path; a URL as it is."""
+        return address.at(address.path.absolute()) if address.is_local else address
+
     @property
     @abstractmethod
     def format(self) -> str:
@@ -136,6 +141,10 @@ class Store(ABC):
         """Forecast the size after removing so many records from each collection."""
         now = sum(path.stat().st_size for path in self.raw_files())
         return Sizes(now, now, now, 0.0)
+
+    def archived(self) -> frozenset[str]:
+        """Ids of the memories in the store's own archive of originals; stores without one have none."""
+        return frozenset()
 
     def relations(self) -> Iterator[Relation]:
         """The links between records; none by default."""

@@ -27,8 +27,7 @@ from memdefrag.base.errors import (
 from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import apply as applying
-from memdefrag.engine import apply as engine
-from memdefrag.engine import catalogue, history
+from memdefrag.engine import catalogue, guards, history
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups.shelf import Backup, find
 from memdefrag.engine.backups.verify import verify
@@ -266,9 +265,9 @@ def test_a_change_during_the_work_stops_it(address: Address, monkeypatch: pytest
 
 
 def test_too_little_space_is_told_with_numbers(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "free_bytes", lambda path: 1_000_000)
+    monkeypatch.setattr(guards, "free_bytes", lambda path: 1_000_000)
     before = traces(address)
-    with pytest.raises(NoSpace, match=r"1 MB free; \d+ MB are needed"):
+    with pytest.raises(NoSpace, match=r"1\.0 MB free; [\d.]+ MB are needed"):
         apply(merge_plan(address))
     assert traces(address) == before
 

@@ -16,6 +16,7 @@ from memdefrag.engine import catalogue, history, recover
 from memdefrag.engine.apply import apply
 from memdefrag.engine.commit import state_hash
 from memdefrag.engine.journal import Job, JobState
+from memdefrag.engine.owner import Owner
 from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Commit
 from memdefrag.model.plan import Plan, StoreStep
@@ -86,6 +87,64 @@ def test_a_job_whose_process_lives_is_left_alone(address: Address) -> None:
         recover.require_none(job)
     assert recover.recover_path(job.target) is None
     assert job.folder.exists()
+
+
+@pytest.mark.case(19)
+def test_a_job_whose_owner_holds_its_lock_is_left_alone_and_taken_over_when_it_died(address: Address) -> None:
+    job, owner = Job(address.path.resolve()), Owner("1")
+    catalogue.record("job", id="1", path=str(job.target), **owner.facts)
+    job.begin(id="1", kind="file", source_hash="x", **owner.facts)
+    assert recover.recover_all() == []
+    with pytest.raises(StoreInUse):
+        apply(merge_plan(address))
+    owner.leave()
+    assert [each.outcome for each in recover.recover_all()] == ["discarded"]
+    assert not job.folder.exists()
+    apply(merge_plan(address))
+
+
+def test_the_lock_named_in_a_strangers_journal_is_not_opened(address: Address, tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    Job(address.path.resolve()).begin(id="1", lock=str(precious), **GONE)
+    with pytest.raises(UnfinishedJob):
+        apply(merge_plan(address))
+    assert precious.read_text() == "mine"
+
+
+def two_renames(address: Address) -> Job:
+    """A job that died between the renames where folders cannot be exchanged in one step."""
+    job = half_swapped(address, swapped=False)
+    job.target.rename(job.old)
+    return job
+
+
+def test_what_was_written_in_the_last_moment_before_a_rename_comes_back(address: Address) -> None:
+    job = two_renames(address)
+    late = job.old.read_bytes() + b'{"text": "late"}\n'
+    job.old.write_bytes(late)
+    assert [each.outcome for each in recover.recover_all()] == ["discarded"]
+    assert job.target.read_bytes() == late
+
+
+@pytest.mark.case(46)
+def test_a_store_made_between_two_renames_is_set_aside(address: Address) -> None:
+    job = two_renames(address)
+    job.target.write_bytes(b'{"id": "fresh", "text": "made by a program that found nothing"}\n')
+    [outcome] = recover.recover_all()
+    assert outcome.outcome == "applied"
+    assert any(record.text == "merged" for record in snapshot_of(address).records)
+    [aside] = address.path.parent.glob("*aside*")
+    assert "made by a program" in aside.read_text()
+    assert str(aside) in str(outcome)
+
+
+def test_a_store_that_holds_our_memories_is_no_intruder(address: Address) -> None:
+    job = two_renames(address)
+    job.target.write_bytes(job.old.read_bytes()[:-1] + b" \n")
+    with pytest.raises(StoreDamaged):
+        recover.recover_all()
+    assert job.old.exists() and job.new.exists()
 
 
 def test_an_interrupted_job_is_named(address: Address) -> None:

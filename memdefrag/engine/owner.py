@@ -1,0 +1,75 @@
+"""Who works on a job: a lock that its process holds until the job is tidied up, or the process dies.
+
+The lock is a file of the data folder; the system frees the lock of a process that died. A job that was begun
+with another data folder is judged by its process instead: a path in somebody else's journal is not to be
+opened.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from memdefrag.base.fsops import make_private_dir
+from memdefrag.base.settings import data_dir
+
+CLOCK_TOLERANCE = 2.0
+
+
+class Owner:
+    """This process as the owner of one job."""
+
+    def __init__(self, job_id: str) -> None:
+        self._lock = _lock(make_private_dir(_folder()) / f"{job_id}.lock")
+        self._lock.acquire()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What tells others, later, whether somebody still works on the job."""
+        process = psutil.Process()
+        return {"pid": process.pid, "process_created": process.create_time(), "lock": self._lock.lock_file}
+
+    def leave(self) -> None:
+        """Free the lock and remove its file. Doing so twice is fine."""
+        self._lock.release(force=True)
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+
+def works(facts: Mapping[str, Any]) -> bool:
+    """Whether somebody, maybe this very process, still works on the job of these facts."""
+    place = Path(str(facts.get("lock", "")))
+    if place.parent != _folder():
+        return _process_lives(facts)
+    if not place.exists():
+        return False
+    try:
+        with _lock(place):
+            return False
+    except Timeout:
+        return True
+
+
+def _folder() -> Path:
+    return data_dir() / "locks"
+
+
+def _lock(place: Path) -> FileLock:
+    return FileLock(place, timeout=0, thread_local=False)
+
+
+def _process_lives(facts: Mapping[str, Any]) -> bool:
+    pid = facts.get("pid")
+    if pid is None or pid == os.getpid():
+        return False
+    try:
+        process = psutil.Process(pid)
+        # The time of a process's start moves when the clock is set; a memdefrag is taken for the one that began.
+        moved = abs(process.create_time() - facts["process_created"])
+        return moved < CLOCK_TOLERANCE or "memdefrag" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
