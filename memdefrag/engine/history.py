@@ -1,30 +1,34 @@
-"""Every change to a store as a step with before- and after-images, and the plan that undoes it.
+"""Every change to a store as a step with before- and after-images, and the plans that undo and redo it.
 
-``<data dir>/history/<store-id>/<job>/`` holds ``step.json``, ``plan.json``, the images ``before.jsonl``
-and ``after.jsonl``: exactly the records that were touched, vectors included, and ``images.json``: their
-SHA-256 sums. A step counts once the catalogue says that its job was applied.
+``<data dir>/history/<store-id>/<job>/`` holds ``step.json``, ``plan.json``, the images of exactly the records that
+were touched (`images`), ``touched.json``: their keys and hashes, and ``sums.json``: the SHA-256 sums of all these. A
+step that put other files in the store's place also holds ``present.jsonl.zst``, the keys and hashes of all records
+after it, and ``added.jsonl.zst``, those of the records that this took away. A step counts once the catalogue says that
+its job was applied; steps follow each other as their jobs do there, whatever the clock said.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from memdefrag.base.errors import BackupDamaged, HistoryNotFound
-from memdefrag.base.fsops import file_sha256, fsync_tree, make_private_dir, remove, write_durable
-from memdefrag.base.progress import Progress
+from memdefrag.base.fsops import make_private_dir, remove, write_durable
 from memdefrag.base.settings import data_dir
-from memdefrag.engine import catalogue
+from memdefrag.engine import catalogue, images, step_files
+from memdefrag.engine.step_files import Touched
 from memdefrag.model.address import Address, parse
 from memdefrag.model.hashing import record_hash
-from memdefrag.model.plan import Changes, Drop, Plan, Put, Ref, StoreStep, Write, dump, touched
+from memdefrag.model.plan import Changes, Drop, Plan, Ref, StoreStep, Write, dump, touched
 from memdefrag.model.records import Key, MemoryRecord, Snapshot
-from memdefrag.stores.base import read_snapshot
-from memdefrag.stores.registry import open_store
 
-_IMAGES = ("before.jsonl", "after.jsonl")
+_WHOLE = Key("", "")
+"""Stands for all records of a store whose files were replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,10 @@ class HistoryStep:
     """One applied plan.
 
     Attributes:
-        undoes: the step that this one undid.
+        undoes, redoes: the step that this one took back, or carried out again.
         backup: id of the backup made before it; None when the store did not exist yet.
         whole_store: the step replaced or upgraded files, so that only the backup brings them back.
+        added: how many records had been added or changed since the state that it put back, and so went away.
     """
 
     id: str
@@ -47,23 +52,40 @@ class HistoryStep:
     backup: str | None
     whole_store: bool = False
     undoes: str | None = None
+    redoes: str | None = None
+    added: int = 0
 
     @property
     def folder(self) -> Path:
         return data_dir() / "history" / catalogue.store_id(parse(self.store)) / self.id
 
 
-def save(step: HistoryStep, plan: Plan, before: Snapshot, after: Snapshot, changes: Changes) -> None:
-    """Write the step's folder. It does not count before `catalogue` has the job's outcome."""
+class StepState(StrEnum):
+    """What is left of a step's effect."""
+
+    APPLIED = "applied"
+    PARTLY = "partly undone"
+    UNDONE = "undone"
+    DAMAGED = "damaged"
+
+
+def save(step: HistoryStep, plan: Plan, before: Snapshot, after: Snapshot, changes: Changes) -> HistoryStep:
+    """Write the step's folder and return the step with what is known now. It does not count before `catalogue` has
+    the job's outcome."""
     folder = make_private_dir(step.folder)
-    write_durable(folder / "step.json", json.dumps(asdict(step), indent=2).encode())
-    write_durable(folder / "plan.json", dump(plan))
-    keys = list(dict.fromkeys(touched(changes)))
-    _save_image(folder / "before.jsonl", (before.by_key.get(key) for key in keys))
-    _save_image(folder / "after.jsonl", (after.by_key.get(key) for key in keys))
-    sums = {name: file_sha256(folder / name) for name in _IMAGES}
-    write_durable(folder / "images.json", json.dumps(sums, indent=2).encode())
-    fsync_tree(folder)
+    step = replace(step, redoes=plan.settings.get("redoes"))
+    if step.whole_store:
+        step_files.save_refs(folder / step_files.PRESENT, map(Ref.of, after.records))
+    if StoreStep.REPLACE in plan.store_steps:
+        gone = list(_taken_away(plan, before, after))
+        step_files.save_refs(folder / step_files.ADDED, gone)
+        step = replace(step, added=len(gone))
+    images.save(folder, touched(changes), before.by_key, after.by_key)
+    step_files.save_touched(folder, _touched(before, after, changes))
+    write_durable(folder / step_files.PLAN, dump(plan))
+    write_durable(folder / step_files.STEP, json.dumps(asdict(step), indent=2).encode())
+    step_files.seal(folder)
+    return step
 
 
 def discard(job_id: str) -> None:
@@ -74,15 +96,14 @@ def discard(job_id: str) -> None:
 
 
 def steps(store: Address | None = None) -> list[HistoryStep]:
-    """Applied steps, newest first; only those of one store when it is given."""
-    applied = {job for job, outcome in catalogue.outcomes().items() if outcome == "applied"}
-    pattern = f"{catalogue.store_id(store)}/*/step.json" if store else "*/*/step.json"
-    found = [
-        HistoryStep(**json.loads(path.read_bytes()))
-        for path in (data_dir() / "history").glob(pattern)
-        if path.parent.name in applied
-    ]
-    return sorted(found, key=lambda step: step.id, reverse=True)
+    """Applied steps, newest first; only those of one store when it is given. Damaged ones are left out."""
+    found = (_load(folder) for folder in _folders(store))
+    return [step for step in found if step is not None]
+
+
+def damaged(store: Address | None = None) -> list[str]:
+    """Ids of the applied steps whose own description is damaged."""
+    return [folder.name for folder in _folders(store) if _load(folder) is None]
 
 
 def find(name: str) -> HistoryStep:
@@ -90,81 +111,271 @@ def find(name: str) -> HistoryStep:
 
     Raises:
         HistoryNotFound: none or several.
+        BackupDamaged: it is damaged.
     """
-    found = [step for step in steps() if step.id.startswith(name)]
+    found = [folder for folder in _folders() if folder.name.startswith(name)]
     if len(found) != 1 or not name:
         raise HistoryNotFound(f"{len(found)} steps of the history are named {name!r}.")
-    return found[0]
+    step = _load(found[0])
+    if step is None:
+        raise BackupDamaged(f"What the step {found[0].name} saved of itself is damaged.", todo=_OTHER_WAY)
+    return step
+
+
+def state(step: HistoryStep) -> StepState:
+    """Whether a step still has its effect on the records it touched."""
+    return _Timeline.of(step).state(step)
+
+
+def left(step: HistoryStep) -> tuple[Key, ...]:
+    """Which of a step's records are not undone. Of a step that replaced files nothing can be told by records."""
+    return tuple(entry.key for entry in _Timeline.of(step).entries(step, undone=False) if entry.key != _WHOLE)
+
+
+def states(store: Address | None = None) -> dict[str, StepState]:
+    """The state of every step, by id."""
+    known: dict[str, _Timeline] = {}
+    found = {}
+    for step in steps(store):
+        if step.store not in known:
+            known[step.store] = _Timeline.of(step)
+        found[step.id] = known[step.store].state(step)
+    return found
 
 
 def undone(store: Address | None = None) -> set[str]:
-    """Ids of the steps that a later step undid and that was not undone itself."""
-    gone: set[str] = set()
-    for step in steps(store):
-        if step.undoes and step.id not in gone:
-            gone.add(step.undoes)
-    return gone
+    """Ids of the steps of whose effect nothing is left."""
+    return {id for id, found in states(store).items() if found is StepState.UNDONE}
 
 
 def latest(store: Address) -> HistoryStep:
-    """The newest step of a store that can still be undone; steps that undid others are passed over.
+    """The newest step of a store of which nothing is undone; steps that undid or redid others are passed over.
+
+    What is left of a step that was undone in part is undone by naming that step.
 
     Raises:
         HistoryNotFound: there is none.
     """
-    gone = undone(store)
+    found = states(store)
     for step in steps(store):
-        if step.id not in gone and step.undoes is None:
+        if found[step.id] is StepState.APPLIED and step.undoes is None and step.redoes is None:
             return step
     raise HistoryNotFound(f"Nothing that memdefrag did to {store.location} is left to undo.")
+
+
+def redoable(store: Address) -> list[HistoryStep]:
+    """Steps of a store that were undone, wholly or in part; the one that was undone last comes first."""
+    order: dict[str, HistoryStep] = {}
+    every = {step.id: step for step in steps(store)}
+    found = states(store)
+    for step in every.values():
+        taken_back = every.get(step.undoes or "")
+        if taken_back and taken_back.undoes is None and found[taken_back.id] is not StepState.APPLIED:
+            order.setdefault(taken_back.id, taken_back)
+    return list(order.values())
 
 
 def undo_plan(step: HistoryStep) -> Plan:
     """The inverse plan: every touched record becomes what it was, if it still is what the step made of it.
 
-    A step that replaced or upgraded files is undone by its backup's files.
+    Records that were undone before are left out. A step that replaced or upgraded files is undone by its backup's
+    files.
 
     Raises:
-        BackupDamaged: an image is not what the step saved; half an image would undo by halves.
+        BackupDamaged: what the step saved is not what it saved then; half an image would undo by halves.
     """
     settings = {"reason": "undo", "undoes": step.id}
+    require_whole(step)
+    timeline = _Timeline.of(step)
+    entries = timeline.entries(step, undone=False)
     if step.whole_store and step.backup:
-        return Plan(
-            source=f"backup:{step.backup}",
-            target=step.store,
-            store_steps=(StoreStep.REPLACE,),
-            settings=settings,
-        )
-    _require_whole(step)
-    before, after = (_load_image(step.folder / name) for name in _IMAGES)
-    writes = [
-        Write(Ref.of(record), key, expects=record_hash(after[key]) if key in after else None, reason="undo")
-        for key, record in before.items()
-    ]
-    drops = [Drop(Ref.of(record), reason="undo") for key, record in after.items() if key not in before]
-    source = Address("jsonl", str(step.folder / "before.jsonl"))
-    return Plan(source=str(source), target=step.store, settings=settings, steps=(*writes, *drops))
+        return _replacing(step, step.backup if entries else None, {**settings, "since": step.id})
+    return Plan(
+        source=str(Address("jsonl", str(step.folder / images.BEFORE))),
+        target=step.store,
+        settings=settings,
+        steps=tuple(_inverse(entry) for entry in entries),
+    )
 
 
-def _save_image(path: Path, records: Iterable[MemoryRecord | None]) -> None:
-    puts = tuple(Put(record, None) for record in records if record is not None)
-    with open_store(Address("jsonl", str(path)), must_exist=False) as store:
-        store.write(Changes(put=puts), Progress())
+def redo_plan(step: HistoryStep) -> Plan:
+    """The plan that carries an undone step out again: what it had made of each record is written over what the undo
+    brought back, if it still is that.
+
+    Raises:
+        BackupDamaged: as `undo_plan`.
+    """
+    settings = {"reason": "redo", "redoes": step.id}
+    require_whole(step)
+    timeline = _Timeline.of(step)
+    entries = timeline.entries(step, undone=True)
+    if step.whole_store and step.backup:
+        undo = timeline.last_undo(step) if entries else None
+        if undo is None or undo.backup is None:
+            return _replacing(step, None, settings)
+        return _replacing(step, undo.backup, {**settings, "since": undo.id})
+    return Plan(
+        source=str(Address("jsonl", str(step.folder / images.AFTER))),
+        target=step.store,
+        settings=settings,
+        steps=tuple(_again(entry) for entry in entries),
+    )
 
 
-def _require_whole(step: HistoryStep) -> None:
+def added(step: HistoryStep) -> list[Ref]:
+    """The records that were added or changed since the state that the step put back; its backup holds them."""
+    require_whole(step)
+    path = step.folder / step_files.ADDED
+    return step_files.refs(path) if path.exists() else []
+
+
+def require_whole(step: HistoryStep) -> None:
+    """Insist that everything the step saved is what it saved then.
+
+    Raises:
+        BackupDamaged: it is not.
+    """
+    if not step_files.is_whole(step.folder):
+        restore = f"Restore the backup from before it: memdefrag backup restore {step.backup}."
+        raise BackupDamaged(f"What the step {step.id} saved for its undo is damaged.", todo=restore)
+
+
+_OTHER_WAY = "Restore the backup from before it (see memdefrag backup list)."
+
+
+@dataclass(frozen=True)
+class _Timeline:
+    """All steps of one store, and which records of each still are as it made them.
+
+    An undo, an undo of an undo, and a redo all lead back to the one step that began it, and move its records back
+    or forth.
+    """
+
+    ordered: tuple[HistoryStep, ...]
+
+    @classmethod
+    def of(cls, step: HistoryStep) -> _Timeline:
+        return cls(tuple(reversed(steps(parse(step.store)))))
+
+    @cached_property
+    def by_id(self) -> Mapping[str, HistoryStep]:
+        return {step.id: step for step in self.ordered}
+
+    @cached_property
+    def movers(self) -> Mapping[str, list[tuple[HistoryStep, bool]]]:
+        """By the step that began it: the later ones that move its records, and whether forth; oldest first."""
+        found: dict[str, list[tuple[HistoryStep, bool]]] = {}
+        for step in self.ordered:
+            origin, forth = self._origin(step)
+            if origin is not step:
+                found.setdefault(origin.id, []).append((step, forth))
+        return found
+
+    def entries(self, step: HistoryStep, *, undone: bool) -> list[Touched]:
+        """The records of a step that are undone, or those that are not."""
+        origin, forth = self._origin(step)
+        moved = {entry.key: way for mover, way in self.movers.get(origin.id, ()) for entry in _entries(mover)}
+        return [entry for entry in _entries(step) if (moved.get(entry.key, True) is not forth) is undone]
+
+    def state(self, step: HistoryStep) -> StepState:
+        if self._origin(step)[0] is step and step.id not in self.movers:
+            return StepState.APPLIED
+        try:
+            if not self.entries(step, undone=True):
+                return StepState.APPLIED
+            return StepState.PARTLY if self.entries(step, undone=False) else StepState.UNDONE
+        except BackupDamaged:
+            return StepState.DAMAGED
+
+    def last_undo(self, step: HistoryStep) -> HistoryStep | None:
+        return next((each for each in reversed(self.ordered) if each.undoes == step.id), None)
+
+    def _origin(self, step: HistoryStep) -> tuple[HistoryStep, bool]:
+        """The step that began it, and whether this one moves its records forth."""
+        forth = True
+        while (earlier := self.by_id.get(step.undoes or step.redoes or "")) is not None:
+            forth = forth is (step.undoes is None)
+            step = earlier
+        return step, forth
+
+
+def _inverse(entry: Touched) -> Write | Drop:
+    if entry.before is None:
+        return Drop(Ref(entry.key, str(entry.after)), "undo", archive=entry.archive == "take")
+    move: Any = {"put": "take", "take": "put"}.get(entry.archive or "")
+    return Write(Ref(entry.key, entry.before), entry.key, entry.after, reason="undo", archive=move)
+
+
+def _again(entry: Touched) -> Write | Drop:
+    if entry.after is None:
+        return Drop(Ref(entry.key, str(entry.before)), "redo", archive=entry.archive == "put")
+    move: Any = entry.archive
+    return Write(Ref(entry.key, entry.after), entry.key, entry.before, reason="redo", archive=move)
+
+
+def _replacing(step: HistoryStep, backup: str | None, settings: dict[str, Any]) -> Plan:
+    """The plan that puts a backup's files in the store's place; one without a step where that is done already."""
+    return Plan(
+        source=f"backup:{backup}" if backup else step.store,
+        target=step.store,
+        store_steps=(StoreStep.REPLACE,) if backup else (),
+        settings=settings,
+    )
+
+
+def _taken_away(plan: Plan, before: Snapshot, after: Snapshot) -> Iterator[Ref]:
+    """What a whole store had gained when its files were replaced.
+
+    Since the step that is undone: every record that came or was changed. Of a backup that is restored: every record
+    that it does not hold; its older versions of others are what was asked for.
+    """
+    base = _present(find(str(plan.settings["since"]))) if plan.settings.get("since") else None
+    for record in before.records:
+        hash = record_hash(record)
+        if (base.get(record.key) != hash) if base is not None else (record.key not in after.by_key):
+            yield Ref(record.key, hash)
+
+
+def _touched(before: Snapshot, after: Snapshot, changes: Changes) -> Iterator[Touched]:
+    archived = {record.key: "put" for record in changes.archive}
+    archived.update((record.key, "take") for record in changes.unarchive)
+    for key in dict.fromkeys(touched(changes)):
+        hashes = (_hash(before.by_key.get(key)), _hash(after.by_key.get(key)))
+        yield Touched(key, *hashes, archived.get(key))
+
+
+def _hash(record: MemoryRecord | None) -> str | None:
+    return record_hash(record) if record else None
+
+
+def _entries(step: HistoryStep) -> list[Touched]:
+    if step.whole_store:
+        return [Touched(_WHOLE, None, None, None)]
     try:
-        sums = json.loads((step.folder / "images.json").read_bytes())
-        whole = all(file_sha256(step.folder / name) == sums[name] for name in _IMAGES)
-    except (OSError, ValueError, LookupError, TypeError):
-        whole = False
-    if not whole:
-        raise BackupDamaged(
-            f"What the step {step.id} saved for its undo is damaged.",
-            todo=f"Restore the backup from before it: memdefrag backup restore {step.backup}.",
-        )
+        return step_files.touched(step.folder)
+    except (OSError, ValueError, TypeError) as error:
+        raise BackupDamaged(f"What the step {step.id} saved for its undo is damaged.", todo=_OTHER_WAY) from error
 
 
-def _load_image(path: Path) -> dict[Key, MemoryRecord]:
-    with open_store(Address("jsonl", str(path))) as store:
-        return dict(read_snapshot(store).by_key)
+def _present(step: HistoryStep) -> dict[Key, str]:
+    """The hashes of all records right after a step that replaced or upgraded files."""
+    require_whole(step)
+    return dict(step_files.refs(step.folder / step_files.PRESENT))
+
+
+def _folders(store: Address | None = None) -> Iterable[Path]:
+    """The folders of all applied steps, newest first."""
+    applied = {job for job, outcome in catalogue.outcomes().items() if outcome == "applied"}
+    order = catalogue.order()
+    found = (data_dir() / "history").glob(f"{catalogue.store_id(store)}/*" if store else "*/*")
+    kept = [folder for folder in found if folder.name in applied]
+    return sorted(kept, key=lambda folder: order.get(folder.name, -1), reverse=True)
+
+
+def _load(folder: Path) -> HistoryStep | None:
+    """The step of a folder; None where its description is damaged."""
+    said = step_files.description(folder)
+    try:
+        return HistoryStep(**said) if said else None
+    except TypeError:
+        return None

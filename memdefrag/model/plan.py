@@ -81,10 +81,11 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The record disappears."""
+    """The record disappears. `archive`: the store's own archive, where it has one, keeps it."""
 
     record: Ref
     reason: str = ""
+    archive: bool = True
     do: Literal["drop"] = "drop"
 
 
@@ -92,8 +93,11 @@ class Drop:
 class Write:
     """The source's `record` is written under `key`.
 
-    `expects` is the hash of what the target holds under that key; None: nothing. `result` says what is
-    written where that differs from the source's record.
+    Attributes:
+        expects: the hash of what the target holds under that key; None: nothing.
+        result: what is written where that differs from the source's record.
+        archive: the store's own archive, where it has one, gets what stood there ("put"), or gives up what is
+            written ("take").
     """
 
     record: Ref
@@ -101,6 +105,7 @@ class Write:
     expects: str | None = None
     result: Result | None = None
     reason: str = ""
+    archive: Literal["put", "take"] | None = None
     do: Literal["write"] = "write"
 
 
@@ -161,6 +166,7 @@ class Changes:
         put: records to create or to replace whole (metadata is replaced, not merged).
         delete: records to remove, with the hashes they must still have.
         archive: originals that the store's own archive keeps, where it has one.
+        unarchive: originals that it held and that are memories again; of several equal ones the newest leaves it.
         collections: to be made where absent.
     """
 
@@ -168,9 +174,10 @@ class Changes:
     delete: tuple[Ref, ...] = ()
     archive: tuple[MemoryRecord, ...] = ()
     collections: tuple[CollectionInfo, ...] = ()
+    unarchive: tuple[MemoryRecord, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.put or self.delete or self.archive or self.collections)
+        return bool(self.put or self.delete or self.archive or self.unarchive or self.collections)
 
 
 def expected(snapshot: Snapshot, changes: Changes) -> dict[Key, MemoryRecord]:

@@ -24,6 +24,7 @@ class ApplyReport:
         bytes_before, bytes_after: of all the store's files.
         skipped: steps that no longer fitted.
         kept: records that an import left alone on purpose, each with the reason.
+        added_since: how many memories came since the state that was put back, and are not in it.
         losses: what the target cannot hold, with the number of records concerned.
         next_steps: what the person should do now, one sentence each.
     """
@@ -45,6 +46,7 @@ class ApplyReport:
     output: str | None = None
     skipped: tuple[Skipped, ...] = ()
     kept: tuple[Skipped, ...] = ()
+    added_since: int = 0
     losses: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()

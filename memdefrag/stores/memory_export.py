@@ -140,7 +140,8 @@ class MemoryExport(Store):
 
     def write(self, changes: Changes, progress: Progress) -> None:
         """Carry out the changes in one transaction; rows that are not named keep every byte."""
-        progress.phase("Writing", len(changes.put) + len(changes.delete) + len(changes.archive))
+        archived = len(changes.archive) + len(changes.unarchive)
+        progress.phase("Writing", len(changes.put) + len(changes.delete) + archived)
         with self._writing() as (connection, table):
             put_into = {put.record.key.collection for put in changes.put}
             for name in put_into.union(info.name for info in changes.collections):
@@ -154,6 +155,8 @@ class MemoryExport(Store):
             for put in changes.put:
                 rows.put(connection, table, rowids, put)
                 progress.step()
+            if changes.unarchive:
+                rows.unarchive(connection, changes.unarchive, progress)
             if changes.archive:
                 rows.archive(connection, changes.archive, progress)
             fault_point("commit rows")

@@ -6,6 +6,7 @@ Reading never fails on one bad row: the record is made of what can be read, and 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import sqlite3
 import time
@@ -241,16 +242,46 @@ def archive(connection: sqlite3.Connection, records: Sequence[MemoryRecord], pro
         connection.execute(
             f"INSERT INTO {ARCHIVE} (original_id, content, embedding, metadata, timestamp, archived_at) "
             "VALUES (CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?)",
-            (
-                _encoded(record.key.id),
-                _encoded(record.text or ""),
-                _vector_json(record.embedding).encode(),
-                json.dumps(record.metadata),
-                record.created or 0.0,
-                now,
-            ),
+            (*_archived(record), now),
         )
         progress.step()
+
+
+def unarchive(connection: sqlite3.Connection, records: Sequence[MemoryRecord], progress: Progress) -> None:
+    """Remove the newest row of the archive for each of these originals, if it is still there to the letter."""
+    if ARCHIVE not in tables(connection):
+        return
+    found: dict[bytes, list[int]] = {}
+    kept = connection.execute(
+        "SELECT id, CAST(original_id AS BLOB), CAST(content AS BLOB), CAST(embedding AS BLOB), "
+        f"CAST(metadata AS BLOB), timestamp FROM {ARCHIVE} ORDER BY id"
+    )
+    for number, *values in kept:
+        found.setdefault(_digest(values), []).append(number)
+    for record in records:
+        rowids = found.get(_digest(_archived(record)))
+        if rowids:
+            connection.execute(f"DELETE FROM {ARCHIVE} WHERE id = ?", (rowids.pop(),))
+        progress.step()
+
+
+def _archived(record: MemoryRecord) -> tuple[bytes, bytes, bytes, str, float]:
+    """What a row of the archive says of a record: id, content, vector, metadata, time."""
+    return (
+        _encoded(record.key.id),
+        _encoded(record.text or ""),
+        _vector_json(record.embedding).encode(),
+        json.dumps(record.metadata),
+        float(record.created or 0.0),
+    )
+
+
+def _digest(values: Iterable[Any]) -> bytes:
+    digest = hashlib.sha256()
+    for value in values:
+        data = value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else repr(value).encode()
+        digest.update(b"%d:" % len(data) + data)
+    return digest.digest()
 
 
 def _values(record: MemoryRecord, table: Table) -> dict[str, Any]:
