@@ -73,14 +73,11 @@ def resource(name: str) -> Path:
     return installed if installed.exists() else package.parent / "resources" / name
 
 
+_NAME_OF_SECRET = r"\b[\w-]*(?:api[-_]?key|token|password|secret)\b"
 _SECRETS = (
     (re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^@\s/]+(?=@)", re.I), r"\g<head>***"),
-    (
-        re.compile(
-            r"(?P<head>(?:--)?\b[\w-]*(?:api[-_]?key|token|password|secret)\b[\"']?\s*[=:\s]\s*[\"']?)[^\s,;\"']+", re.I
-        ),
-        r"\g<head>***",
-    ),
+    (re.compile(rf"(?P<head>--{_NAME_OF_SECRET}\s+)[^\s,;\"']+", re.I), r"\g<head>***"),
+    (re.compile(rf"(?P<head>{_NAME_OF_SECRET}[\"']?\s*[=:]\s*[\"']?)[^\s,;\"']+", re.I), r"\g<head>***"),
     (re.compile(r"(?P<head>\bBearer\s+)\S+", re.I), r"\g<head>***"),
 )
 _hidden: set[str] = set()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memdefrag.base.errors import UnsupportedEnvironment
+from memdefrag.base.secrets import without_credentials
 from memdefrag.gui.guard import require_working_qt
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: program name and arguments; None: the process's own.
     """
-    arguments = sys.argv if argv is None else argv
+    arguments = [without_credentials(argument) for argument in (sys.argv if argv is None else argv)]
     try:
         require_working_qt()
     except UnsupportedEnvironment as error:

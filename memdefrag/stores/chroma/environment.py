@@ -5,7 +5,6 @@ For people whose older Chroma folder has lost the service that made it. Only mad
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import numpy as np
 from memdefrag.base.errors import NoSpace, UnsupportedEnvironment, WriterFailed
 from memdefrag.base.fsops import free_bytes, make_private_dir, remove, rename
 from memdefrag.base.progress import Progress
+from memdefrag.base.secrets import for_children
 from memdefrag.base.settings import data_dir
 from memdefrag.stores.chroma import runner
 from memdefrag.stores.chroma.runner import place, work_folder
@@ -119,7 +119,10 @@ def base_python(version: str) -> Path:
 def _runs(python: str) -> bool:
     """Whether it is more than a name on the PATH: version managers put one there for every version they know."""
     try:
-        return subprocess.run([python, "-c", "import venv"], capture_output=True, timeout=TRIAL_SECONDS).returncode == 0
+        trial = subprocess.run(
+            [python, "-c", "import venv"], capture_output=True, timeout=TRIAL_SECONDS, env=for_children()
+        )
+        return trial.returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -146,7 +149,7 @@ def _python_of(environment: Path) -> Path:
 
 def _run(command: list[str], what: str, progress: Progress) -> None:
     """Run a tool to its end, killing it when the person stops the work."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    own = {name: value for name, value in for_children().items() if not name.startswith("PYTHON")}
     with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(
