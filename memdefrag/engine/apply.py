@@ -8,7 +8,6 @@ proved to hold exactly what the plan promises. A crash at any moment leaves the 
 
 from __future__ import annotations
 
-import errno
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any
 
 from memdefrag.base.errors import (
     MemdefragError,
-    NoSpace,
     NotPermitted,
     StoreChanged,
     StoreDamaged,
@@ -25,7 +23,6 @@ from memdefrag.base.errors import (
     UnsupportedFormat,
     UsageError,
     VerificationFailed,
-    WriteError,
     WriterFailed,
 )
 from memdefrag.base.fsops import dress_like, fsync_tree, make_private_dir, probe_writable
@@ -38,6 +35,7 @@ from memdefrag.engine.backups.files import extract
 from memdefrag.engine.backups.shelf import Backup, find
 from memdefrag.engine.commit import state_hash, swap
 from memdefrag.engine.embedding import Embed, rehearsed
+from memdefrag.engine.failures import disk_error, told_with
 from memdefrag.engine.journal import Job, JobState
 from memdefrag.engine.losses import require_no_loss
 from memdefrag.engine.owner import Owner
@@ -84,7 +82,7 @@ def apply(plan: Plan, options: ApplyOptions | None = None, progress: Progress | 
     try:
         return application.run()
     except OSError as error:
-        raise _disk_error(error, application.safe) from error
+        raise disk_error(error, application.safe) from error
 
 
 class _Application:
@@ -169,10 +167,10 @@ class _Application:
         size = sum(path.stat().st_size for path in files)
         guards.require_space(self.job.target.parent, int(size * guards.SPACE_FACTOR))
         guards.require_space(data_dir(), int(size * guards.BACKUP_FACTOR))
-        for folder in (self.job.target.parent, make_private_dir(data_dir())):
-            probe_writable(folder)
 
     def _write(self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings) -> ApplyReport:
+        for folder in (self.job.target.parent, make_private_dir(data_dir())):
+            probe_writable(folder)
         owner = Owner(self.id)
         try:
             facts = {"id": self.id, **owner.facts, **({"store": str(self.address)} if self.kind.is_live else {})}
@@ -196,7 +194,7 @@ class _Application:
         except BaseException as error:
             if self._settle(error) == recover.APPLIED:
                 self.safe = NEW_IN_PLACE
-                raise _after_commit(error) from error
+                raise told_with(error, NEW_IN_PLACE) from error
             self.safe = MemdefragError.default_safe
             raise
         self.safe = NEW_IN_PLACE
@@ -372,24 +370,6 @@ class _Application:
             next_steps=next_steps(self.address, report),
             seconds=time.monotonic() - self.started,
         )
-
-
-def _after_commit(error: BaseException) -> BaseException:
-    """The same failure, told truly: it came when the new store was in place."""
-    if isinstance(error, OSError):
-        return _disk_error(error, NEW_IN_PLACE)
-    if isinstance(error, MemdefragError):
-        error.safe = NEW_IN_PLACE
-    return error
-
-
-def _disk_error(error: OSError, safe: str) -> MemdefragError:
-    where = f" at {error.filename}" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return NoSpace(f"The disk is full{where}.", safe=safe)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return NotPermitted(f"The system refuses to write{where}: {error.strerror}.", safe=safe)
-    return WriteError(f"The disk failed{where}: {error.strerror}.", safe=safe, todo="Check the disk, then try again.")
 
 
 def _size(path: Path) -> int:

@@ -114,7 +114,7 @@ def test_a_plan_names_records_with_what_they_said(found: Analysis) -> None:
     assert step.reason
     assert plan.source == plan.target == found.stores[0]
     assert plan.source_fingerprint == "f"
-    assert plan.settings == {"reason": "optimize", "threshold": 0.85, "rule": "oldest"}
+    assert plan.settings == {"reason": "optimize", "agreed_removals": plan.removed, "threshold": 0.85, "rule": "oldest"}
     assert plan.removed == len(choice.members) - 1
 
 

@@ -1,0 +1,26 @@
+"""What a person is told when the disk or the system fails in the middle of the work."""
+
+from __future__ import annotations
+
+import errno
+
+from memdefrag.base.errors import MemdefragError, NoSpace, NotPermitted, WriteError
+
+
+def disk_error(error: OSError, safe: str) -> MemdefragError:
+    """The system's failure in our words; `safe` is what is true of the store now."""
+    where = f" at {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return NoSpace(f"The disk is full{where}.", safe=safe)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return NotPermitted(f"The system refuses to write{where}: {error.strerror}.", safe=safe)
+    return WriteError(f"The disk failed{where}: {error.strerror}.", safe=safe, todo="Check the disk, then try again.")
+
+
+def told_with(error: BaseException, safe: str) -> BaseException:
+    """The same failure, told with what is true of the store now."""
+    if isinstance(error, OSError):
+        return disk_error(error, safe)
+    if isinstance(error, MemdefragError):
+        error.safe = safe
+    return error
