@@ -6,6 +6,7 @@ Plain Python 3.8: it must run, and say what is wrong, on machines where memdefra
 from __future__ import annotations
 
 import ctypes
+import glob
 import importlib.util
 import os
 import shutil
@@ -25,7 +26,7 @@ class SetupError(Exception):
 
 
 class Need(NamedTuple):
-    """Something of the system, and the Debian package that brings it."""
+    """Something of the system (a library, a program or a pattern of paths), and the Debian package that brings it."""
 
     name: str
     package: str
@@ -35,6 +36,10 @@ class Need(NamedTuple):
         if self.name == VENV_MODULE:
             importlib.invalidate_caches()
             return importlib.util.find_spec("ensurepip") is None
+        if self.name.endswith(".h"):
+            return not os.path.exists(self.name)
+        if self.name.startswith("/"):
+            return not glob.glob(self.name)
         if ".so." not in self.name:
             return shutil.which(self.name) is None
         try:
@@ -63,6 +68,10 @@ X11 = (
 )
 WAYLAND = (Need("libwayland-cursor.so.0", "libwayland-cursor0"),)
 VIRTUAL_SCREEN = (Need("Xvfb", "xvfb"), Need("xauth", "xauth"))
+# The fault tests make the disk fail below SQLite with a few lines of C.
+COMPILER = (Need("gcc", "gcc"), Need("/usr/include/stdio.h", "libc6-dev"))
+# Debian keeps the server's programs off the path. The tests start a server of their own, on a socket.
+POSTGRES = (Need("/usr/lib/postgresql/*/bin/postgres", "postgresql"),)
 
 
 def displays() -> tuple[str, ...]:

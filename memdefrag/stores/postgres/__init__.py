@@ -1,0 +1,1 @@
+"""Memory systems that live in a PostgreSQL database."""

@@ -1,0 +1,99 @@
+"""What a table of memories has no place for, and what is lost by that. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from memdefrag.model.codec import ESCAPE
+from memdefrag.model.records import MemoryRecord
+from memdefrag.stores.postgres import rows
+from memdefrag.stores.postgres.tables import Role, Table
+
+
+def fit_row(record: MemoryRecord, table: Table) -> tuple[MemoryRecord, tuple[str, ...]]:
+    """The record as a row of the table will give it back, and what of it is lost, in words."""
+    clean, zeros = _storable(record)
+    clean, vector = _with_fitting_vector(clean, table)
+    fitted = rows.normal(clean, table)
+    return fitted, (*zeros, *vector, *_lost(clean, fitted, table))
+
+
+def _storable(record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
+    """The record without the zero bytes that PostgreSQL has no place for.
+
+    Metadata values that hold them are kept as JSON text, which spells them out.
+    """
+    clean = replace(
+        record,
+        text=None if record.text is None else _clean(record.text),
+        tags=tuple(_clean(tag) for tag in record.tags),
+        owner=None if record.owner is None else _clean(record.owner),
+        extras={_clean(name): _cleaned(value) for name, value in record.extras.items()},
+        metadata={_clean(name): value for name, value in record.metadata.items()},
+    )
+    lost = clean != record
+    clean = replace(clean, metadata={name: _spelled_out(value) for name, value in clean.metadata.items()})
+    return clean, ("zero bytes or half characters (replaced)",) if lost else ()
+
+
+def _clean(text: str) -> str:
+    text = text.replace("\0", "\ufffd")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _cleaned(value: Any) -> Any:
+    return _clean(value) if isinstance(value, str) else value
+
+
+def _spelled_out(value: Any) -> Any:
+    return ESCAPE + json.dumps(value, separators=(",", ":")) if _has_zero(value) else value
+
+
+def _has_zero(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_zero(name) or _has_zero(item) for name, item in value.items())
+    if isinstance(value, list):
+        return any(map(_has_zero, value))
+    return isinstance(value, str) and "\0" in value
+
+
+def _with_fitting_vector(record: MemoryRecord, table: Table) -> tuple[MemoryRecord, tuple[str, ...]]:
+    """pgvector refuses vectors of another length than the column's."""
+    column = table.roles.get(Role.EMBEDDING)
+    if record.embedding is None or (column is not None and column.dimension in (None, len(record.embedding))):
+        return record, ()
+    taken = "no vectors" if column is None else f"{column.dimension} dimensions"
+    loss = f"a vector of {len(record.embedding)} dimensions (the table takes {taken})"
+    return replace(record, embedding=None), (loss,)
+
+
+def _lost(record: MemoryRecord, fitted: MemoryRecord, table: Table) -> Iterator[str]:
+    if record.state is not fitted.state:
+        yield f"the state {record.state.value!r}"
+    if (record.created, record.updated) != (fitted.created, fitted.updated):
+        yield from _lost_times(record, fitted)
+    if fitted.owner is None and table.roles[Role.OWNER].not_null:
+        yield "the absence of an owner (one must be named)"
+    for name in record.extras:
+        if name != table.hash_column and record.extras[name] != fitted.extras.get(name, not record.extras[name]):
+            yield f"the value of {name!r}"
+    for name in record.metadata.keys() - {rows.TAGS}:
+        if name not in fitted.metadata:
+            yield f"the value of {name!r}"
+    if not isinstance(record.metadata.get(rows.TAGS, []), list) and record.metadata[rows.TAGS] != fitted.metadata.get(
+        rows.TAGS
+    ):
+        yield f"the value of {rows.TAGS!r}"
+
+
+def _lost_times(record: MemoryRecord, fitted: MemoryRecord) -> Iterator[str]:
+    if record.created is None and record.updated is None:
+        yield "the absence of a time (1970 is written)"
+    elif any(
+        one is not None and one != other
+        for one, other in ((record.created, fitted.created), (record.updated, fitted.updated))
+    ):
+        yield "the fractions of a second that the database does not keep"

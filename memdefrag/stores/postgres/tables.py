@@ -1,0 +1,199 @@
+"""What stands in the catalogue about the tables of a memory system: columns, and what speaks against writing them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+from memdefrag.base.errors import UnsupportedFormat
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from psycopg import Connection
+
+Database: TypeAlias = "Connection[tuple[Any, ...]]"
+
+VECTOR_TYPES = re.compile(r"vector(\(\d+\))?|real\[\]")
+"""Types whose text form a float32 vector gives back exactly."""
+_TIME_TYPES = re.compile(r"timestamp(\((?P<digits>\d)\))? with(?P<zone>out)? time zone")
+_OTHER_KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table", "p": "a partitioned table"}
+
+
+class Role(StrEnum):
+    """What a column means to a memory."""
+
+    ID = "id"
+    TEXT = "text"
+    EMBEDDING = "embedding"
+    METADATA = "metadata"
+    TAGS = "tags"
+    CREATED = "created"
+    UPDATED = "updated"
+    OWNER = "owner"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """How one memory system lays out its tables.
+
+    Attributes:
+        name: of the system, for people.
+        tables: SQL pattern (LIKE) of the tables that hold memories.
+        marks: columns by which such a table is told from a stranger's of the same name.
+        roles: what the columns mean; all but `optional` must be there.
+        optional: columns that some versions lack.
+        users: the table that owners come from.
+        hash_column: holds the SHA-256 of the text, where it holds that; empty: there is none.
+        variables: environment variables in which the system itself keeps its URL.
+    """
+
+    name: str
+    tables: str
+    marks: frozenset[str]
+    roles: Mapping[str, Role]
+    optional: frozenset[str] = frozenset()
+    users: str = "users"
+    hash_column: str = ""
+    variables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `type` is the full name of its type, as in ``timestamp(3) without time zone``."""
+
+    name: str
+    type: str
+    not_null: bool
+
+    @property
+    def time_digits(self) -> int | None:
+        """Fractional digits of a timestamp's seconds; None for other types."""
+        match = _TIME_TYPES.fullmatch(self.type)
+        return None if match is None else int(match["digits"] or 6)
+
+    @property
+    def has_zone(self) -> bool:
+        return self.type.endswith("with time zone")
+
+    @property
+    def dimension(self) -> int | None:
+        """Of a ``vector(n)``; None where any length goes."""
+        return int(self.type[7:-1]) if self.type.startswith("vector(") else None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of memories.
+
+    Attributes:
+        columns: all that hold values of their own, in their order; generated ones are left out.
+        roles: column by role.
+        hash_column: see `Schema`; empty where the table has none.
+        refusals: why this table is only read, one sentence each.
+        only_user: the owner there is, where there is exactly one.
+    """
+
+    schema: str
+    name: str
+    oid: int
+    columns: tuple[Column, ...]
+    roles: Mapping[Role, Column]
+    hash_column: str = ""
+    refusals: tuple[str, ...] = ()
+    only_user: str | None = field(default=None, compare=False)
+
+    def role_of(self, column: Column) -> Role | None:
+        return next((role for role, found in self.roles.items() if found == column), None)
+
+
+_FIND = """
+    SELECT n.nspname::text, c.relname::text, c.oid::int8, c.relkind::text, c.relhassubclass, c.relhasrules
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE pg_catalog.pg_table_is_visible(c.oid) AND c.relname LIKE %s AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
+    ORDER BY c.relname
+"""
+_COLUMNS = """
+    SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod), attnotnull
+    FROM pg_catalog.pg_attribute
+    WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+    ORDER BY attnum
+"""
+_KEYED = """
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a
+        ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = %s AND i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL AND a.attname = %s)
+"""
+_TRIGGERS = """
+    SELECT tgname::text FROM pg_catalog.pg_trigger
+    WHERE tgrelid = %s AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname
+"""
+
+
+def find_tables(database: Database, schema: Schema) -> list[Table]:
+    """The tables of memories that the session sees, by name.
+
+    Raises:
+        UnsupportedFormat: what is called so is a view or the like, lacks columns, or has no unique id.
+    """
+    found = []
+    for namespace, name, oid, kind, children, rules in database.execute(_FIND, [schema.tables]).fetchall():
+        columns = tuple(Column(*row) for row in database.execute(_COLUMNS, [oid]))
+        if not schema.marks <= {column.name for column in columns}:
+            continue
+        if kind != "r" or children:
+            what = _OTHER_KINDS.get(kind, "a table with child tables")
+            raise UnsupportedFormat(f"{name} is {what}; memdefrag reads plain tables only.")
+        roles = _roles(name, columns, schema)
+        [(keyed,)] = database.execute(_KEYED, [oid, roles[Role.ID].name])
+        if not keyed:
+            raise UnsupportedFormat(f"The ids of the table {name} are not unique.")
+        refusals = tuple(_refusals(database, name, oid, roles, rules=rules))
+        hash_column = next((column.name for column in columns if column.name == schema.hash_column), "")
+        found.append(Table(namespace, name, oid, columns, roles, hash_column, refusals, _only_user(database, schema)))
+    return found
+
+
+def _roles(table: str, columns: tuple[Column, ...], schema: Schema) -> dict[Role, Column]:
+    by_name = {column.name: column for column in columns}
+    missing = sorted(schema.roles.keys() - by_name.keys() - schema.optional)
+    if missing:
+        raise UnsupportedFormat(
+            f"The table {table} lacks the columns {', '.join(missing)}: a version of {schema.name} we do not know."
+        )
+    roles = {role: by_name[name] for name, role in schema.roles.items() if name in by_name}
+    for role in (Role.CREATED, Role.UPDATED):
+        if role in roles and roles[role].time_digits is None:
+            raise UnsupportedFormat(f"{table}.{roles[role].name} is {roles[role].type}, not a timestamp.")
+    return roles
+
+
+def _refusals(database: Database, name: str, oid: int, roles: Mapping[Role, Column], *, rules: bool) -> list[str]:
+    triggers = [trigger for (trigger,) in database.execute(_TRIGGERS, [oid])]
+    found = []
+    if triggers:
+        found.append(
+            f"The table {name} has triggers that might change what is written, or other tables: {', '.join(triggers)}."
+        )
+    if rules:
+        found.append(f"The table {name} has rewrite rules, which turn a write into something else.")
+    embedding = roles.get(Role.EMBEDDING)
+    if embedding is not None and not VECTOR_TYPES.fullmatch(embedding.type):
+        found.append(f"The vectors of the table {name} are of the type {embedding.type}, which we can only read.")
+    return found
+
+
+def _only_user(database: Database, schema: Schema) -> str | None:
+    from psycopg import sql
+
+    visible = database.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", [schema.users]).fetchone()
+    if visible != (True,):
+        return None
+    query = sql.SQL("SELECT id::text FROM {} LIMIT 2").format(sql.Identifier(schema.users))
+    users = database.execute(query).fetchall()
+    return users[0][0] if len(users) == 1 else None
