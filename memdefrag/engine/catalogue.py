@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,14 +59,23 @@ def outcomes() -> dict[str, str]:
     return {event["id"]: event["outcome"] for event in events() if {"id", "outcome"} <= event.keys()}
 
 
+def order() -> dict[str, int]:
+    """Where each job's and backup's id is first named. Names and times lie when a clock was set back; this does not."""
+    first: dict[str, int] = {}
+    for position, event in enumerate(events()):
+        if isinstance(event.get("id"), str):
+            first.setdefault(event["id"], position)
+    return first
+
+
 def utc_now() -> str:
     """The time as ISO text with microseconds and Z."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def new_id() -> str:
-    """A name for a job or backup that sorts by time and is unique on this machine."""
-    return re.sub(r"[-:.]", "", utc_now())
+    """A name for a job or backup: the time, and what tells apart those that a coarse or set-back clock calls alike."""
+    return f"{re.sub(r'[-:.]', '', utc_now())}-{secrets.token_hex(3)}"
 
 
 def store_id(store: Address) -> str:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.base.settings import data_dir, redact, resource
+from memdefrag.base.errors import UsageError
+from memdefrag.base.settings import backup_limit, data_dir, redact, resource
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,21 @@ def test_data_folder_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 def test_resources_of_a_checkout_are_found() -> None:
     assert resource("demo.jsonl").parent.name == "resources"
+
+
+@pytest.mark.parametrize(
+    ("said", "bytes_"),
+    [("20 GB", 20_000_000_000), ("1.5kb", 1_500), ("500M", 500_000_000), ("2 TB", 2 * 10**12), ("123", 123), (" ", None)],
+)
+def test_a_limit_of_backups_is_read_as_people_say_it(
+    monkeypatch: pytest.MonkeyPatch, said: str, bytes_: int | None
+) -> None:
+    monkeypatch.setenv("MEMDEFRAG_BACKUP_LIMIT", said)
+    assert backup_limit() == bytes_
+
+
+@pytest.mark.parametrize("said", ["much", "-5 GB", "5 apples", "1e9"])
+def test_a_limit_that_is_no_size_is_told(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv("MEMDEFRAG_BACKUP_LIMIT", said)
+    with pytest.raises(UsageError, match="no size"):
+        backup_limit()
