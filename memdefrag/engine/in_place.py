@@ -86,6 +86,7 @@ def roll_back(store: Store, images: Images, progress: Progress) -> tuple[Key, ..
     named = [(change.record.key,) for change in put] + [(ref.key,) for ref in delete]
     for batch in _batches(named, size):
         _carry_out(store, _part(back, {key for (key,) in batch}), progress)
+    store.sweep(key for key in keys if key not in foreign)
     return tuple(foreign)
 
 

@@ -118,6 +118,9 @@ class Store(ABC):
             WriterFailed: the library that writes the format failed.
         """
 
+    def sweep(self, keys: Iterable[Key]) -> None:  # noqa: B027 - most writes leave nothing
+        """Remove from a store that is written live what a crash left beside these records."""
+
     def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
         """The record as it will read back after being written here, and what is lost by that, in words."""
         return fit(record, self.capabilities)
@@ -198,7 +201,7 @@ def read_snapshot(store: Store, progress: Progress | None = None) -> Snapshot:
         StoreChanged: somebody wrote to the store while it was read.
     """
     progress = progress or Progress()
-    stats, stamps = _stats(store), store.file_stamps()
+    stats, stamps = file_stats(store), store.file_stamps()
     infos = tuple(store.collections())
     chosen = selected(store, infos)
     progress.phase("Reading", sum(info.count for info in chosen))
@@ -207,7 +210,7 @@ def read_snapshot(store: Store, progress: Progress | None = None) -> Snapshot:
         for batch in store.scan(info.name):
             records += batch
             progress.step(len(batch))
-    if _stats(store) != stats:
+    if file_stats(store) != stats:
         raise StoreChanged(f"Somebody wrote to {store.address.location} while it was read.", todo="Try again.")
     fingerprint = Fingerprint(stamps, len(records), content_hash(records))
     return Snapshot(str(store.address), infos, tuple(records), tuple(store.relations()), fingerprint)
@@ -230,6 +233,6 @@ def selected(store: Store, infos: Sequence[CollectionInfo]) -> list[CollectionIn
     return found
 
 
-def _stats(store: Store) -> list[tuple[Path, int, int]]:
-    """What changes when somebody writes: cheaper to ask twice than the sums of all bytes."""
+def file_stats(store: Store) -> list[tuple[Path, int, int]]:
+    """Size and time of every raw file, which change when somebody writes: cheaper to ask twice than the sums of all bytes."""
     return [(path, path.stat().st_size, path.stat().st_mtime_ns) for path in store.raw_files()]

@@ -20,8 +20,8 @@ from memdefrag.base.progress import Progress
 from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Capabilities
 from memdefrag.model.hashing import canonical_json
-from memdefrag.model.plan import Changes, touched
-from memdefrag.model.records import MemoryRecord, Metadata
+from memdefrag.model.plan import Changes
+from memdefrag.model.records import Key, MemoryRecord, Metadata
 from memdefrag.stores.base import StoreSettings
 from memdefrag.stores.hdev import names
 from memdefrag.stores.hdev.folder import Entry, Folder, Walk, listed, pair, scratch_of, walk
@@ -64,7 +64,15 @@ class HdevFiles(HdevStore):
         if not self.capabilities.writable:
             raise NotPermitted(f"{self.format} can only be read.", todo="Run hdev's own migration first.")
         super().write(changes, progress)
-        self._sweep(key.id for key in touched(changes))
+
+    def sweep(self, keys: Iterable[Key]) -> None:
+        """Remove half written files, and metadata without a text."""
+        entries = [key.id for key in keys]
+        for within in {folder + slash for folder, slash, _ in (entry.rpartition("/") for entry in entries)}:
+            others = pair(within, listed(self.root, within)[0]).others
+            orphans = {names.metadata_file(entry) for entry in entries}.intersection(others)
+            for leftover in (*scratch_of(others, entries), *orphans):
+                fsops.remove(self.root / leftover)
 
     def raw_files(self) -> list[Path]:
         return sorted(self.root.absolute() / name for name in self._walk().files)
@@ -189,14 +197,6 @@ class HdevFiles(HdevStore):
         fsops.remove(content)
         fsops.remove(self.root / names.metadata_file(entry))
         fsops.fsync_dir(content.parent)
-
-    def _sweep(self, entries: Iterable[str]) -> None:
-        """Remove the half written files that a crash left of these entries."""
-        entries = list(entries)
-        for folder in {entry.rpartition("/")[0] for entry in entries}:
-            within = folder + "/" if folder else ""
-            for leftover in scratch_of(pair(within, listed(self.root, within)[0]).others, entries):
-                fsops.remove(self.root / leftover)
 
     def _write_file(self, path: str, data: bytes) -> None:
         """Put a file in place, with the permissions and the owner of what it replaces, or of its folder."""

@@ -163,8 +163,10 @@ class HdevHttp(HdevStore):
         [answer] = self._entries([entry])
         if answer.get("type") == "directory":
             raise ServerRefused(f"{entry!r} has become a folder; it was not deleted.")
-        # Whether it did what it says is read back.
-        self._asked("DELETE", _path(entry))
+        answer = self._asked("DELETE", _path(entry))
+        # An attempt before may have done it and its answer been lost.
+        if answer.get("success") is not True and "does not exist" not in str(answer.get("error")):
+            raise ServerRefused(f"The server did not remove {entry!r}: {answer.get('error')}.")
 
     def _entries(self, asked: Sequence[str]) -> list[dict[str, Any]]:
         """The server's answers for these names, some at a time."""
