@@ -6,12 +6,12 @@ Plain Python 3.8: it must run, and say what is wrong, on machines where memdefra
 from __future__ import annotations
 
 import ctypes
-import glob
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Iterable, NamedTuple, NoReturn, Sequence
 
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
@@ -36,10 +36,8 @@ class Need(NamedTuple):
         if self.name == VENV_MODULE:
             importlib.invalidate_caches()
             return importlib.util.find_spec("ensurepip") is None
-        if self.name.endswith(".h"):
-            return not os.path.exists(self.name)
         if self.name.startswith("/"):
-            return not glob.glob(self.name)
+            return not any(Path("/").glob(self.name[1:]))
         if ".so." not in self.name:
             return shutil.which(self.name) is None
         try:
