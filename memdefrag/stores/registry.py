@@ -13,6 +13,8 @@ _BUILT_IN = {
     "chroma": "memdefrag.stores.chroma.local:ChromaLocal",
     "memory-export": "memdefrag.stores.memory_export:MemoryExport",
     "jsonl": "memdefrag.stores.jsonl:JsonLines",
+    "bigmemory": "memdefrag.stores.postgres.bigmemory:BigMemory",
+    "federated": "memdefrag.stores.postgres.federated:Federated",
 }
 """Address prefix to class, in the order in which a bare path is offered to them."""
 
