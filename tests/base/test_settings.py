@@ -42,7 +42,7 @@ def test_resources_of_a_checkout_are_found() -> None:
 
 @pytest.mark.parametrize(
     ("said", "bytes_"),
-    [("20 GB", 20_000_000_000), ("1.5kb", 1_500), ("500M", 500_000_000), ("2 TB", 2 * 10**12), ("123", 123), (" ", None)],
+    [("20 GB", 20 * 10**9), ("1.5kb", 1_500), ("500M", 500 * 10**6), ("2 TB", 2 * 10**12), ("123", 123), (" ", None)],
 )
 def test_a_limit_of_backups_is_read_as_people_say_it(
     monkeypatch: pytest.MonkeyPatch, said: str, bytes_: int | None
