@@ -35,3 +35,8 @@ def moment(seconds: float | None) -> str:
 def day(seconds: float | None) -> str:
     """Seconds since 1970 as a local date; empty where unknown."""
     return moment(seconds)[:10]
+
+
+def clock(seconds: float) -> str:
+    """Seconds since 1970 as the local time of day: "14:03"."""
+    return datetime.fromtimestamp(seconds).strftime("%H:%M")

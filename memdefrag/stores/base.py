@@ -234,5 +234,5 @@ def selected(store: Store, infos: Sequence[CollectionInfo]) -> list[CollectionIn
 
 
 def file_stats(store: Store) -> list[tuple[Path, int, int]]:
-    """Size and time of every raw file, which change when somebody writes: cheaper to ask twice than the sums of all bytes."""
+    """Size and time of every raw file: what changes when somebody writes, cheaper to ask twice than all bytes' sums."""
     return [(path, path.stat().st_size, path.stat().st_mtime_ns) for path in store.raw_files()]

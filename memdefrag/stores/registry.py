@@ -12,9 +12,13 @@ from memdefrag.stores.base import Store, StoreSettings
 _BUILT_IN = {
     "chroma": "memdefrag.stores.chroma.local:ChromaLocal",
     "memory-export": "memdefrag.stores.memory_export:MemoryExport",
+    "backup": "memdefrag.stores.backup:BackupStore",
     "jsonl": "memdefrag.stores.jsonl:JsonLines",
     "bigmemory": "memdefrag.stores.postgres.bigmemory:BigMemory",
     "federated": "memdefrag.stores.postgres.federated:Federated",
+    "hdev": "memdefrag.stores.hdev.files:HdevFiles",
+    "hdev+http": "memdefrag.stores.hdev.http:HdevHttp",
+    "hdev+https": "memdefrag.stores.hdev.http:HdevHttps",
 }
 """Address prefix to class, in the order in which a bare path is offered to them."""
 
@@ -48,12 +52,12 @@ def resolve(text: str) -> Address:
 
     Raises:
         NotAStore: nothing we know stands there.
+        BackupNotFound: there is no such backup.
         NotPermitted: the path may not be read.
     """
     address = parse(text)
     if address.kind:
-        store_class(address.kind)
-        return address.at(address.path.absolute()) if address.is_local else address
+        return store_class(address.kind).located(address)
     path = address.path.absolute()
     try:
         if not path.exists():
@@ -94,7 +98,7 @@ def open_store(address: Address | str, settings: StoreSettings | None = None, *,
         NotAStore: nothing of that kind stands there (unless `must_exist` is False).
         StoreDamaged, UnsupportedFormat, NotPermitted: as the kind's reader finds.
     """
-    resolved = resolve(address) if isinstance(address, str) else address
+    resolved = resolve(address) if isinstance(address, str) else store_class(address.kind).located(address)
     if must_exist and resolved.is_local and not resolved.path.exists():
         raise NotAStore(f"There is nothing at {Path(resolved.location)}.")
     return store_class(resolved.kind)(resolved, settings or StoreSettings())

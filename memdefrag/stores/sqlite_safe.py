@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from memdefrag.base.errors import NoSpace, NotAStore, NotPermitted, StoreChanged, StoreDamaged
+from memdefrag.base.errors import NoSpace, NotAStore, NotPermitted, StoreChanged, StoreDamaged, StoreInUse
 from memdefrag.base.fsops import PRIVATE_FILE, file_sha256, free_bytes
 from memdefrag.base.settings import LOCK_DEADLINE_SECONDS
 
@@ -30,6 +30,9 @@ LENIENT_TEXT = partial(str, encoding="utf-8", errors="surrogateescape")
 """Makes text of any bytes, at half the speed of SQLite's own way, which fails for what is not UTF-8."""
 
 _SIDECARS = ("-journal", "-wal")
+_FORMAT_OFFSET = 18
+"""Of the byte of an SQLite header that is 2 where changes go through a log (https://sqlite.org/fileformat.html)."""
+_BUSY_MILLISECONDS = 200
 _SETTINGS = ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-32768")
 _INSTRUCTIONS_BETWEEN_LOOKS = 100_000
 _WRITES = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
@@ -71,6 +74,31 @@ def open_readonly(path: Path) -> Iterator[sqlite3.Connection]:
             raise
         if _stamps(path) != before:
             raise _changed(path)
+
+
+def copy_by_backup(path: Path, copy: Path, *, live: bool = False, seconds: float = LOCK_DEADLINE_SECONDS) -> None:
+    """Copy a database as it is at one moment, what its log holds included, through SQLite's backup API.
+
+    Args:
+        live: read beside the programs that have the file open, under SQLite's locks; otherwise as `open_readonly`.
+        seconds: how long a program that writes is waited for.
+
+    Raises:
+        StoreInUse: a program kept its lock for longer.
+        NotAStore, NotPermitted, StoreDamaged, StoreChanged, NoSpace: as `open_readonly`.
+    """
+    path = path.resolve()
+    if live and _is_shared(path):
+        try:
+            with translated(path), _connected(path, "mode=ro") as source:
+                source.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+                _back_up(source, copy, path, seconds)
+            return
+        except (NotPermitted, StoreDamaged):
+            # A journal that a crash left must be rolled back first, which is only done on a private copy.
+            copy.unlink(missing_ok=True)
+    with open_readonly(path) as source:
+        _back_up(source, copy, path, seconds)
 
 
 @contextmanager
@@ -192,6 +220,29 @@ def _connected(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
         for setting in _SETTINGS:
             connection.execute(f"PRAGMA {setting}")
         yield connection
+
+
+def _is_shared(path: Path) -> bool:
+    """Whether reading beside others adds no file: a log is shared through `-shm`, which then is there already."""
+    _require_database(path)
+    with path.open("rb") as handle:
+        handle.seek(_FORMAT_OFFSET)
+        uses_log = handle.read(1) == b"\x02"
+    return not uses_log or all(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-shm"))
+
+
+def _back_up(source: sqlite3.Connection, copy: Path, path: Path, seconds: float) -> None:
+    """Connection.backup tries for ever when it meets a lock; this gives up."""
+    end = time.monotonic() + seconds
+
+    def look(status: int, remaining: int, total: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > end:
+            raise StoreInUse(f"{path} was locked by another program for {seconds:.0f} seconds.")
+
+    with closing(sqlite3.connect(copy)) as target:
+        # Whoever keeps the copy pushes it to the disk.
+        target.execute("PRAGMA synchronous=OFF")
+        source.backup(target, pages=-1, progress=look, sleep=0.05)
 
 
 def _require_database(path: Path) -> None:

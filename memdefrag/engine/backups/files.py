@@ -1,90 +1,80 @@
-"""The raw layer of a backup: each file of the store compressed, and read back against its SHA-256 sum."""
+"""The raw layer of a backup: each file of the store compressed, and put back only from a backup that is whole."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
 
-import zstandard
-
-from memdefrag.base.errors import BackupDamaged
-from memdefrag.base.fsops import PRIVATE_FILE, fault_point, file_sha256, fsync_file
+from memdefrag.base.fsops import fault_point
+from memdefrag.base.packed import Packed, check_sum, pack, unpack
 from memdefrag.base.progress import Progress
 from memdefrag.engine.backups.shelf import Backup
+from memdefrag.stores.backup_folder import FILES
 
-COMPRESSION_LEVEL = 3
-BLOCK = 1 << 20
+WORKERS = 2
+"""Threads that compress and sum; both let go of Python's lock. More would take the whole machine."""
+
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
 
-def compress(source: Path, folder: Path, relative: str, progress: Progress) -> dict[str, Any]:
-    """Write ``folder/relative.zst`` and return its manifest entry."""
-    path = folder / (relative + ".zst")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fault_point(f"compress {relative}")
-    digest, size = hashlib.sha256(), 0
-    compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
-    with (
-        source.open("rb") as reader,
-        os.fdopen(os.open(path, _NEW_FILE, PRIVATE_FILE), "wb") as raw,
-        compressor.stream_writer(raw, closefd=False) as writer,
-    ):
-        while block := reader.read(BLOCK):
-            digest.update(block)
-            size += len(block)
-            writer.write(block)
-            progress.step(len(block))
-    fsync_file(path)
-    return {
-        "path": relative,
-        "size": size,
-        "sha256": digest.hexdigest(),
-        "mode": source.stat().st_mode & 0o777,
-        "zsize": path.stat().st_size,
-        "zsha256": file_sha256(path),
-    }
+class Packing:
+    """Compresses files in threads of their own while the caller does something else.
+
+    Leaving the `with` block waits for the threads; `packed` then has the entries, in the order of the sources.
+    """
+
+    def __init__(self, sources: Iterable[tuple[str, Path]], folder: Path, progress: Progress) -> None:
+        self._pool = ThreadPoolExecutor(WORKERS, "memdefrag-pack")
+        self._work = []
+        for relative, path in sources:
+            fault_point(f"compress {relative}")
+            self._work.append(self._pool.submit(pack, path, folder, relative, progress))
+
+    def __enter__(self) -> Packing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def packed(self, progress: Progress) -> list[Packed]:
+        """Wait for the files and count their bytes."""
+        found = []
+        for work in self._work:
+            found.append(work.result())
+            progress.step(found[-1].size)
+        return found
+
+
+def check_sums(backup: Backup, progress: Progress) -> None:
+    """Compare every file of the backup on the disk with its sum.
+
+    Raises:
+        BackupDamaged: naming the first that does not match.
+    """
+    layers = [(backup.folder, each) for each in backup.neutral]
+    layers += [(backup.folder / FILES, each) for each in backup.raw]
+    progress.phase("Checking the backup", sum(each.zsize for _, each in layers))
+    with ThreadPoolExecutor(WORKERS, "memdefrag-sum") as pool:
+        for (_, each), _ in zip(layers, pool.map(lambda layer: check_sum(*layer), layers), strict=True):
+            progress.step(each.zsize)
 
 
 def extract(backup: Backup, target: Path, progress: Progress) -> None:
     """Put the raw files where a store of this kind expects them; `target` must not exist.
 
     Raises:
-        BackupDamaged: a file does not match the manifest.
+        BackupDamaged: a file of the backup, whichever, does not match the manifest.
     """
+    check_sums(backup, progress)
     single = not backup.manifest["source"]["is_folder"]
-    progress.phase("Copying from the backup", sum(entry["size"] for entry in backup.files))
-    for entry in backup.files:
-        path = target if single else target / PurePosixPath(entry["path"])
+    progress.phase("Copying from the backup", sum(each.size for each in backup.raw))
+    for each in backup.raw:
+        path = target if single else target / PurePosixPath(each.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        fault_point(f"extract {entry['path']}")
-        with os.fdopen(os.open(path, _NEW_FILE, entry["mode"] | 0o200), "wb") as handle:
-            for block in verified_blocks(backup, entry):
+        fault_point(f"extract {each.path}")
+        with os.fdopen(os.open(path, _NEW_FILE, each.mode | 0o200), "wb") as handle:
+            for block in unpack(backup.folder / FILES, each):
                 handle.write(block)
                 progress.step(len(block))
-
-
-def verified_blocks(backup: Backup, entry: dict[str, Any]) -> Iterator[bytes]:
-    """The file's bytes; raises at the end when they are not those of the manifest."""
-    path = backup.folder / "files" / (entry["path"] + ".zst")
-    damaged = BackupDamaged(f"{entry['path']} in backup {backup.id} does not match its checksum.")
-    try:
-        if path.stat().st_size != entry["zsize"] or file_sha256(path) != entry["zsha256"]:
-            raise damaged
-        digest = hashlib.sha256()
-        with path.open("rb") as raw:
-            for block in _decompressed(raw):
-                digest.update(block)
-                yield block
-    except (OSError, zstandard.ZstdError) as error:
-        raise BackupDamaged(f"{entry['path']} in backup {backup.id} cannot be read: {error}.") from error
-    if digest.hexdigest() != entry["sha256"]:
-        raise damaged
-
-
-def _decompressed(raw: BinaryIO) -> Iterator[bytes]:
-    with zstandard.ZstdDecompressor().stream_reader(raw, closefd=False) as reader:
-        while block := reader.read(BLOCK):
-            yield block

@@ -1,23 +1,25 @@
-"""Where backups stand, and what each says of itself.
-
-Layout: ``<data dir>/backups/<store-id>/<backup-id>/`` with ``manifest.json``, ``manifest.sha256`` and
-``files/<path>.zst``; folders 0700, files 0600.
-"""
+"""Where backups stand, and what each says of itself (the layout: `stores.backup_folder`)."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from memdefrag.base.errors import BackupDamaged, BackupNotFound
+from memdefrag.base.errors import BackupDamaged
+from memdefrag.base.packed import Packed
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import catalogue
 from memdefrag.model.address import Address
-
-FORMAT_VERSION = 1
+from memdefrag.stores.backup_folder import (
+    DAMAGED,
+    PARTIAL,
+    Manifest,
+    find_folder,
+    neutral_layer,
+    raw_layer,
+    read_manifest,
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Backup:
     """One backup on disk."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @property
     def id(self) -> str:
@@ -47,7 +49,18 @@ class Backup:
 
     @property
     def files(self) -> list[dict[str, Any]]:
+        """The raw layer's entries in the manifest."""
         return list(self.manifest["files"])
+
+    @property
+    def raw(self) -> list[Packed]:
+        """The store's own files; empty for servers."""
+        return raw_layer(self.manifest)
+
+    @property
+    def neutral(self) -> list[Packed]:
+        """The memories in a form of ours; empty in backups of format 1 and of what could not be read."""
+        return neutral_layer(self.manifest)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -61,27 +74,27 @@ class Backup:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A backup that cannot be relied upon, and why."""
+
+    id: str
+    folder: Path
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "folder": str(self.folder), "damage": self.reason}
+
+
 def load(folder: Path) -> Backup:
     """Open a backup folder and check its manifest.
 
     Raises:
         BackupDamaged: the manifest is missing, changed, or names files outside of the backup.
     """
+    backup = Backup(folder, read_manifest(folder))
     try:
-        data = (folder / "manifest.json").read_bytes()
-        if hashlib.sha256(data).hexdigest() != (folder / "manifest.sha256").read_text().strip():
-            raise BackupDamaged(f"The manifest of backup {folder.name} was changed.")
-        manifest = json.loads(data)
-        if manifest["format_version"] != FORMAT_VERSION:
-            raise BackupDamaged(f"Backup {folder.name} has the unknown format {manifest['format_version']}.")
-        backup = Backup(folder, manifest)
         backup.as_dict()
-        for entry in backup.files:
-            if not all(isinstance(entry[name], int) for name in ("size", "zsize", "mode")):
-                raise BackupDamaged(f"The manifest of backup {folder.name} holds words where numbers belong.")
-            path = PurePosixPath(entry["path"])
-            if path.is_absolute() or ".." in path.parts or "\\" in entry["path"] or Path(path).drive:
-                raise BackupDamaged(f"Backup {folder.name} names a file outside of itself: {entry['path']}.")
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BackupDamaged(f"The manifest of backup {folder.name} cannot be read: {error!r}.") from error
     return backup
@@ -89,11 +102,9 @@ def load(folder: Path) -> Backup:
 
 def all_backups(store: Address | None = None) -> list[Backup]:
     """Readable backups, newest first; only those of one store when it is given."""
-    shelf = data_dir() / "backups"
-    pattern = f"{catalogue.store_id(store)}/*" if store else "*/*"
     found = []
-    for folder in shelf.glob(pattern):
-        if folder.suffix != ".partial" and (folder / "manifest.json").exists():
+    for folder in _folders(store):
+        if folder.suffix != DAMAGED:
             try:
                 found.append(load(folder))
             except BackupDamaged:
@@ -101,19 +112,42 @@ def all_backups(store: Address | None = None) -> list[Backup]:
     return sorted(found, key=lambda backup: backup.id, reverse=True)
 
 
+def damaged_backups(store: Address | None = None) -> list[Damaged]:
+    """Backups whose manifest does not hold, that were set aside, or that failed their last verification."""
+    last = {event["id"]: event for event in catalogue.events() if event["event"] in ("verified", "damaged")}
+    found = []
+    for folder in _folders(store):
+        event = last.get(folder.stem, {})
+        reason = str(event["reason"]) if event.get("event") == "damaged" else ""
+        if folder.suffix == DAMAGED:
+            reason = reason or "It did not read back when it was made."
+        elif not reason:
+            try:
+                load(folder)
+            except BackupDamaged as error:
+                reason = error.message
+        if reason:
+            found.append(Damaged(folder.stem, folder, reason))
+    return sorted(found, key=lambda each: each.id, reverse=True)
+
+
 def find(name: str) -> Backup:
-    """The backup of that id (or of an unambiguous beginning of it).
+    """The backup of that id (or of an unambiguous beginning of it), or in the folder of that path.
 
     Raises:
         BackupNotFound: none or several.
         BackupDamaged: its manifest does not hold.
     """
-    folders = [folder for folder in (data_dir() / "backups").glob(f"*/{name}*") if folder.suffix != ".partial"]
-    if len(folders) != 1 or not name:
-        raise BackupNotFound(f"{len(folders)} backups are named {name!r}.")
-    return load(folders[0])
+    return load(find_folder(name))
 
 
 def folder_of(store: Address) -> Path:
     """Where all backups of a store stand (not created here)."""
     return data_dir() / "backups" / catalogue.store_id(store)
+
+
+def _folders(store: Address | None) -> list[Path]:
+    """The folders of all backups but those that are being made; with or without a manifest."""
+    shelves = [folder_of(store)] if store else (data_dir() / "backups").glob("[!.]*")
+    found = [folder for shelf in shelves for folder in shelf.glob("[!.]*")]
+    return [folder for folder in found if folder.is_dir() and folder.suffix != PARTIAL]
