@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memdefrag.base.errors import Cancelled, UsageError, WriterNeeded
+from memdefrag.base.errors import Cancelled, ConfirmationNeeded, UsageError, WriterNeeded
 from memdefrag.cli.run import Run
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from memdefrag.model.plan import Plan, Step
     from memdefrag.model.report import ApplyReport
 
+YES = ("y", "yes")
 _OLDER = "For stores of an older Chroma: "
 
 
@@ -70,23 +71,31 @@ def carry_out(run: Run, plan: Plan, writing: Writing) -> ApplyReport:
 
 
 def with_writer(run: Run, store: str, writing: Writing, work: Callable[[ApplyOptions], ApplyReport]) -> ApplyReport:
-    """Do the work, a second time with the person's choice when an older Chroma folder needs one.
+    """Do the work; where it needs a choice or an agreement and somebody is there, ask and do it again.
 
     Raises:
-        WriterNeeded: nobody is there to choose; nothing was written.
+        WriterNeeded, ConfirmationNeeded: nobody is there to choose or to agree; nothing was written.
     """
     if not writing.dry_run:
         run.keep_log()
-    try:
-        return work(writing.options(run))
-    except WriterNeeded as error:
-        if not run.interactive:
-            raise
-        run.note(error.message)
-        return work(_ask_for_writer(run, store, writing).options(run))
+    while True:
+        try:
+            return work(writing.options(run))
+        except WriterNeeded as error:
+            if not run.interactive:
+                raise
+            run.note(error.message)
+            writing = _ask_for_writer(run, store, writing)
+        except ConfirmationNeeded as error:
+            if not run.interactive or writing.confirm_shrink:
+                raise
+            run.note(error.message)
+            if run.ask("Go on all the same? (y/n)").lower() not in YES:
+                raise Cancelled from error
+            writing = replace(writing, confirm_shrink=True)
 
 
-def answer(run: Run, report: ApplyReport, *hints: str, **more: str) -> None:
+def answer(run: Run, report: ApplyReport, *hints: str, **more: Any) -> None:
     """The end of a command that wrote, or rehearsed, a store.
 
     Args:

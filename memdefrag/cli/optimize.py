@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memdefrag.base.errors import Cancelled, UsageError
-from memdefrag.cli.applying import Writing, answer, carry_out
+from memdefrag.cli.applying import YES, Writing, answer, carry_out
 from memdefrag.cli.looking import Looking, look, plan_of
 from memdefrag.cli.read import Store
 from memdefrag.cli.run import Run, command
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from memdefrag.engine.planning import Choice
     from memdefrag.model.address import Address
     from memdefrag.model.plan import Plan
-
-YES = ("y", "yes")
 
 
 class Auto(StrEnum):

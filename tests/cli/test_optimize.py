@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memdefrag.base.errors import UsageError
+from memdefrag.base.errors import ConfirmationNeeded, UsageError
 from memdefrag.base.settings import data_dir
 from memdefrag.model.plan import Merge, load
 from memdefrag.stores.base import read_snapshot
@@ -160,6 +160,20 @@ class TestAtATerminal:
         assert not {"demo-02", "demo-03"} & left.keys()
         assert len(left) == 59
         assert "Group 1 of" in shown and "Group 3 of" in shown and "Group 4 of" not in shown
+
+    @pytest.mark.parametrize(("answer", "code", "left"), [("n\n", 130, 30), ("y\n", 0, 21)])
+    def test_a_store_that_lost_much_since_its_backup_is_asked_about(
+        self, cli: Cli, demo: Path, answer: str, code: int, left: int
+    ) -> None:
+        assert cli("backup", "create", demo).code == 0
+        demo.write_bytes(b"".join(demo.read_bytes().splitlines(keepends=True)[:31]))
+        assert len(texts(demo)) == 30
+        alone = cli("optimize", demo, "--auto", "sure")
+        assert alone.code == ConfirmationNeeded.exit_code
+        assert "31 of the 61 memories" in alone.err and "--confirm-shrink" in alone.err
+        ended, shown = self.optimize(demo, answer, options=("--auto", "sure"))
+        assert "no longer in the store" in shown
+        assert (ended, len(texts(demo))) == (code, left), shown
 
     def test_all_sure_ones_that_are_left(self, demo: Path) -> None:
         code, shown = self.optimize(demo, "n\n", "s\n", "y\n")
