@@ -141,7 +141,7 @@ class _Application:
         if self.options.confirm_shrink or self.restores:
             return
         guards.require_agreement(
-            len(resolution.changes.delete), len(before.records), self.plan.settings.get("agreed_removals")
+            resolution.changes.removed, len(before.records), self.plan.settings.get("agreed_removals")
         )
         if self.plan.settings.get("undoes") is None:
             require_no_loss(store, before)
@@ -346,7 +346,7 @@ class _Application:
             records_after=len(before.records) + added - len(changes.delete),
             merged=resolution.merged,
             written=len(changes.put),
-            removed=len(changes.delete),
+            removed=changes.removed,
             bytes_before=_size(self.address.path),
             backup=backup.id if backup else None,
             backup_folder=str(backup.folder) if backup else None,

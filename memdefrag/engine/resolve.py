@@ -16,7 +16,7 @@ from memdefrag.base.errors import ModelUnavailable, PlanInvalid
 from memdefrag.engine.embedding import Embed
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Drop, Keep, Merge, Plan, Put, Ref, Result, Step, VectorRule, Write
-from memdefrag.model.records import Key, MemoryRecord, Snapshot, Vector
+from memdefrag.model.records import Key, MemoryRecord, Snapshot, State, Vector
 from memdefrag.model.report import Skipped
 from memdefrag.stores.base import Store
 
@@ -78,6 +78,8 @@ def resolve(plan: Plan, store: Store, target: Snapshot, source: Snapshot, embed:
     for step in plan.steps:
         _take(step, work)
     vectors = _embedded(work, embed)
+    if store.capabilities.soft_delete and "undoes" not in plan.settings:
+        _mark_deleted(work)
     losses: Counter[str] = Counter()
     puts = []
     for key, put in work.put.items():
@@ -173,6 +175,15 @@ def _with_result(record: MemoryRecord, result: Result) -> MemoryRecord:
         uri=result.uri,
         metadata=result.metadata,
     )
+
+
+def _mark_deleted(work: _Work) -> None:
+    """Where the store itself only marks what it deletes, so do we. An undo takes away what we added, though."""
+    for key, ref in list(work.delete.items()):
+        record = work.target.by_key[key]
+        if record.state is not State.DELETED:
+            del work.delete[key]
+            work.put[key] = Put(replace(record, state=State.DELETED), ref.hash)
 
 
 def _embedded(work: _Work, embed: Embed | None) -> dict[Key, Vector]:

@@ -39,6 +39,7 @@ class Capabilities:
         null_text, null_vector: a record may lack its text; its vector.
         uri, relations, archive: the store has a place for them.
         extras: owner, state and the extras of any record have a place of their own.
+        soft_delete: a removed record stays, marked as deleted, with all that belongs to it.
         raw_bytes: texts may hold bytes that are not UTF-8, read as surrogate escapes.
     """
 
@@ -54,4 +55,5 @@ class Capabilities:
     relations: bool = False
     archive: bool = False
     extras: bool = False
+    soft_delete: bool = False
     raw_bytes: bool = False

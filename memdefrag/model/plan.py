@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from memdefrag.base.errors import PlanInvalid
 from memdefrag.model.hashing import record_hash
-from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Snapshot
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Snapshot, State
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -175,6 +175,12 @@ class Changes:
     archive: tuple[MemoryRecord, ...] = ()
     collections: tuple[CollectionInfo, ...] = ()
     unarchive: tuple[MemoryRecord, ...] = ()
+
+    @property
+    def removed(self) -> int:
+        """How many records disappear, or are marked as deleted."""
+        marked = sum(put.before is not None and put.record.state is State.DELETED for put in self.put)
+        return len(self.delete) + marked
 
     def __bool__(self) -> bool:
         return bool(self.put or self.delete or self.archive or self.unarchive or self.collections)

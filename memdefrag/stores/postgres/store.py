@@ -63,6 +63,7 @@ class PostgresStore(Store):
             uri=False,
             relations=True,
             extras=True,
+            soft_delete=any(Role.DELETED in table.roles for table in tables),
         )
 
     def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
