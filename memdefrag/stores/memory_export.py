@@ -112,6 +112,10 @@ class MemoryExport(Store):
             named = [(key, rowids.get(key.id)) for key in wanted if key.collection == table.name]
             return [rows.one(connection, table, key, rowid) for key, rowid in named if rowid is not None]
 
+    def archived(self) -> frozenset[str]:
+        with open_readonly(self.address.path) as connection:
+            return frozenset(rows.archived_ids(connection))
+
     def raw_files(self) -> list[Path]:
         path = self.address.path.absolute()
         return sorted([path, *pending(path)])

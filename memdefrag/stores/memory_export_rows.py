@@ -247,6 +247,13 @@ def archive(connection: sqlite3.Connection, records: Sequence[MemoryRecord], pro
         progress.step()
 
 
+def archived_ids(connection: sqlite3.Connection) -> Iterator[str]:
+    """The ids that the originals in the archive table had."""
+    if ARCHIVE in tables(connection) and "original_id" in columns(connection, ARCHIVE):
+        for (name,) in connection.execute(f"SELECT DISTINCT original_id FROM {ARCHIVE}"):
+            yield str(name)
+
+
 def unarchive(connection: sqlite3.Connection, records: Sequence[MemoryRecord], progress: Progress) -> None:
     """Remove the newest row of the archive for each of these originals, if it is still there to the letter."""
     if ARCHIVE not in tables(connection):
