@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -72,11 +71,13 @@ def look(run: Run, stores: Sequence[str], looking: Looking) -> tuple[list[Snapsh
     """Read the stores and find what says the same."""
     from memdefrag.analysis.result import AnalysisOptions
     from memdefrag.engine.compare import ModelOptions, compare
-    from memdefrag.stores.base import read_snapshot
-    from memdefrag.stores.registry import open_store
+    from memdefrag.engine.steady import read_steadily
 
-    with ExitStack() as opened:
-        snapshots = [read_snapshot(opened.enter_context(open_store(each)), run.progress) for each in stores]
+    snapshots = []
+    for each in stores:
+        snapshot, state = read_steadily(each, run.progress)
+        run.tell_state(state)
+        snapshots.append(snapshot)
     # Each collection has its own readers; only stores that are compared on purpose are one heap.
     options = AnalysisOptions(threshold=looking.threshold, across_collections=len(stores) > 1)
     model = ModelOptions(use=not looking.no_model, name=looking.model, long_work=looking.yes)

@@ -27,6 +27,8 @@ from memdefrag.cli.ticker import ticker
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from memdefrag.engine.steady import State
+
 DONE, DONE_WITH_FAILURES = 0, 1
 
 
@@ -94,6 +96,11 @@ class Run:
         self.log.write(text)
         if not self.quiet:
             output.note(text)
+
+    def tell_state(self, state: State | None) -> None:
+        """Say of which moment the answer is, where a program went on working with the store."""
+        if state and state.was_copied:
+            self.note(f"A private copy of the store was read: {state}.")
 
     def detail(self, text: str) -> None:
         """What happened to one record: into the log, and on stderr with --verbose."""
@@ -170,13 +177,16 @@ class Run:
         self._ticker(tick)
 
 
-def command(app: typer.Typer, name: str, *, recovers: bool = True) -> Callable[[Callable[..., None]], None]:
+def command(
+    app: typer.Typer, name: str, *, recovers: bool = True, asks: bool = True
+) -> Callable[[Callable[..., None]], None]:
     """Make a command of a function of a `Run` and options, and add the options that all commands share.
 
     A parameter that is a dataclass of options becomes those options.
 
     Args:
         recovers: whether interrupted writes are settled first.
+        asks: whether a person is reminded that the result of an earlier change is still to be judged.
     """
 
     def register(function: Callable[..., None]) -> None:
@@ -199,6 +209,8 @@ def command(app: typer.Typer, name: str, *, recovers: bool = True) -> Callable[[
             def work() -> None:
                 if recovers:
                     _recover(run)
+                if asks and run.interactive and not run.quiet:
+                    _ask_for_answers(run)
                 function(run, *given, **options)
 
             raise typer.Exit(run.carry_out(work))
@@ -236,3 +248,16 @@ def _recover(run: Run) -> None:
             run.note(str(outcome))
     except MemdefragError as error:
         run.note(f"{error.message} {error.safe} {error.todo}")
+
+
+def _ask_for_answers(run: Run) -> None:
+    """Mention once of each change that only the person can tell whether it did the assistant good."""
+    from memdefrag.engine.backups import acceptance
+
+    new = [question for question in acceptance.pending() if not question.asked]
+    for question in new:
+        run.note(
+            f"Does your assistant work with what was made of {question.store} ({question.when[:10]})? "
+            f"Say so: memdefrag answer {question.step} yes (or: no)"
+        )
+    acceptance.note_asked(new)

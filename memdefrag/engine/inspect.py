@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memdefrag.engine.in_use import Holder, holders
+from memdefrag.engine.steady import State
 from memdefrag.model.records import CollectionInfo
 from memdefrag.stores.base import Store, selected
 
@@ -16,6 +17,7 @@ class Summary:
 
     Attributes:
         modified: seconds since 1970 of the latest change to one of its files.
+        state: what was read, and when; None: just now, the store itself.
         written_by: the library release that must write it, when that is not the built-in one.
     """
 
@@ -29,6 +31,7 @@ class Summary:
     problems: tuple[str, ...]
     bytes: int
     modified: float
+    state: State | None = None
 
     @property
     def count(self) -> int:
@@ -47,28 +50,34 @@ class Summary:
             "problems": list(self.problems),
             "bytes": self.bytes,
             "modified": self.modified,
+            "state": self.state.as_dict() if self.state else None,
         }
 
 
-def inspect(store: Store) -> Summary:
+def inspect(store: Store, state: State | None = None) -> Summary:
     """Read a store's summary.
+
+    Args:
+        state: where `store` is a private copy, what it is a copy of.
 
     Raises:
         CollectionNotFound: the address selects one that is not there.
         StoreDamaged: not even the list of collections can be read.
     """
     files = store.raw_files()
+    users = tuple(holders(files)) if state is None else state.holders
     stats = [path.stat() for path in files]
     capabilities = store.capabilities
     return Summary(
-        address=str(store.address),
+        address=str(state.address if state else store.address),
         kind=store.kind,
         format=store.format,
         writable=capabilities.writable,
         written_by=capabilities.written_by,
-        in_use=tuple(holders(files)),
+        in_use=users,
         collections=tuple(selected(store, store.collections())),
         problems=tuple(store.problems()),
         bytes=sum(stat.st_size for stat in stats),
         modified=max((stat.st_mtime for stat in stats), default=0.0),
+        state=state,
     )

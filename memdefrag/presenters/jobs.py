@@ -32,15 +32,14 @@ def look(text: str) -> Opened:
     from memdefrag.base.settings import data_dir
     from memdefrag.engine import workspace
     from memdefrag.engine.inspect import inspect
-    from memdefrag.stores.registry import open_store
+    from memdefrag.engine.steady import steadily
 
-    with open_store(text) as store:
-        summary = inspect(store)
-        decided = saved_count(workspace.load(store.address, TOPIC))
-        is_copy = store.address.path.is_relative_to(data_dir())
-        if not is_copy:
-            workspace.add_recent(str(store.address))
-        return Opened(store.address, summary, decided, is_copy)
+    summary, address = steadily(text, Progress(), lambda store, state: (inspect(store, state), state.address))
+    decided = saved_count(workspace.load(address, TOPIC))
+    is_copy = address.path.is_relative_to(data_dir())
+    if not is_copy:
+        workspace.add_recent(str(address))
+    return Opened(address, summary, decided, is_copy)
 
 
 def copy_of(address: Address, progress: Progress) -> Address:
@@ -72,12 +71,10 @@ def find(address: Address, no_model: bool, long_work: bool, progress: Progress) 
     from memdefrag.analysis.result import AnalysisOptions
     from memdefrag.engine import workspace
     from memdefrag.engine.compare import ModelOptions, compare
+    from memdefrag.engine.steady import read_steadily
     from memdefrag.presenters.arrange import prepare
-    from memdefrag.stores.base import read_snapshot
-    from memdefrag.stores.registry import open_store
 
-    with open_store(address) as store:
-        snapshot = read_snapshot(store, progress)
+    snapshot, _ = read_steadily(address, progress)
     # A collection has its own readers: they must not lose a memory because another collection holds it too.
     options = AnalysisOptions(across_collections=False)
     model = ModelOptions(use=not no_model, long_work=long_work)
