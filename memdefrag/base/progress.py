@@ -95,6 +95,17 @@ class Progress:
         if self._cancellable and self.cancel.is_set:
             raise Cancelled
 
+    def told_also(self, listener: Callable[[Tick], None]) -> Progress:
+        """For the same work, stopped by the same switch: one more listener, who is told before the first."""
+        first = self._listener
+
+        def both(tick: Tick) -> None:
+            listener(tick)
+            if first:
+                first(tick)
+
+        return Progress(both, self.cancel)
+
     def _report(self) -> None:
         self._reported = time.monotonic()
         if self._listener:

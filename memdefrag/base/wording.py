@@ -1,10 +1,12 @@
-"""Numbers, sizes and times as people read them."""
+"""Numbers, sizes, times and strange texts as people read them."""
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -40,3 +42,17 @@ def day(seconds: float | None) -> str:
 def clock(seconds: float) -> str:
     """Seconds since 1970 as the local time of day: "14:03"."""
     return datetime.fromtimestamp(seconds).strftime("%H:%M")
+
+
+def plain(text: str) -> str:
+    """The text with control characters, escape sequences and direction overrides made harmless.
+
+    Line breaks and tabs stay; everything else that a terminal might obey becomes U+FFFD.
+    """
+    return "".join("\ufffd" if _is_obeyed(character) else character for character in text)
+
+
+def _is_obeyed(character: str) -> bool:
+    if character in "\n\t":
+        return False
+    return character in _BIDI or unicodedata.category(character) in ("Cc", "Cs")

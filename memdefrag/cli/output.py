@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from memdefrag.base.errors import MemdefragError
 from memdefrag.base.settings import redact
+from memdefrag.base.wording import plain
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -26,8 +26,6 @@ PREVIEW = 100
 
 WIDTH_OF_FILES = 200
 """Characters of a line where the output is not a terminal."""
-
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @cache
@@ -56,14 +54,6 @@ def make_streams_safe() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="backslashreplace")
-
-
-def plain(text: str) -> str:
-    """The text with control characters, escape sequences and direction overrides made harmless.
-
-    Line breaks and tabs stay; everything else that a terminal might obey becomes U+FFFD.
-    """
-    return "".join("\ufffd" if _is_obeyed(character) else character for character in text)
 
 
 def preview(text: str | None, length: int = PREVIEW) -> str:
@@ -122,9 +112,3 @@ def print_error(error: MemdefragError, *, as_json: bool, log: object = None) -> 
     for line in (error.safe, error.todo, f"Log: {log}" if log else ""):
         if line:
             note(line)
-
-
-def _is_obeyed(character: str) -> bool:
-    if character in "\n\t":
-        return False
-    return character in _BIDI or unicodedata.category(character) in ("Cc", "Cs")

@@ -55,3 +55,16 @@ def test_the_last_chance_to_cancel_is_the_start_of_the_phase_that_must_finish() 
 )
 def test_time_left_is_told_when_it_can_be_known(tick: Tick, left: float | None) -> None:
     assert tick.seconds_left == left
+
+
+def test_one_more_listener_hears_the_same_and_the_switch_stays_the_same() -> None:
+    first: list[Tick] = []
+    second: list[Tick] = []
+    progress = Progress(first.append)
+    more = progress.told_also(second.append)
+    more.phase("Reading", 1)
+    more.step()
+    assert first == second != []
+    progress.cancel.set()
+    with pytest.raises(Cancelled):
+        more.check()
