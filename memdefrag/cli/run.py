@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from memdefrag.base.errors import Cancelled, InternalError, MemdefragError
+from memdefrag.base.logs import JobLog
 from memdefrag.base.progress import Progress, Tick
 from memdefrag.cli import output
-from memdefrag.cli.logs import JobLog
 from memdefrag.cli.ticker import ticker
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Run:
     def __init__(self, command: str, common: Common) -> None:
         self.as_json, self.quiet, self.verbose = common.json, common.quiet, common.verbose
         self.exit_code = DONE
-        self.log = JobLog(command)
+        self.log = JobLog(command, output.note)
         self.progress = Progress(self._tick)
         self._log_file = common.log_file
         self._ticker = ticker(quiet=common.quiet)

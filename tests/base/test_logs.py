@@ -12,7 +12,6 @@ from memdefrag.base.logs import KEPT_LOGS, JobLog
 from memdefrag.base.settings import data_dir
 
 
-
 def test_a_log_nobody_keeps_leaves_no_trace() -> None:
     JobLog("inspect", print).write("looked")
     assert not data_dir().exists()
