@@ -1,4 +1,4 @@
-"""Commands that only read: inspect, analyze, search, history."""
+"""Commands that only read: inspect, analyze, search, history, show."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ Stores = Annotated[
     list[str], typer.Argument(metavar="STORE...", help="One store, or several to compare with each other.")
 ]
 OnlyOf = Annotated[str | None, typer.Argument(metavar="STORE", help="Only what was done to this store.")]
+StepName = Annotated[str, typer.Argument(metavar="STEP", help="A step of history (or its beginning).")]
 Save = Annotated[
     Path | None, typer.Option("--save", metavar="PLAN", help="Write a plan of all sure merges to this file.")
 ]
@@ -33,16 +34,17 @@ def add_to(app: typer.Typer) -> None:
     command(app, "analyze")(analyze)
     command(app, "search")(search)
     command(app, "history")(history)
+    command(app, "show")(show_step)
 
 
 def inspect(run: Run, store: Store) -> None:
     """Show what a store holds and how it is, without changing anything."""
     from memdefrag.cli import show
     from memdefrag.engine.inspect import inspect as look_at
-    from memdefrag.stores.registry import open_store
+    from memdefrag.engine.steady import steadily
 
-    with open_store(store) as opened:
-        summary = look_at(opened)
+    summary = steadily(store, run.progress, look_at)
+    run.tell_state(summary.state)
     run.answer(summary.as_dict(), *show.summary(summary))
 
 
@@ -72,11 +74,10 @@ def search(run: Run, store: Store, query: Query, limit: Limit = 10, no_model: No
     from memdefrag.cli import show
     from memdefrag.engine.embedding import with_model
     from memdefrag.engine.search import search as find
-    from memdefrag.stores.base import read_snapshot
-    from memdefrag.stores.registry import open_store
+    from memdefrag.engine.steady import read_steadily
 
-    with open_store(store) as opened:
-        snapshot = read_snapshot(opened, run.progress)
+    snapshot, state = read_steadily(store, run.progress)
+    run.tell_state(state)
     try:
         hits = find(snapshot, query, limit, None if no_model else with_model(run.progress))
     except ModelUnavailable as error:
@@ -96,7 +97,7 @@ def search(run: Run, store: Store, query: Query, limit: Limit = 10, no_model: No
 
 
 def history(run: Run, store: OnlyOf = None) -> None:
-    """List what was changed, newest first."""
+    """List what was changed, newest first, and what of it was undone."""
     from dataclasses import asdict
 
     from memdefrag.cli import show
@@ -104,6 +105,33 @@ def history(run: Run, store: OnlyOf = None) -> None:
     from memdefrag.stores.registry import resolve
 
     of = resolve(store) if store else None
-    steps, undone = past.steps(of), past.undone(of)
-    listed = [{**asdict(step), "undone": step.id in undone} for step in steps]
-    run.answer({"steps": listed}, *show.history(steps, undone))
+    steps, states, damaged = past.steps(of), past.states(of), past.damaged(of)
+    left = {step.id: len(past.left(step)) for step in steps if states[step.id] is past.StepState.PARTLY}
+    listed = [
+        {
+            **asdict(step),
+            "state": states[step.id],
+            "undone": states[step.id] is past.StepState.UNDONE,
+            "left": left.get(step.id, 0),
+        }
+        for step in steps
+    ]
+    run.answer({"steps": listed, "damaged": damaged}, *show.history(steps, states, left, damaged))
+
+
+def show_step(run: Run, step: StepName) -> None:
+    """Show what a step did to each memory, before and after."""
+    from dataclasses import asdict
+
+    from memdefrag.cli import show
+    from memdefrag.engine import history as past
+    from memdefrag.engine.step_details import show as look_into
+
+    found = look_into(past.find(step))
+    told = {
+        **asdict(found.step),
+        "state": found.state,
+        "left": [list(key) for key in found.left],
+        "records": [change.as_dict() for change in found.records],
+    }
+    run.answer({"step": told}, *show.step(found))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from memdefrag.base.wording import count, day, moment, size
@@ -12,10 +14,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from memdefrag.analysis.result import Analysis, Conflict, Group
+    from memdefrag.engine.backups.retention import PruneReport
     from memdefrag.engine.backups.shelf import Backup
-    from memdefrag.engine.history import HistoryStep
+    from memdefrag.engine.history import HistoryStep, StepState
     from memdefrag.engine.inspect import Summary
+    from memdefrag.engine.restore import Foreseen
     from memdefrag.engine.search import Hit
+    from memdefrag.engine.step_details import StepDetails
     from memdefrag.model.report import ApplyReport, Skipped
 
 SKIPPED_SHOWN = 10
@@ -108,6 +113,7 @@ def report(done: ApplyReport) -> Iterator[RenderableType]:
         yield f"The new folder: {done.output}"
     if done.backup:
         yield f"Backup of the state before: {_backup_size(done.backup)} in {done.backup_folder}"
+        yield from budget()
     if done.step:
         yield f"To undo this: memdefrag undo {done.step}"
     yield from _shortcomings(done)
@@ -151,6 +157,35 @@ def backup_made(made: Backup) -> Iterator[RenderableType]:
     """A new backup."""
     yield f"Backup {made.id}: {count(made.records, 'memory', 'memories')}, {size(made.size)} in {made.folder}"
     yield f"To restore it: memdefrag backup restore {made.id}"
+    yield from budget()
+
+
+def budget() -> Iterator[RenderableType]:
+    """The room that all backups take, after one was added or removed."""
+    from memdefrag.base.errors import UsageError
+    from memdefrag.engine.backups import retention
+
+    try:
+        found = retention.budget()
+    except UsageError as error:
+        # The work is done; that the limit is misspelt does not undo it.
+        yield styled(f"{error.message} {error.todo}", "yellow")
+        return
+    yield f"All backups: {size(found.total)} of {size(found.limit)} in {found.folder}"
+    warning = retention.warning(found)
+    if warning:
+        yield styled(warning, "yellow")
+
+
+def pruned(done: PruneReport) -> Iterator[RenderableType]:
+    """Which backups went, and why the others stay."""
+    rows = [("would go" if done.dry_run else "gone", each.id, size(each.size), each.store) for each in done.removed]
+    rows += [("stays", name, "", reason) for name, reason in done.kept.items()]
+    if rows:
+        yield table("", "Backup", "Size", "Store, or why it stays", rows=rows)
+    would = "would be " if done.dry_run else ""
+    gone = f"{count(len(done.removed), 'backup')} {would}removed, {size(done.freed)} {would}freed"
+    yield f"{gone}; {len(done.kept)} kept."
 
 
 def backups(found: Iterable[Backup]) -> Iterator[RenderableType]:
@@ -159,14 +194,61 @@ def backups(found: Iterable[Backup]) -> Iterator[RenderableType]:
     yield table("Id", "Memories", "Size", "Made", "Store", rows=rows) if rows else "There are no backups yet."
 
 
-def history(found: Iterable[HistoryStep], undone: set[str]) -> Iterator[RenderableType]:
-    """A list of steps."""
+def history(
+    found: Iterable[HistoryStep], states: Mapping[str, StepState], left: Mapping[str, int], damaged: Sequence[str]
+) -> Iterator[RenderableType]:
+    """A list of steps, and of those that cannot be read."""
     rows = [
-        (each.id, each.reason, each.merged, each.written, each.removed, "yes" if each.id in undone else "", each.store)
+        (
+            each.id, each.reason, moment(datetime.fromisoformat(each.time).timestamp()),
+            each.merged, each.written, each.removed, _state(each, states[each.id], left.get(each.id, 0)), each.store,
+        )
         for each in found
-    ]
-    headings = ("Step", "What", "Merged", "Written", "Removed", "Undone", "Store")
+    ]  # fmt: skip
+    headings = ("Step", "What", "When", "Merged", "Written", "Removed", "State", "Store")
     yield table(*headings, rows=rows) if rows else "Nothing has been changed yet."
+    for name in damaged:
+        yield styled(f"What the step {name} saved of itself is damaged; the backup from before it is kept.", "yellow")
+
+
+def step(found: StepDetails) -> Iterator[RenderableType]:
+    """A step, and what it did to each memory."""
+    done = found.step
+    yield styled(f"{done.reason} {done.id}: {_state(done, found.state, len(found.left))}", "bold")
+    yield f"{moment(datetime.fromisoformat(done.time).timestamp())}, {done.store}; backup from before it: {done.backup}"
+    if done.whole_store:
+        yield "It put other files in the place of the whole store."
+    for change in found.records:
+        yield ""
+        yield styled(f"{change.what}: {change.key}", "bold")
+        for mark, sentence in change.text:
+            yield styled(f"  {mark} {sentence}", {"-": "red", "+": "green"}.get(mark, ""))
+        for field in change.fields:
+            yield f"    {field.name}: {_value(field.before)} -> {_value(field.after)}"
+    if found.left:
+        yield ""
+        yield f"Not undone yet: {', '.join(map(str, found.left))}"
+
+
+def foreseen(found: Foreseen | None) -> str:
+    """What a restore of a whole store will do to its memories."""
+    if found is None:
+        return "What stands there now cannot be compared with the backup; it is backed up as it is."
+    going = count(found.going, "memory that came since goes", "memories that came since go")
+    return (
+        f"{going} (what goes can be brought back afterwards), {found.changing:,} will say what they said then, "
+        f"{found.coming:,} come back."
+    )
+
+
+def _state(step: HistoryStep, state: str, left: int) -> str:
+    if state == "applied" and (step.undoes or step.redoes):
+        return f"{'undo' if step.undoes else 'redo'} of {step.undoes or step.redoes}"
+    return f"{state}, {left:,} left" if left else state
+
+
+def _value(value: object) -> str:
+    return "(none)" if value is None else preview(json.dumps(value, ensure_ascii=False))
 
 
 def hits(found: Iterable[Hit]) -> Iterator[RenderableType]:

@@ -1,4 +1,4 @@
-"""Commands that change stores: apply, undo, recover. (optimize stands in its own file.)"""
+"""Commands that change stores: apply, undo, redo, recover. (optimize stands in its own file.)"""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from memdefrag.base.errors import UsageError
+from memdefrag.base.errors import HistoryNotFound, UsageError
+from memdefrag.cli import restoring
 from memdefrag.cli.applying import Writing, answer, carry_out
 from memdefrag.cli.run import Run, command
 
@@ -21,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     command(app, "apply")(apply)
     command(app, "undo")(undo)
+    command(app, "redo")(redo)
     command(app, "recover", recovers=False)(recover)
 
 
@@ -41,10 +43,31 @@ def undo(run: Run, writing: Writing, step: StepName, store: StoreOfLast = None) 
     from memdefrag.engine import history
     from memdefrag.stores.registry import resolve
 
-    if (step == "last") != bool(store):
-        raise UsageError("Say either `undo STEP` or `undo last STORE`.", todo="memdefrag history lists the steps.")
+    _require_clear("undo", step, store)
     found = history.latest(resolve(store)) if store else history.find(step)
-    answer(run, carry_out(run, history.undo_plan(found), writing))
+    restoring.replace(run, writing, history.undo_plan(found))
+
+
+def redo(run: Run, writing: Writing, step: StepName, store: StoreOfLast = None) -> None:
+    """Carry out again what was undone; memories that were changed since stay as they are and are listed."""
+    from memdefrag.engine import history
+    from memdefrag.stores.registry import resolve
+
+    _require_clear("redo", step, store)
+    if store:
+        undone = history.redoable(resolve(store))
+        if not undone:
+            raise HistoryNotFound(f"Nothing that was undone in {store} is left to redo.")
+        found = undone[0]
+    else:
+        found = history.find(step)
+    restoring.replace(run, writing, history.redo_plan(found))
+
+
+def _require_clear(command: str, step: str, store: str | None) -> None:
+    if (step == "last") != bool(store):
+        told = f"Say either `{command} STEP` or `{command} last STORE`."
+        raise UsageError(told, todo="memdefrag history lists the steps.")
 
 
 def recover(run: Run) -> None:

@@ -168,7 +168,7 @@ def test_ctrl_c_before_the_commit_changes_nothing(
     ended = cli("apply", plan, "--json")
     assert (ended.code, ended.json["error"]["code"]) == (Cancelled.exit_code, "cancelled")
     assert traces(store.path.parent) == before
-    assert cli("history", "--json").json == {"steps": []}
+    assert cli("history", "--json").json == {"steps": [], "damaged": []}
 
 
 def test_ctrl_c_during_the_commit_finishes_it(
