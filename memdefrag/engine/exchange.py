@@ -19,13 +19,14 @@ from memdefrag.base.fsops import copy_file, fsync_dir, fsync_file, remove, renam
 from memdefrag.base.progress import Progress
 from memdefrag.engine import catalogue, in_use
 from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.engine.steady import State, steadily
 from memdefrag.model.address import Address, parse
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Drop, Plan, Ref, Result, Step, VectorRule, Write
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Snapshot
 from memdefrag.model.report import ApplyReport, Skipped
 from memdefrag.model.service_metadata import restate
-from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.base import Store, read_snapshot
 from memdefrag.stores.registry import open_store, resolve, store_class
 
 DEFAULT_COLLECTION = "memory_collection"
@@ -60,7 +61,7 @@ def export_store(
 ) -> ApplyReport:
     """Write a collection (or the part of it that `where` selects) into a new file.
 
-    An older file of that name is kept as ``<name>.<time>.bak``; the new one takes its place in one step.
+    What a program has open is exported as it is at one moment. An older file of that name is kept as ``<name>.<time>.bak``; the new one takes its place in one step.
 
     Args:
         where: metadata values, compared as text.
@@ -70,13 +71,28 @@ def export_store(
         StoreInUse: a program has the older file open.
     """
     progress = progress or Progress()
+
+    def export(store: Store, state: State) -> ApplyReport:
+        return _export(store, state, target, collection, limit, where or {}, progress)
+
+    return steadily(source, progress, export)
+
+
+def _export(
+    store: Store,
+    state: State,
+    target: Address,
+    collection: str | None,
+    limit: int | None,
+    where: Mapping[str, str],
+    progress: Progress,
+) -> ApplyReport:
     out = target.path.resolve()
     scratch = out.with_name(f".{out.name}.export")
-    with open_store(source) as store:
-        name = choose_collection(store.collections(), collection or store.address.collection, source)
-        store.address = store.address.select(name)
-        snapshot = read_snapshot(store, progress)
-    chosen = [record for record in snapshot.records if _selected(record, where or {})][:limit]
+    name = choose_collection(store.collections(), collection or store.address.collection, str(state.address))
+    store.address = store.address.select(name)
+    snapshot = read_snapshot(store, progress)
+    chosen = [record for record in snapshot.records if _selected(record, where)][:limit]
     inside = _collection_of(target)
     steps = tuple(Write(Ref.of(record), Key(inside or name, record.key.id), reason="export") for record in chosen)
     [info] = [info for info in snapshot.collections if info.name == name]
@@ -89,11 +105,12 @@ def export_store(
     )
     remove(scratch)
     report = apply(plan, ApplyOptions(), progress)
-    inside_file = _export_record(store.address, name, chosen, target.at(scratch))
+    inside_file = _export_record(state.address.select(name), name, chosen, target.at(scratch))
     _take_place(scratch, out)
     write_durable(_record_path(out), inside_file)
     lost = {f"the metric {info.metric}": len(chosen)} if inside and info.metric != "cosine" else {}
-    return replace(report, store=str(target), losses={**report.losses, **lost})
+    warnings = (*report.warnings, f"A private copy of the store was read: {state}.") if state.was_copied else ()
+    return replace(report, store=str(target), losses={**report.losses, **lost}, warnings=warnings or report.warnings)
 
 
 def import_store(
