@@ -111,7 +111,9 @@ class _Application:
                 embed = rehearsed if self.options.embed and self.options.dry_run else self.options.embed
                 resolution = resolve(self.plan, store, before, source, embed)
             self._guard(store, before, resolution)
-            nothing = not resolution.changes and not self.plan.store_steps and not self.options.writer.output
+            writer, older = self.options.writer, store.capabilities.written_by is not None
+            asked = bool(self.plan.store_steps or writer.output or (writer.upgrade and older))
+            nothing = not resolution.changes and not asked
             if self.options.dry_run or nothing:
                 return self._report(store, before, resolution, None)
             self._preflight(store)

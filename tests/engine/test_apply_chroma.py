@@ -171,6 +171,18 @@ def test_a_python_with_another_chromadb_is_refused(old_address: Address) -> None
 
 
 @pytest.mark.old_chroma
+def test_an_upgrade_alone_is_carried_out_too(old_address: Address) -> None:
+    before = snapshot_of(old_address)
+    nothing = Plan(source=str(old_address), target=str(old_address))
+    report = apply(nothing, ApplyOptions(writer=WriterOptions(upgrade=True)))
+    with open_store(old_address) as store:
+        assert store.capabilities.written_by is None
+    after = snapshot_of(old_address)
+    assert before.fingerprint and after.fingerprint and after.fingerprint.content == before.fingerprint.content
+    assert history.find(str(report.step)).whole_store
+
+
+@pytest.mark.old_chroma
 def test_output_leaves_the_older_folder_alone(old_address: Address, tmp_path: Path) -> None:
     before = snapshot_of(old_address)
     untouched = traces(old_address.path)

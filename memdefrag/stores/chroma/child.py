@@ -18,7 +18,6 @@ import contextlib
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -363,7 +362,6 @@ def main(work: Path) -> int:
         result = _carry_out(work, say)
     # Faults of the compiled part (PanicException) are no Exception.
     except BaseException as error:
-        traceback.print_exc()
         text = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
         result = {"ok": False, "error": text}
     (work / "result.json").write_text(json.dumps(result), encoding="utf-8")

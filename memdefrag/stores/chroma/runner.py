@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from memdefrag.base.errors import WriterFailed
+from memdefrag.base.errors import NoSpace, WriterFailed
 from memdefrag.base.progress import Progress
 from memdefrag.model.records import Metadata, Vector
 from memdefrag.stores.chroma.tables import DEFAULT_DATABASE, DEFAULT_TENANT
@@ -29,7 +29,8 @@ SILENCE_SECONDS = 900.0
 """A child that reports nothing for so long hangs. One batch takes seconds, opening a large old folder minutes."""
 
 EXIT_SECONDS = 30.0
-TAIL_LINES = 12
+LINE_CHARACTERS = 300
+_FULL = ("disk is full", "no space left", "code: 13)", "sqlite_full")
 LOOK_SECONDS = 0.1
 _KEPT = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "SYSTEMDRIVE",
@@ -220,15 +221,18 @@ def _result(folder: Path, status: int) -> Result:
     report = folder / "result.json"
     if not report.exists():
         ended = f"crashed (signal {-status})" if status < 0 else f"ended with status {status}"
-        raise WriterFailed(f"The chromadb process {ended} without a result.{_tail(folder)}")
+        raise WriterFailed(f"The chromadb process {ended} without a result{_last_line(folder)}.")
     told = json.loads(report.read_text(encoding="utf-8"))
     if not told["ok"]:
-        raise WriterFailed(f"chromadb could not do it: {told['error']}{_tail(folder)}")
+        if any(words in told["error"].lower() for words in _FULL):
+            raise NoSpace(f"The disk became full while chromadb wrote: {told['error']}")
+        raise WriterFailed(f"chromadb could not do it: {told['error']}")
     answers = [[(id, distance) for id, distance in answer] for answer in told["answers"] or []]
     return Result(told["chromadb"], told["counts"], answers, told["warnings"])
 
 
-def _tail(folder: Path) -> str:
-    """The last lines the child printed, for the message."""
-    text = (folder / "stderr.txt").read_text(encoding="utf-8", errors="replace").strip()
-    return "\nIts last lines:\n" + "\n".join(text.splitlines()[-TAIL_LINES:]) if text else ""
+def _last_line(folder: Path) -> str:
+    """The last thing the child printed, for the message."""
+    lines = (folder / "stderr.txt").read_text(encoding="utf-8", errors="replace").split("\n")
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f"; it last said: {said[:LINE_CHARACTERS]}" if said else ""
