@@ -14,13 +14,17 @@ from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
 
 DIMENSION = 8
-SUFFIX = {"memory-export": ".db", "jsonl": ".jsonl"}
+SUFFIX = {"memory-export": ".db", "jsonl": ".jsonl", "hdev": ""}
 
 
 def make_store(kind: str, folder: Path, count: int = 20) -> Address:
     """A store of `count` records with vectors; every other record repeats the one before it."""
+    return fill_store(Address(kind, str(folder / f"store{SUFFIX[kind]}")), count)
+
+
+def fill_store(address: Address, count: int = 20) -> Address:
+    """The same records in the store of this address."""
     rng = np.random.default_rng(1)
-    address = Address(kind, str(folder / f"store{SUFFIX[kind]}"))
     records = []
     for number in range(count):
         vector = rng.standard_normal(DIMENSION).astype(np.float32)

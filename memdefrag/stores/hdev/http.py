@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from memdefrag.base import secrets
-from memdefrag.base.errors import NotAStore, ServerRefused, UsageError
+from memdefrag.base.errors import NotAStore, ServerRefused, ServerUnreachable, UsageError
 from memdefrag.base.http import Client
 from memdefrag.model.address import Address
+from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.base import StoreSettings
 from memdefrag.stores.hdev import names
@@ -154,19 +156,33 @@ class HdevHttp(HdevStore):
         if present is not None and present.metadata.keys() - record.metadata.keys():
             # The server merges metadata; what is to be gone from them goes only with the entry.
             self._delete(entry)
-        answer = self._asked("PUT", _path(entry), body={"content": record.text or "", "metadata": record.metadata})
-        if answer.get("success") is not True:
-            raise ServerRefused(f"The server did not write {entry!r}: {answer.get('error')}.")
+        with self._judged_by_reading(entry, record_hash(record)):
+            answer = self._asked("PUT", _path(entry), body={"content": record.text, "metadata": record.metadata})
+            if answer.get("success") is not True:
+                raise ServerRefused(f"The server did not write {entry!r}: {answer.get('error')}.")
 
     def _delete(self, entry: str) -> None:
         """Remove an entry; never a folder, which would go with all that is in it."""
         [answer] = self._entries([entry])
         if answer.get("type") == "directory":
             raise ServerRefused(f"{entry!r} has become a folder; it was not deleted.")
-        answer = self._asked("DELETE", _path(entry))
-        # An attempt before may have done it and its answer been lost.
-        if answer.get("success") is not True and "does not exist" not in str(answer.get("error")):
-            raise ServerRefused(f"The server did not remove {entry!r}: {answer.get('error')}.")
+        with self._judged_by_reading(entry, None):
+            answer = self._asked("DELETE", _path(entry))
+            if answer.get("success") is not True:
+                raise ServerRefused(f"The server did not remove {entry!r}: {answer.get('error')}.")
+
+    @contextmanager
+    def _judged_by_reading(self, entry: str, wanted: str | None) -> Iterator[None]:
+        """Let a request that failed count as done if the entry has the wanted hash (None: is gone) after it.
+
+        A lost answer or a fault after the work looks like any other failure.
+        """
+        try:
+            yield
+        except (ServerUnreachable, ServerRefused):
+            found = self._look([entry])[entry]
+            if found.fault or (record_hash(found.record) if found.record else None) != wanted:
+                raise
 
     def _entries(self, asked: Sequence[str]) -> list[dict[str, Any]]:
         """The server's answers for these names, some at a time."""

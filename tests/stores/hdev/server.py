@@ -26,12 +26,14 @@ class Faults:
     """How the server misbehaves. Requests are counted over those of `methods`.
 
     Attributes:
-        dies_at: from this request on, connections are cut without an answer.
-        dies_after: cut this request's connection too, but only when its work is done.
+        dies_at: this request gets no answer, nor does any after it.
+        dies_after: the same, but the work of this request is done first.
         fails: so many requests are answered 500 although their work was done.
         silent: so many requests get no answer although their work was done.
         trickles: seconds between two bytes of an answer.
         busy: so many requests are answered 429 and nothing is done.
+        full: everything counted is answered with a failure of the backend, in the original's way: status 200.
+        lies: everything counted is answered with success, and nothing is done.
         answer: sent instead of any other: status, headers, body.
     """
 
@@ -42,8 +44,11 @@ class Faults:
     silent: int = 0
     trickles: float = 0.0
     busy: int = 0
+    full: bool = False
+    lies: bool = False
     answer: tuple[int, dict[str, str], bytes] | None = None
     seen: int = 0
+    dead: bool = False
 
 
 @dataclass
@@ -135,7 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
             counted = method in faults.methods
             faults.seen += counted
             number = faults.seen
-            if counted and faults.dies_at is not None and number >= faults.dies_at:
+            faults.dead |= counted and number == faults.dies_at
+            if faults.dead:
                 self.close_connection = True
                 return
             if counted and faults.busy:
@@ -144,8 +150,12 @@ class _Handler(BaseHTTPRequestHandler):
             if faults.answer:
                 status, headers, raw = faults.answer
                 return self._send_raw(status, raw, headers)
+            if counted and (faults.full or faults.lies):
+                error = None if faults.lies else "the disk is full"
+                return self._send(200, {"path": "", "success": faults.lies, "message": None, "error": error})
             status, said, headers = self._work(method, body)
-            if counted and faults.dies_after is not None and number >= faults.dies_after:
+            faults.dead = counted and number == faults.dies_after
+            if faults.dead:
                 self.close_connection = True
                 return
             if counted and faults.fails:

@@ -1,0 +1,239 @@
+"""Plans carried out live, in a folder of hdev memories and on a server: whole, or taken back."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from memdefrag.base import http
+from memdefrag.base.errors import ServerRefused, ServerUnreachable, VerificationFailed
+from memdefrag.base.http import Options, Retry
+from memdefrag.base.settings import data_dir
+from memdefrag.engine import catalogue, history, recover
+from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.engine.backups import shelf
+from memdefrag.engine.journal import Job
+from memdefrag.model.address import Address, parse
+from memdefrag.model.hashing import content_hash
+from memdefrag.model.plan import Plan
+from memdefrag.stores.hdev import names
+from tests.engine.stores import fill_store, make_store, merge_plan, snapshot_of
+from tests.faults import ledger, worker
+from tests.faults.harness import Scene, in_child, strike, strike_twice
+from tests.stores.hdev.server import Faults, MemoryServer, serving
+
+OLD, NEW = 20, 17
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a server of this machine."""
+    options = Options(silence=0.4, answer=0.6, retry=Retry(attempts=2, first_wait=0.01))
+    monkeypatch.setattr(http.Options, "of_environment", lambda: options)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder that holds the memories, given out by a server or not."""
+    return tmp_path / "place" / "store"
+
+
+@pytest.fixture
+def server(root: Path) -> Iterator[MemoryServer]:
+    root.mkdir(parents=True)
+    with serving(root) as running:
+        yield running
+
+
+@pytest.fixture
+def served(server: MemoryServer) -> Address:
+    """The address of a server that holds the usual records."""
+    address = fill_store(parse(server.address))
+    server.requests.clear()
+    server.faults = Faults()
+    return address
+
+
+@pytest.fixture(params=["folder", "server"])
+def place(request: pytest.FixtureRequest, root: Path) -> Address:
+    if request.param == "server":
+        return request.getfixturevalue("served")  # type: ignore[no-any-return]
+    root.parent.mkdir()
+    return make_store("hdev", root.parent)
+
+
+def content_of(address: Address) -> str:
+    return content_hash(snapshot_of(address))
+
+
+def change(root: Path, entry: str) -> None:
+    """Edit a memory behind our back."""
+    (root / names.content_file(entry)).write_text("Somebody else's words.", "utf-8")
+
+
+def assert_tidy(address: Address) -> None:
+    assert catalogue.unfinished_jobs() == {}
+    assert not Job.of_live(address.whole()).folder.exists()
+
+
+def test_a_plan_is_carried_out(place: Address) -> None:
+    report = apply(merge_plan(place))
+    assert (report.records_before, report.records_after, report.merged) == (OLD, NEW, 3)
+    after = snapshot_of(place)
+    assert len(after) == NEW
+    assert sum((record.text or "").endswith(", merged") for record in after) == 3
+    assert [step.id for step in history.steps(place.whole())] == [report.step]
+    assert_tidy(place)
+
+
+def test_the_backup_holds_all_records(place: Address) -> None:
+    before = content_of(place)
+    report = apply(merge_plan(place))
+    assert report.backup is not None
+    assert content_of(parse(f"backup:{shelf.find(report.backup).id}")) == before
+
+
+def test_undo_brings_everything_back(place: Address) -> None:
+    before = content_of(place)
+    apply(merge_plan(place))
+    apply(history.undo_plan(history.latest(place.whole())))
+    assert content_of(place) == before
+    assert_tidy(place)
+
+
+def test_a_dry_run_writes_nothing(served: Address, server: MemoryServer) -> None:
+    assert apply(merge_plan(served), ApplyOptions(dry_run=True)).merged == 3
+    assert server.written() == []
+
+
+@pytest.mark.case(18)
+def test_a_record_changed_since_is_left_alone_and_reported(place: Address, root: Path) -> None:
+    plan = merge_plan(place)
+    change(root, "id001")
+    report = apply(plan)
+    assert [skipped.record for skipped in report.skipped] == ["memories/id000"]
+    assert (report.merged, len(snapshot_of(place))) == (2, NEW + 1)
+    assert (root / "id001.md").read_text() == "Somebody else's words."
+
+
+def test_a_folder_in_the_place_of_a_memory_is_never_deleted(served: Address, server: MemoryServer) -> None:
+    """A DELETE of a folder's name would take all that is in it."""
+    plan = merge_plan(served)
+    below = server.root / "id001"
+    below.mkdir()
+    (below / "inner.md").write_text("kept")
+    report = apply(plan)
+    assert (below / "inner.md").read_text() == "kept"
+    assert [skipped.record for skipped in report.skipped] == ["memories/id000"]
+
+
+@pytest.mark.case(40)
+@pytest.mark.parametrize("dies", ["dies_at", "dies_after"])
+def test_a_server_that_dies_mid_batch_is_mended_when_it_is_back(
+    served: Address, server: MemoryServer, dies: str
+) -> None:
+    before, plan = content_of(served), merge_plan(served)
+    for request in range(1, 7):
+        server.faults = Faults(**{dies: request})
+        with pytest.raises(ServerUnreachable) as failed:
+            apply(plan)
+        assert "taken back" in failed.value.safe
+        with pytest.raises(ServerUnreachable):
+            recover.recover_all()
+        server.faults = Faults()
+        recover.recover_all()
+        assert content_of(served) == before, request
+        assert_tidy(served)
+    apply(plan)
+    assert len(snapshot_of(served)) == NEW
+
+
+@pytest.mark.case(40)
+@pytest.mark.parametrize("faults", [Faults(fails=1), Faults(fails=99), Faults(silent=1), Faults(busy=1)])
+def test_what_reads_back_counts_whatever_the_server_says(
+    served: Address, server: MemoryServer, faults: Faults
+) -> None:
+    """Every answer is 500, or none comes, although the work was done."""
+    server.faults = faults
+    report = apply(merge_plan(served))
+    server.faults = Faults()
+    assert (report.merged, len(snapshot_of(served))) == (3, NEW)
+    assert_tidy(served)
+
+
+@pytest.mark.case(40)
+def test_a_trickling_server_is_given_up(served: Address, server: MemoryServer) -> None:
+    before = content_of(served)
+    server.faults = Faults(trickles=0.02)
+    with pytest.raises(ServerUnreachable, match="too slowly"):
+        apply(Plan(source=str(served), target=str(served)))
+    server.faults = Faults()
+    assert content_of(served) == before
+
+
+@pytest.mark.case(40)
+def test_a_failure_told_with_success_is_one(served: Address, server: MemoryServer) -> None:
+    before, plan = content_of(served), merge_plan(served)
+    server.faults = Faults(full=True)
+    with pytest.raises(ServerRefused, match="disk is full"):
+        apply(plan)
+    assert content_of(served) == before
+    assert_tidy(served)
+
+
+@pytest.mark.case(40)
+def test_success_that_was_none_is_noticed(served: Address, server: MemoryServer) -> None:
+    before, plan = content_of(served), merge_plan(served)
+    server.faults = Faults(lies=True)
+    with pytest.raises(VerificationFailed):
+        apply(plan)
+    assert content_of(served) == before
+    assert_tidy(served)
+
+
+@pytest.mark.case(40)
+def test_we_die_while_writing_to_a_server(served: Address, server: MemoryServer, tmp_path: Path) -> None:
+    before, deed = content_of(served), partial(worker.carry_out, merge_plan(served))
+    pristine = shutil.copytree(server.root, tmp_path / "pristine")
+    listing = tmp_path / "points"
+    assert in_child(f"list:{listing}", deed) == worker.DONE
+    after = content_of(served)
+    points = listing.read_text().splitlines()
+    first = next(number for number, name in enumerate(points, 1) if " and remove " in name)
+    outcomes = set()
+    for point in range(first - 2, len(points) + 1, 1 if ledger.ALL_POINTS else 6):
+        shutil.rmtree(server.root)
+        shutil.copytree(pristine, server.root)
+        shutil.rmtree(data_dir(), ignore_errors=True)
+        assert in_child(f"kill:{point}", deed) == -signal.SIGKILL
+        recover.recover_all()
+        outcome = content_of(served)
+        assert outcome in (before, after), points[point - 1]
+        assert_tidy(served)
+        outcomes.add(outcome)
+    assert outcomes == {before, after}
+
+
+@pytest.fixture
+def scene(root: Path) -> Scene:
+    """The usual merge in a folder, to be interrupted."""
+    root.parent.mkdir()
+    address = make_store("hdev", root.parent)
+    return Scene("hdev folder", address, partial(worker.carry_out, merge_plan(address)))
+
+
+@pytest.mark.parametrize("fault", ["kill", "enospc", "eio"])
+def test_a_folder_interrupted_anywhere_is_old_or_new(scene: Scene, fault: str) -> None:
+    points = scene.chosen() if ledger.ALL_POINTS else scene.chosen()[::3]
+    assert strike(scene, fault, points) == {ledger.OLD, ledger.NEW}
+
+
+@pytest.mark.case(4)
+def test_a_recovery_interrupted_anywhere_is_recovered(scene: Scene) -> None:
+    removal = next(number for number, name in enumerate(scene.points, 1) if name == "remove id003.md")
+    strike_twice(scene, removal, None if ledger.ALL_POINTS else range(1, 99, 6))
