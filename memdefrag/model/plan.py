@@ -6,6 +6,8 @@ the steps that still fit and lists the rest. It never holds vectors, only the ru
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from memdefrag.base import foreign_json
 from memdefrag.base.errors import PlanInvalid
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Snapshot, State
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 FORMAT = 1
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Ref(NamedTuple):
@@ -202,8 +206,13 @@ def touched(changes: Changes) -> Iterable[Key]:
 
 
 def dump(plan: Plan) -> bytes:
-    """The plan as indented JSON."""
-    return _adapter().dump_json(plan, indent=2)
+    """The plan as indented JSON; half characters in texts and ids, which UTF-8 cannot write, as escapes."""
+    from pydantic_core import PydanticSerializationError
+
+    try:
+        return _adapter().dump_json(plan, indent=2)
+    except PydanticSerializationError:
+        return json.dumps(_adapter().dump_python(plan, mode="json"), indent=2).encode()
 
 
 def load(path: Path) -> Plan:
@@ -227,7 +236,7 @@ def parse(data: bytes) -> Plan:
     from pydantic import ValidationError
 
     try:
-        plan: Plan = _adapter().validate_json(data)
+        plan: Plan = _with_halves(data) if _HALF.search(data) else _adapter().validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -235,6 +244,15 @@ def parse(data: bytes) -> Plan:
     if plan.memdefrag_plan != FORMAT:
         raise PlanInvalid(f"The plan has format {plan.memdefrag_plan}; this program reads {FORMAT}.")
     return plan
+
+
+def _with_halves(data: bytes) -> Any:
+    """A plan whose escapes name half characters, which only Python's own reader takes."""
+    try:
+        told = foreign_json.parse(data)
+    except ValueError as error:
+        raise PlanInvalid(f"The plan is not JSON: {error}.") from error
+    return _adapter().validate_python(told)
 
 
 @cache

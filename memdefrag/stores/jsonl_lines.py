@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from memdefrag.base import foreign_json
 from memdefrag.model.hashing import canonical_json
 from memdefrag.model.records import Key, MemoryRecord, Metadata, State, Vector
 from memdefrag.model.service_metadata import content_hash, moment, read
@@ -71,9 +72,12 @@ def read_lines(path: Path) -> Iterator[Line]:
                 yield Line(number, raw, fields, faults=tuple(faults or ["no text"]))
             else:
                 record = _record(fields, default, faults)
-                key = _unique(record.key, seen)
-                if key != record.key:
-                    faults.append(f"the id {record.key.id!r} a second time (named {key.id!r} here)")
+                whole = Key(_whole(record.key.collection), _whole(record.key.id))
+                if whole != record.key:
+                    faults.append(f"an id or collection that is not UTF-8 (named {whole.id!r} here)")
+                key = _unique(whole, seen)
+                if key != whole:
+                    faults.append(f"the id {whole.id!r} a second time (named {key.id!r} here)")
                 seen.add(key)
                 renamed = key != record.key
                 yield Line(number, raw, fields, record.with_key(key), tuple(faults), renamed=renamed)
@@ -125,8 +129,8 @@ def _parse(raw: bytes, faults: list[str]) -> Metadata | None:
         faults.append("bytes that are not UTF-8")
         text = raw.decode("utf-8", "surrogateescape")
     try:
-        fields = json.loads(text, parse_constant=constant)
-    except (ValueError, RecursionError):
+        fields = foreign_json.parse(text, parse_constant=constant)
+    except ValueError:
         faults[:] = ["no JSON"]
         return None
     if not isinstance(fields, dict):
@@ -194,6 +198,11 @@ def _vector(values: Any, faults: list[str]) -> Vector | None:
     elif not vector.any():
         faults.append("a vector of zeros")
     return vector
+
+
+def _whole(name: str) -> str:
+    """The name with a question mark for everything that UTF-8 cannot write."""
+    return name if name.isascii() else name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _unique(key: Key, seen: set[Key]) -> Key:

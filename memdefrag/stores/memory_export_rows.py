@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from memdefrag.base import foreign_json
 from memdefrag.base.errors import StoreChanged
 from memdefrag.base.progress import Progress
 from memdefrag.model.hashing import record_hash
@@ -84,9 +85,14 @@ def rowids(connection: sqlite3.Connection, table: Table) -> dict[str, int]:
 
 def _name(rowid: int, id: Any, seen: set[str]) -> str:
     """The record's id; ``rowid:N`` where the file has none of its own for it. Adds it to `seen`."""
-    name = id if isinstance(id, str) and id and id not in seen else f"rowid:{rowid}"
+    name = id if isinstance(id, str) and id and id not in seen and _is_whole(id) else f"rowid:{rowid}"
     seen.add(name)
     return name
+
+
+def _is_whole(text: str) -> bool:
+    """Whether UTF-8 can write it."""
+    return text.isascii() or text == text.encode("utf-8", "replace").decode()
 
 
 def one(connection: sqlite3.Connection, table: Table, key: Key, rowid: int) -> MemoryRecord:
@@ -130,7 +136,7 @@ def _text_fault(content: Any, text: str | None) -> str:
         return "no text"
     if not isinstance(content, str):
         return "a text that is not stored as text"
-    if not text.isascii() and text != text.encode("utf-8", "replace").decode():
+    if not _is_whole(text):
         return "a text that is not UTF-8"
     return "a zero byte in the text" if "\0" in text else ""
 
@@ -161,8 +167,8 @@ def read_metadata(raw: Any) -> tuple[Metadata | None, str]:
     if raw is None or raw == "":
         return {}, ""
     try:
-        metadata = json.loads(raw)
-    except (ValueError, TypeError, RecursionError):
+        metadata = foreign_json.parse(raw)
+    except (ValueError, TypeError, AttributeError):
         metadata = None
     return (metadata, "") if isinstance(metadata, dict) else (None, "metadata that cannot be read")
 

@@ -34,6 +34,19 @@ _FORMAT_OFFSET = 18
 """Of the byte of an SQLite header that is 2 where changes go through a log (https://sqlite.org/fileformat.html)."""
 _BUSY_MILLISECONDS = 200
 _SETTINGS = ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-32768")
+_LIMITS = {
+    sqlite3.SQLITE_LIMIT_LENGTH: 1 << 28,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 1 << 20,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 1,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 50,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 100,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
+}
+"""What a stranger's file may ask of SQLite: a value of 256 MB; one more file, as VACUUM opens for itself."""
+
+CHECK_SECONDS = 600.0
+"""A check that takes longer is given up: a stranger's CHECK constraints are evaluated by it."""
+
 _INSTRUCTIONS_BETWEEN_LOOKS = 100_000
 _WRITES = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
 
@@ -172,8 +185,8 @@ def quote(name: str) -> str:
 
 
 def tables(connection: sqlite3.Connection) -> frozenset[str]:
-    """Names of the real tables: neither views nor triggers, however they are called."""
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    """Names of the real tables: neither views nor virtual tables, whose content is the answer of a program."""
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0")
     return frozenset(name for (name,) in rows)
 
 
@@ -195,7 +208,13 @@ def require_tables(connection: sqlite3.Connection, path: Path, names: Collection
 
 def check(connection: sqlite3.Connection) -> list[str]:
     """What SQLite's quick_check complains of; empty when the file is sound."""
-    return [line for (line,) in connection.execute("PRAGMA quick_check(20)") if line != "ok"]
+    try:
+        with deadline(connection, CHECK_SECONDS):
+            return [line for (line,) in connection.execute("PRAGMA quick_check(20)") if line != "ok"]
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        return [f"the check was given up after {CHECK_SECONDS:.0f} seconds"]
 
 
 @contextmanager
@@ -217,6 +236,10 @@ def _connected(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
     )
     with closing(connection):
         connection.text_factory = LENIENT_TEXT
+        for category, limit in _LIMITS.items():
+            connection.setlimit(category, limit)
+        if hasattr(connection, "enable_load_extension"):
+            connection.enable_load_extension(False)
         for setting in _SETTINGS:
             connection.execute(f"PRAGMA {setting}")
         yield connection

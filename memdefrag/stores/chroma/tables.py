@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from memdefrag.base import foreign_json
 from memdefrag.model.records import Metadata
 from memdefrag.stores.sqlite_safe import columns, fetch_fast, require_tables, tables
 
@@ -271,7 +272,7 @@ def _dicts(connection: sqlite3.Connection, query: str) -> list[dict[str, Any]]:
 
 def _json(text: Any) -> Any:
     try:
-        return json.loads(text) if isinstance(text, str) else None
+        return foreign_json.parse(text) if isinstance(text, str) else None
     except ValueError:
         return None
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from memdefrag.base import foreign_json
 from memdefrag.model.records import Metadata, Vector
 
 INDEX, NOWHERE = 0, -1
@@ -128,8 +129,8 @@ def read_metadata(connection: sqlite3.Connection, seqs: Iterable[int]) -> dict[i
 def parse_metadata(text: Any) -> Metadata:
     """A queued change's JSON; an empty dict for what is no JSON object."""
     try:
-        found = json.loads(text) if isinstance(text, str | bytes) else {}
-    except (ValueError, RecursionError):
+        found = foreign_json.parse(text) if isinstance(text, str | bytes) else {}
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 
