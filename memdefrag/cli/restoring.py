@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,10 @@ Group = Annotated[
 ]
 Where = Annotated[str | None, typer.Option("--where", metavar="TEXT", help="Only memories whose text says this.")]
 Tag = Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Only memories that have this tag.")]
+To = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="PATH", help="Unpack it to this new folder or file, and leave the store alone."),
+]
 Added = Annotated[
     bool, typer.Option("--added", help="Only what came since the state that an undo or restore put back.")
 ]
@@ -41,6 +46,7 @@ def restore(
     where: Where = None,
     tag: Tag = None,
     added: Added = False,
+    to: To = None,
 ) -> None:
     """Make the whole store what it was when the backup was made, or bring chosen memories of it back."""
     from memdefrag.engine import restore as engine
@@ -49,6 +55,11 @@ def restore(
     if added and (only or group or where or tag):
         raise UsageError("--added chooses by itself; leave the other conditions out.")
     backup = find(id)
+    if to:
+        if added or only or group or where or tag or writing.dry_run:
+            raise UsageError("--to takes the whole backup out; leave the other conditions out.")
+        beside(run, backup, to)
+        return
     present = read(run, backup.address)
     if added:
         plan = engine.added_since(engine.taken_away_by(backup), _required(present, backup), run.progress)
@@ -58,6 +69,18 @@ def restore(
     if not plan.store_steps:
         _required(present, backup)
     replace(run, writing, plan, present)
+
+
+def beside(run: Run, backup: Backup, target: Path) -> None:
+    """Unpack a backup to a new place and count what is there."""
+    from memdefrag.base.wording import count
+    from memdefrag.engine.backups.beside import restore_to
+
+    run.keep_log()
+    made = restore_to(backup, target, run.progress)
+    told = f"{made.address} holds {count(made.records, 'memory', 'memories')}; the store itself was not touched."
+    lost = [f"The file cannot hold: {what} ({number:,} times)" for what, number in made.losses.items()]
+    run.answer({"unpacked": made.as_dict()}, told, *lost)
 
 
 def replace(run: Run, writing: Writing, plan: Plan, present: Snapshot | None = None) -> None:

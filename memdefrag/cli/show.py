@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from memdefrag.analysis.result import Analysis, Conflict, Group
+    from memdefrag.engine.backups.foreign import TakenIn
     from memdefrag.engine.backups.retention import PruneReport
     from memdefrag.engine.backups.shelf import Backup
     from memdefrag.engine.history import HistoryStep, StepState
@@ -160,6 +161,13 @@ def backup_made(made: Backup) -> Iterator[RenderableType]:
     yield from budget()
 
 
+def imported(done: TakenIn) -> Iterator[RenderableType]:
+    """What was found in a backup from elsewhere, beside the backup itself."""
+    for problem in done.problems:
+        yield styled(f"Problem: {problem}", "yellow")
+    yield f"Taken in: a backup of {done.backup.address}"
+
+
 def budget() -> Iterator[RenderableType]:
     """The room that all backups take, after one was added or removed."""
     from memdefrag.base.errors import UsageError
@@ -186,12 +194,6 @@ def pruned(done: PruneReport) -> Iterator[RenderableType]:
     would = "would be " if done.dry_run else ""
     gone = f"{count(len(done.removed), 'backup')} {would}removed, {size(done.freed)} {would}freed"
     yield f"{gone}; {len(done.kept)} kept."
-
-
-def backups(found: Iterable[Backup]) -> Iterator[RenderableType]:
-    """A list of backups."""
-    rows = [(each.id, each.records, size(each.size), each.manifest["reason"], each.address) for each in found]
-    yield table("Id", "Memories", "Size", "Made", "Store", rows=rows) if rows else "There are no backups yet."
 
 
 def history(

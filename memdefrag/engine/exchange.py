@@ -61,7 +61,8 @@ def export_store(
 ) -> ApplyReport:
     """Write a collection (or the part of it that `where` selects) into a new file.
 
-    What a program has open is exported as it is at one moment. An older file of that name is kept as ``<name>.<time>.bak``; the new one takes its place in one step.
+    What a program has open is exported as it is at one moment. An older file of that name is kept as
+    ``<name>.<time>.bak``; the new one takes its place in one step.
 
     Args:
         where: metadata values, compared as text.

@@ -63,6 +63,15 @@ def verify(backup: Backup, progress: Progress, *, deep: bool = False) -> Restore
     return restored
 
 
+def last_verified(backup: Backup) -> str | None:
+    """When the backup was found whole the last time, as ISO text; None where it never was or no longer is."""
+    found = None
+    for event in catalogue.events():
+        if event.get("id") == backup.id and event["event"] in ("verified", "damaged"):
+            found = str(event["time"]) if event["event"] == "verified" else None
+    return found
+
+
 def try_restore(backup: Backup, progress: Progress) -> Restored:
     """Restore into a scratch folder, open what is there, and compare it with the manifest.
 
