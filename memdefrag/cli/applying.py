@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ from memdefrag.cli.run import Run
 
 if TYPE_CHECKING:
     from memdefrag.engine.apply import ApplyOptions
-    from memdefrag.model.plan import Plan, Step
+    from memdefrag.model.plan import Plan
     from memdefrag.model.report import ApplyReport
 
 YES = ("y", "yes")
@@ -63,9 +63,10 @@ class Writing:
 def carry_out(run: Run, plan: Plan, writing: Writing) -> ApplyReport:
     """Apply a plan; where an older store needs a choice and somebody is there, ask for it."""
     from memdefrag.engine.apply import apply
+    from memdefrag.engine.planning import named_records
 
     report = with_writer(run, plan.target, writing, lambda options: apply(plan, options, run.progress))
-    for line in details(plan):
+    for line in named_records(plan):
         run.detail(line)
     return report
 
@@ -108,24 +109,6 @@ def answer(run: Run, report: ApplyReport, *hints: str, **more: Any) -> None:
     for kept in report.kept:
         run.detail(f"kept {kept.record}: {kept.reason}")
     run.answer({**report.as_dict(), **more}, *show.report(report), *hints, failures=bool(report.skipped))
-
-
-def details(plan: Plan) -> Iterator[str]:
-    """One line for each record that a plan names, without texts."""
-    from memdefrag.model.plan import Keep, Merge, Write
-
-    def line(step: Step) -> str:
-        match step:
-            case Merge():
-                return f"merge into {step.survivor.key}: {', '.join(str(ref.key) for ref in step.members)}"
-            case Write():
-                return f"write {step.key}"
-            case Keep():
-                return f"keep {step.record.key}"
-            case _:
-                return f"drop {step.record.key}"
-
-    return map(line, plan.steps)
 
 
 def _ask_for_writer(run: Run, store: str, writing: Writing) -> Writing:

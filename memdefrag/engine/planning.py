@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from memdefrag.analysis.merge import SurvivorRule, choose_survivor, merge_records
 from memdefrag.analysis.result import Analysis
-from memdefrag.model.plan import Merge, Plan, Ref
+from memdefrag.model.plan import Keep, Merge, Plan, Ref, Step, Write
 from memdefrag.model.records import Metadata
 
 
@@ -77,3 +77,19 @@ def _merge(analysis: Analysis, choice: Choice, now: float) -> Merge:
     survivor, *gone = map(Ref.of, records)
     result = merge_records(records, 0, now=now, text=choice.text)
     return Merge(survivor, tuple(gone), result, "; ".join(analysis.reasons(members[0], members[1])))
+
+
+def named_records(plan: Plan) -> Iterator[str]:
+    """One line for each record that a plan names, without texts."""
+    def line(step: Step) -> str:
+        match step:
+            case Merge():
+                return f"merge into {step.survivor.key}: {', '.join(str(ref.key) for ref in step.members)}"
+            case Write():
+                return f"write {step.key}"
+            case Keep():
+                return f"keep {step.record.key}"
+            case _:
+                return f"drop {step.record.key}"
+
+    return map(line, plan.steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -71,11 +70,15 @@ def job_progress(title: str, tick: Tick, *, stopping: bool) -> JobProgress:
 
 
 def as_memdefrag_error(error: BaseException) -> MemdefragError:
-    """The error itself where it speaks to a person; else an `InternalError`, whose trace goes to the log."""
+    """The error itself where it speaks to a person; else an `InternalError` that was caused by it."""
     if isinstance(error, MemdefragError):
         return error
-    logging.getLogger(__name__).error("a task failed", exc_info=error)
-    return InternalError(f"Something unexpected happened: {type(error).__name__}: {error}")
+    ours = InternalError(
+        f"Something unexpected happened: {type(error).__name__}: {error}",
+        safe="An interrupted write is finished or undone when memdefrag starts the next time.",
+    )
+    ours.__cause__ = error
+    return ours
 
 
 class DirectRunner:
