@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from pathlib import Path
 
@@ -34,6 +34,14 @@ for name, many in (("memories", 20), ("others", 4)):
                  documents=[f"Fact number {n // 2}" for n in numbers],
                  metadatas=[{"number": n, "tags": "a,b"} for n in numbers])
 client.close()
+"""
+
+READ = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT count(*) FROM memories").fetchone()
+print(flush=True)
+sys.stdin.read()
 """
 
 
@@ -152,15 +160,9 @@ def leave_log(path: Path) -> None:
     assert path.with_name(path.name + "-wal").stat().st_size
 
 
-@contextmanager
-def held_open(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def held_open(path: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """A process that has the database open and has read from it, until the end of the block."""
-    reading = (
-        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT count(*) FROM memories').fetchone();"
-        "print(flush=True); sys.stdin.read()"
-    )
-    with holding(reading, path) as process:
-        yield process
+    return holding(READ, path)
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 from memdefrag.base import fsops
 from memdefrag.base.errors import MemdefragError
@@ -26,6 +28,8 @@ DONE, TOLD, UNTOLD = 0, 3, 4
 
 PRELOAD = ["tests.faults.worker", "memdefrag.stores.memory_export", "memdefrag.stores.jsonl", "chromadb"]
 """What every worker needs; imported once by the server that they are forked from."""
+
+REHEARSAL = ApplyOptions(dry_run=True, confirm_shrink=True)
 
 
 def run(data_dir: str, fault: str, deed: Callable[[], object]) -> None:
@@ -68,6 +72,12 @@ def carry_out_unseen(plan: Plan) -> None:
     """As when whoever holds the store cannot be seen from here: another user's process, another container."""
     in_use.holders = lambda paths: []
     commit.LOCK_DEADLINE_SECONDS = 0.3
+    carry_out(plan)
+
+
+def unforeseen(plan: Plan) -> None:
+    """As when the space that was free is taken by somebody else."""
+    shutil.disk_usage = lambda path: SimpleNamespace(free=1 << 40)
     carry_out(plan)
 
 
