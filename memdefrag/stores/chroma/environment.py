@@ -18,6 +18,7 @@ import numpy as np
 from memdefrag.base.errors import NoSpace, UnsupportedEnvironment, WriterFailed
 from memdefrag.base.fsops import free_bytes, make_private_dir, remove, rename
 from memdefrag.base.progress import Progress
+from memdefrag.base.scratch import scratch_folder
 from memdefrag.base.secrets import for_children
 from memdefrag.base.settings import data_dir
 from memdefrag.stores.chroma import runner
@@ -133,11 +134,11 @@ def prove(python: Path, progress: Progress) -> None:
     Raises:
         WriterFailed: it cannot.
     """
-    with tempfile.TemporaryDirectory(prefix="memdefrag-chroma-") as folder, work_folder() as work:
+    with scratch_folder() as folder, work_folder() as work:
         work.add(0, "probe", np.ones(4, np.float32), new=True, document="probe", metadata={"probe": True})
         collection = place("probe")
         creation = {**collection, "metadata": {}, "index": {"space": "cosine"}, "function": None}
-        work.order("write", Path(folder), [collection], create=[creation])
+        work.order("write", folder, [collection], create=[creation])
         result = runner.run(work, python, progress)
     if result.counts != [1]:
         raise WriterFailed(f"chromadb {result.chromadb} in {python} does not keep what it is given.")

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -19,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from memdefrag.base.scratch import scratch_folder
 from memdefrag.stores.chroma import staged, versions
 from memdefrag.stores.chroma.environment import environment_python
 from memdefrag.stores.chroma.runner import environment
@@ -94,7 +94,7 @@ def version_in(python: Path | None) -> str | None:
             return metadata.version("chromadb")
         except metadata.PackageNotFoundError:
             return None
-    with tempfile.TemporaryDirectory(prefix="memdefrag-") as folder:
+    with scratch_folder() as folder:
         try:
             told = subprocess.run(
                 [str(python), "-c", _PROBE],

@@ -7,7 +7,6 @@ import os
 import queue
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import numpy as np
 
 from memdefrag.base.errors import NoSpace, WriterFailed
 from memdefrag.base.progress import Progress
+from memdefrag.base.scratch import scratch_folder
 from memdefrag.model.records import Metadata, Vector
 from memdefrag.stores.chroma.tables import DEFAULT_DATABASE, DEFAULT_TENANT
 
@@ -111,7 +111,7 @@ class Work:
 @contextmanager
 def work_folder() -> Iterator[Work]:
     """A new work folder, removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="memdefrag-chroma-") as folder, Work(Path(folder)) as work:
+    with scratch_folder() as folder, Work(folder) as work:
         yield work
 
 

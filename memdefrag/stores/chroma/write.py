@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import numpy as np
 from memdefrag.base.errors import NoSpace, StoreChanged, WriterFailed, WriterNeeded
 from memdefrag.base.fsops import free_bytes
 from memdefrag.base.progress import Progress
+from memdefrag.base.scratch import scratch_folder
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Vector
@@ -133,10 +133,10 @@ def check_opens(
     """
     progress = progress or Progress()
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    with tempfile.TemporaryDirectory(prefix="memdefrag-chroma-") as folder:
-        if free_bytes(Path(folder)) < size * 2:
+    with scratch_folder() as folder:
+        if free_bytes(folder) < size * 2:
             raise NoSpace(f"There is no room in {folder} for a private copy of {path}.")
-        copy = Path(shutil.copytree(path, Path(folder) / "copy", symlinks=True))
+        copy = Path(shutil.copytree(path, folder / "copy", symlinks=True))
         staged.require_harmless_labels(copy)
         names = list(dict.fromkeys(name for name, _ in probes))
         with work_folder() as work:
