@@ -91,6 +91,7 @@ def test_tags_and_times_are_what_the_metadata_means(given_record: MemoryRecord, 
         assert fitted.tags == tuple(tag for tag in given_record.tags if tag)
 
 
+@pytest.mark.case(25)
 @given(st.dictionaries(st.sampled_from("abc"), values))
 def test_metadata_survives_a_weak_store(metadata: dict[str, Any]) -> None:
     stored, _ = fit(record(metadata=metadata), CHROMA)
@@ -112,6 +113,7 @@ def test_stale_metadata_is_copied_verbatim() -> None:
     assert fit(given_record, CHROMA)[0].metadata == metadata
 
 
+@pytest.mark.case(25)
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -131,6 +133,7 @@ def test_a_value_without_a_type_is_escaped(value: Any, text: str) -> None:
     assert losses == ("the type of 'k' (kept as JSON text)",)
 
 
+@pytest.mark.case(25)
 @pytest.mark.parametrize("value", [["a", "b"], [1, 2], [True], [0.5]])
 def test_lists_of_one_type_stay_lists_where_possible(value: list[Any]) -> None:
     assert fit(record(metadata={"k": value}), LISTS)[0].metadata == {"k": value}
@@ -167,6 +170,7 @@ def test_tags_and_times_move_into_the_metadata_only_where_they_live_there() -> N
     assert (moved.tags, moved.created) == (("a", "b"), 5.5)
 
 
+@pytest.mark.case(25)
 def test_losses_are_named() -> None:
     given_record = record(
         text=None, embedding=None, uri="u", owner="me", state=State.DELETED, extras={"priority": 1}
@@ -184,12 +188,14 @@ def test_losses_are_named() -> None:
     assert fit(given_record, FULL) == (given_record, ())
 
 
+@pytest.mark.case(20)
 def test_bytes_that_are_not_utf8_are_replaced_and_told() -> None:
     fitted, losses = fit(record(text="a\udcffb"), CHROMA)
     assert fitted.text == "a?b"
     assert losses == ("bytes that are not UTF-8 (replaced by question marks)",)
 
 
+@pytest.mark.case(21)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_vector_of_no_numbers_is_left_out(bad: float) -> None:
     fitted, losses = fit(record(embedding=np.array([1, bad], np.float32)), FULL)

@@ -163,6 +163,8 @@ def test_a_thousand_bad_lines_are_summed_up(path: Path) -> None:
     assert problems[-1] == "900 more lines have faults."
 
 
+@pytest.mark.case(21)
+@pytest.mark.case(25)
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
@@ -188,6 +190,7 @@ def test_faults_are_named_and_the_rest_is_read(path: Path, fields: str, problem:
     assert path.read_bytes() == raw + b"\n"
 
 
+@pytest.mark.case(20)
 def test_bytes_that_are_not_utf8_survive_a_rewrite_of_their_line(path: Path) -> None:
     store = make(path, b'{"id": "1", "text": "caf\xe9"}')
     record = only(store)
@@ -197,6 +200,7 @@ def test_bytes_that_are_not_utf8_survive_a_rewrite_of_their_line(path: Path) -> 
     assert only(store) == replace(record, tags=("new",))
 
 
+@pytest.mark.case(24)
 def test_ids_that_occur_twice_are_told_apart_and_named_for_good(path: Path) -> None:
     store = make(
         path, {"id": "1", "text": "a"}, {"text": "T"}, {"id": "1", "text": "b"}, {"text": "t"}, {"id": "1", "text": "c"}
@@ -373,6 +377,7 @@ def assert_same(found: dict[Key, MemoryRecord], expected: dict[Key, MemoryRecord
             np.testing.assert_array_equal(other, record.embedding)
 
 
+@pytest.mark.case(20)
 def test_any_bytes_are_read_without_failing(path: Path) -> None:
     rng = np.random.default_rng(1)
     for size in (1, 10, 1000):

@@ -169,6 +169,8 @@ def test_timestamps_of_every_kind_are_read(tmp_path: Path, timestamp: Any, creat
     )
 
 
+@pytest.mark.case(21)
+@pytest.mark.case(22)
 @pytest.mark.parametrize(
     ("embedding", "problem"),
     [
@@ -196,6 +198,7 @@ def test_bad_vectors_are_named_and_the_rest_is_read(tmp_path: Path, embedding: A
     assert store.collections()[0].dimension == 2
 
 
+@pytest.mark.case(25)
 @pytest.mark.parametrize("metadata", ["", None, "{", "[1]", '"text"', "7", b"\xff\x00", "[" * 9999])
 def test_bad_metadata_is_kept_beside_the_record(tmp_path: Path, metadata: Any) -> None:
     store = make(tmp_path / "x.db", [row(metadata=metadata)])
@@ -208,6 +211,7 @@ def test_bad_metadata_is_kept_beside_the_record(tmp_path: Path, metadata: Any) -
     assert record_hash(only(store)) == record_hash(record)
 
 
+@pytest.mark.case(20)
 def test_text_that_is_not_utf8_is_read_exactly_and_never_rewritten(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     store = make(path, [row(id="2", content=b"blob \xff"), row(id="3", content="zero \0 byte")])
@@ -238,6 +242,7 @@ def test_rows_without_an_id_of_their_own_can_be_told_apart(tmp_path: Path) -> No
     assert len(everything(store)) == 3
 
 
+@pytest.mark.case(24)
 def test_ids_that_occur_twice_can_be_told_apart(tmp_path: Path) -> None:
     ddl = DDL.replace(" PRIMARY KEY", "")
     store = make(tmp_path / "x.db", [row(content="one"), row(content="two")], ddl)
@@ -342,6 +347,7 @@ def test_records_that_are_not_live_are_counted_so(tmp_path: Path) -> None:
     assert states == [State.SUPERSEDED, State.DELETED, State.LIVE, State.CHUNK, State.LIVE]
 
 
+@pytest.mark.case(28)
 def test_a_view_posing_as_the_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     view = "CREATE VIEW memories AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT id, id AS "
@@ -362,6 +368,7 @@ def test_a_table_with_other_columns_is_not_ours(tmp_path: Path) -> None:
         resolve(str(tmp_path / "x.db"))
 
 
+@pytest.mark.case(27)
 def test_a_trigger_forbids_writing(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     store = make(path, [row()])
@@ -382,6 +389,7 @@ def test_another_collections_name_is_refused(export_file: Path, records: list[Me
         assert len(everything(store)) == len(records)
 
 
+@pytest.mark.case(12)
 @pytest.mark.parametrize(
     "content", [b"", b"<!DOCTYPE html><html></html>", b"SQLite format 3\0" + b"\0" * 200, b"SQLite format 3\0"]
 )
@@ -395,6 +403,7 @@ def test_files_that_are_no_database_are_refused_with_a_reason(tmp_path: Path, co
     assert path.read_bytes() == content
 
 
+@pytest.mark.case(12)
 def test_a_file_cut_short_is_refused_or_reported(export_file: Path) -> None:
     data = export_file.read_bytes()
     for size in range(len(data) - 4096, 0, -4096):
@@ -406,6 +415,7 @@ def test_a_file_cut_short_is_refused_or_reported(export_file: Path) -> None:
             continue
 
 
+@pytest.mark.case(15)
 def test_a_pending_log_is_read_and_stamped(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     store = make(path, [row()])
@@ -430,6 +440,8 @@ field = st.one_of(
 )
 
 
+@pytest.mark.case(20)
+@pytest.mark.case(25)
 @given(
     st.lists(st.tuples(field, field.filter(lambda value: value is not None), field, field, field, field), max_size=4)
 )

@@ -60,6 +60,7 @@ def test_reading_leaves_no_trace(tmp_path: Path, mode: str) -> None:
     assert traces(tmp_path) == before
 
 
+@pytest.mark.case(15)
 def test_a_hot_journal_is_rolled_back_on_a_private_copy(tmp_path: Path) -> None:
     path = make(tmp_path / "a.db")
     killed_writer(path, "delete")
@@ -69,6 +70,7 @@ def test_a_hot_journal_is_rolled_back_on_a_private_copy(tmp_path: Path) -> None:
     assert traces(tmp_path) == before
 
 
+@pytest.mark.case(15)
 def test_a_write_ahead_log_is_read_on_a_private_copy(tmp_path: Path) -> None:
     path = make(tmp_path / "a.db", mode="wal")
     killed_writer(path, "wal")
@@ -89,6 +91,7 @@ def test_the_private_copy_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.case(30)
 def test_a_read_only_connection_refuses_to_write(tmp_path: Path) -> None:
     path = make(tmp_path / "a.db")
     with pytest.raises(NotPermitted), sqlite_safe.open_readonly(path) as connection:
@@ -96,6 +99,7 @@ def test_a_read_only_connection_refuses_to_write(tmp_path: Path) -> None:
     assert count(path) == 100
 
 
+@pytest.mark.case(30)
 def test_untrusted_files_are_opened_with_care(tmp_path: Path) -> None:
     path = make(tmp_path / "a.db")
     careful = {"trusted_schema": 0, "cell_size_check": 1, "mmap_size": 0}
@@ -107,6 +111,7 @@ def test_untrusted_files_are_opened_with_care(tmp_path: Path) -> None:
             assert connection.execute(f"PRAGMA {name}").fetchone() == (value,)
 
 
+@pytest.mark.case(20)
 def test_undecodable_text_survives(tmp_path: Path) -> None:
     path = make(tmp_path / "a.db", rows=0)
     with closing(sqlite3.connect(path)) as connection:
@@ -119,6 +124,7 @@ def test_undecodable_text_survives(tmp_path: Path) -> None:
     assert texts[1] == "A\0B"
 
 
+@pytest.mark.case(12)
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"SQLite format 3"])
 def test_a_foreign_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.db"
@@ -141,6 +147,8 @@ def test_a_forbidden_file_is_named(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.case(12)
+@pytest.mark.case(13)
 @pytest.mark.parametrize("damage", ["page", "half", "page count"])
 def test_damage_is_reported_as_such(tmp_path: Path, damage: str) -> None:
     path = make(tmp_path / "a.db", rows=5000)
@@ -172,6 +180,7 @@ def test_a_write_during_the_read_is_noticed(tmp_path: Path) -> None:
             other.commit()
 
 
+@pytest.mark.case(28)
 def test_a_view_does_not_pass_for_a_table(tmp_path: Path) -> None:
     path = make(tmp_path / "a.db")
     with closing(sqlite3.connect(path)) as connection:
@@ -183,6 +192,7 @@ def test_a_view_does_not_pass_for_a_table(tmp_path: Path) -> None:
             sqlite_safe.require_tables(connection, path, {"t", "memories"})
 
 
+@pytest.mark.case(28)
 def test_an_endless_statement_meets_its_deadline(tmp_path: Path) -> None:
     path = make(tmp_path / "a.db")
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
@@ -196,6 +206,7 @@ def test_an_endless_statement_meets_its_deadline(tmp_path: Path) -> None:
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.case(20)
 def test_fast_reading_falls_back_where_text_is_not_utf8(tmp_path: Path) -> None:
     path = make(tmp_path / "a.db", rows=1)
     with closing(sqlite3.connect(path)) as connection:
@@ -207,6 +218,7 @@ def test_fast_reading_falls_back_where_text_is_not_utf8(tmp_path: Path) -> None:
         assert connection.text_factory is sqlite_safe.LENIENT_TEXT
 
 
+@pytest.mark.case(29)
 @pytest.mark.parametrize("name", ['x"; drop table t;--', "😀", "a b", "n" * 512])
 def test_names_are_quoted(tmp_path: Path, name: str) -> None:
     path = make(tmp_path / "a.db")
@@ -218,6 +230,7 @@ def test_names_are_quoted(tmp_path: Path, name: str) -> None:
         assert sqlite_safe.columns(connection, name) == {name}
 
 
+@pytest.mark.case(27)
 def test_a_stranger_s_trigger_does_not_fire_on_a_staged_copy(tmp_path: Path) -> None:
     path = make(tmp_path / "a.db")
     with closing(sqlite3.connect(path)) as connection:

@@ -180,6 +180,7 @@ class Bomb:
         return Path.touch, (self.marker,)
 
 
+@pytest.mark.case(33)
 @pytest.mark.parametrize("protocol", range(6))
 def test_a_pickle_bomb_does_not_go_off(copy: Path, new: Made, tmp_path: Path, protocol: int) -> None:
     marker = tmp_path / "marker"
@@ -222,11 +223,13 @@ def test_impossible_sequence_numbers_are_told(copy: Path) -> None:
     assert says(copy, "sequence number", "impossibly large")
 
 
+@pytest.mark.case(34)
 def test_links_are_told(copy: Path, tmp_path: Path) -> None:
     (copy / "linked").symlink_to(tmp_path)
     assert says(copy, "linked", "not followed")
 
 
+@pytest.mark.case(12)
 def test_a_torn_page_is_told(copy: Path) -> None:
     path = copy / "chroma.sqlite3"
     data = bytearray(path.read_bytes())
@@ -239,6 +242,7 @@ def test_a_torn_page_is_told(copy: Path) -> None:
     assert says(copy, "chroma.sqlite3")
 
 
+@pytest.mark.case(22)
 def test_zero_vectors_are_told_where_they_cannot_be_compared(copy: Path) -> None:
     sql(copy, f"UPDATE embeddings_queue SET vector = x'{bytes(64).hex()}' WHERE id = 'b300' AND operation = 1")
     assert says(copy, "1 vector of zeros")

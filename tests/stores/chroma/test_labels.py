@@ -97,11 +97,13 @@ def test_lengths_that_lie_take_no_memory(data: bytes) -> None:
     assert not parse(data).by_id
 
 
+@pytest.mark.case(33)
 @pytest.mark.parametrize("table", [{"a": -1}, {"a": "b"}, {1: 2}, {"a": None}, {"a": True}])
 def test_wrong_types_are_left_out_and_told(table: dict[object, object]) -> None:
     labels = parse(pickle.dumps({"id_to_label": table}, 3))
     assert labels == Labels({}, "holds ids or labels of a wrong type")
 
 
+@pytest.mark.case(33)
 def test_another_pickle_holds_no_table() -> None:
     assert parse(pickle.dumps({"a": 1}, 3)).fault == "holds no label table"

@@ -115,6 +115,7 @@ def test_a_folder_of_the_service_is_read(shared: Path) -> None:
     assert any(record.tags for record in records.values())
 
 
+@pytest.mark.case(15)
 def test_a_folder_with_a_hot_journal_is_read(shared: Path) -> None:
     folder = shared / "fixtures" / "chroma_hot_journal"
     store = open_at(folder)
@@ -256,6 +257,7 @@ def test_an_unknown_collection_is_refused(new: Made) -> None:
         next(open_at(new.folder).scan("no such"))
 
 
+@pytest.mark.case(12)
 @pytest.mark.parametrize("content", [b"", b"<html>", b"SQLite format 3\0" + b"\0" * 4080])
 def test_a_destroyed_database_is_named(copy: Path, content: bytes) -> None:
     (copy / "chroma.sqlite3").write_bytes(content)
@@ -269,6 +271,7 @@ def test_a_missing_table_is_named(copy: Path) -> None:
         open_at(copy).collections()
 
 
+@pytest.mark.case(34)
 def test_raw_files_are_regular_files(copy: Path) -> None:
     (copy / "linked").symlink_to(copy / "chroma.sqlite3")
     (copy / "linked folder").symlink_to(next(path for path in copy.iterdir() if path.is_dir()))
@@ -278,6 +281,7 @@ def test_raw_files_are_regular_files(copy: Path) -> None:
     assert sum(path.name == "header.bin" for path in files) >= 3
 
 
+@pytest.mark.case(34)
 def test_a_linked_database_is_not_followed(copy: Path, tmp_path: Path) -> None:
     (copy / "chroma.sqlite3").rename(tmp_path / "elsewhere")
     (copy / "chroma.sqlite3").symlink_to(tmp_path / "elsewhere")
@@ -285,6 +289,7 @@ def test_a_linked_database_is_not_followed(copy: Path, tmp_path: Path) -> None:
         open_at(copy).collections()
 
 
+@pytest.mark.case(34)
 def test_a_linked_segment_is_not_followed(copy: Path, tmp_path: Path, new: Made) -> None:
     for segment in [path for path in copy.iterdir() if path.is_dir()]:
         segment.rename(tmp_path / segment.name)
@@ -293,6 +298,7 @@ def test_a_linked_segment_is_not_followed(copy: Path, tmp_path: Path, new: Made)
     assert lost
 
 
+@pytest.mark.case(20)
 def test_undecodable_text_is_kept(copy: Path) -> None:
     sql(
         copy,
