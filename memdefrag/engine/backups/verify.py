@@ -153,6 +153,8 @@ def _verify_neutral(backup: Backup, progress: Progress) -> None:
 
 def _ask(store: Store, snapshot: Snapshot, progress: Progress) -> Restored:
     """Ask the restored store's own search for some memories by their vectors."""
+    if type(store).lost_in_search is Store.lost_in_search:
+        return Restored(len(snapshot), note="Stores of this kind have no search of their own to ask.")
     chosen = _spread([record for record in snapshot.records if record.embedding is not None and record.embedding.any()])
     try:
         lost = store.lost_in_search(chosen, progress)
