@@ -12,6 +12,9 @@ from memdefrag.stores.base import Store, StoreSettings
 _BUILT_IN = {
     "chroma": "memdefrag.stores.chroma.local:ChromaLocal",
     "memory-export": "memdefrag.stores.memory_export:MemoryExport",
+    "memory-service": "memdefrag.stores.memory_service:MemoryService",
+    "memory-service-json": "memdefrag.stores.service_json:ServiceJson",
+    "enhanced": "memdefrag.stores.enhanced_memory:EnhancedMemory",
     "backup": "memdefrag.stores.backup:BackupStore",
     "jsonl": "memdefrag.stores.jsonl:JsonLines",
     "bigmemory": "memdefrag.stores.postgres.bigmemory:BigMemory",

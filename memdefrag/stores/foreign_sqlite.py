@@ -1,0 +1,114 @@
+"""SQLite databases of other memory systems that are read, so that their memories can be taken over or backed up.
+
+Each keeps its memories in a table ``memories``; what its columns mean is told by the class of the system.
+"""
+
+from __future__ import annotations
+
+import base64
+import sqlite3
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from memdefrag.base.errors import NotPermitted, StoreDamaged, UnsupportedFormat
+from memdefrag.base.progress import Progress
+from memdefrag.base.wording import count
+from memdefrag.model.capabilities import Capabilities, Commit
+from memdefrag.model.plan import Changes
+from memdefrag.model.records import Metadata, Vector
+from memdefrag.stores.base import Store
+from memdefrag.stores.memory_export_rows import read_metadata
+from memdefrag.stores.sqlite_safe import check, columns, is_database, open_readonly, pending, tables
+
+TABLE = "memories"
+BYTES = "memdefrag:base64:"
+"""What the text begins with that stands for bytes, which JSON has no type for."""
+
+
+class ForeignSqlite(Store):
+    """A database that is only read. Everything is recognised by its tables and columns, never by its name."""
+
+    required: ClassVar[frozenset[str]]
+    """Columns of the table of memories that tell the system."""
+
+    @classmethod
+    def detect(cls, path: Path) -> Path | None:
+        if not is_database(path):
+            return None
+        try:
+            with open_readonly(path) as connection:
+                known = TABLE in tables(connection) and cls.required <= columns(connection, TABLE)
+        except StoreDamaged:
+            return None
+        return path if known else None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(Commit.SQLITE, writable=False, relations=True, extras=True, raw_bytes=True)
+
+    def raw_files(self) -> list[Path]:
+        path = self.address.path.absolute()
+        return sorted([path, *pending(path)])
+
+    def write(self, changes: Changes, progress: Progress) -> None:
+        raise NotPermitted(f"{self.format} can only be read.")
+
+    def problems(self) -> list[str]:
+        found: dict[str, list[str]] = {}
+        with self._reading() as connection:
+            damage = [f"SQLite finds damage: {line}." for line in check(connection)]
+            for name, fault in self._faults(connection):
+                found.setdefault(fault, []).append(name)
+        return damage + [
+            f"{count(len(ids), 'memory', 'memories')} with {fault}, the first is {ids[0]!r}."
+            for fault, ids in found.items()
+        ]
+
+    @abstractmethod
+    def _faults(self, connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+        """Ids of memories that are not as the system writes them, each with what is wrong."""
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with open_readonly(self.address.path) as connection:
+            if TABLE not in tables(connection) or not self.required <= columns(connection, TABLE):
+                raise UnsupportedFormat(f"{self.address.location} has no table of memories as {self.format} writes it.")
+            connection.row_factory = sqlite3.Row
+            yield connection
+
+
+def value(stored: Any) -> Any:
+    """A value of SQLite as a JSON value."""
+    return BYTES + base64.b64encode(stored).decode() if isinstance(stored, bytes) else stored
+
+
+def text(stored: Any) -> str | None:
+    """A text column, whatever was put into it."""
+    if isinstance(stored, bytes):
+        return stored.decode("utf-8", "surrogateescape")
+    return None if stored is None else str(stored)
+
+
+def rest(row: sqlite3.Row, known: frozenset[str]) -> Metadata:
+    """The values of a row that have no place of their own in a record, without the empty ones."""
+    return {name: value(row[name]) for name in row.keys() if name not in known and row[name] is not None}  # noqa: SIM118
+
+
+def metadata_of(raw: Any, name: str, extras: Metadata) -> Metadata:
+    """The metadata of a JSON column; what is no object goes to the extras as it stands."""
+    found, _ = ({}, "") if raw == "null" else read_metadata(raw)
+    if found is None:
+        extras[name] = value(raw)
+    return found or {}
+
+
+def floats(blob: Any) -> Vector | None:
+    """A vector of little-endian float32; None where the bytes are none."""
+    if not isinstance(blob, bytes) or not blob or len(blob) % 4:
+        return None
+    return np.frombuffer(blob, "<f4").astype(np.float32)

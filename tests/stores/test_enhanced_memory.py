@@ -1,0 +1,184 @@
+"""The Enhanced Memory System's databases, all formats."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import shutil
+import sqlite3
+import zlib
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memdefrag.base.errors import CollectionNotFound, NotPermitted
+from memdefrag.base.progress import Progress
+from memdefrag.model.plan import Changes
+from memdefrag.model.records import Key, MemoryRecord, Relation, Snapshot, State
+from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.enhanced_memory import decompressed
+from memdefrag.stores.registry import open_store, resolve
+
+_OLD = (
+    "id INTEGER PRIMARY KEY, title VARCHAR(200), content TEXT, access_level VARCHAR(20), owner_id INTEGER, context_id "
+    "INTEGER, created_at DATETIME, updated_at DATETIME, version INTEGER, is_active BOOLEAN, memory_metadata JSON, "
+    "embedding_vector BLOB"
+)
+_NEW = ", content_compressed BOOLEAN DEFAULT 0, content_size INTEGER DEFAULT 0"
+_RELATIONS = (
+    "CREATE TABLE relations (id INTEGER PRIMARY KEY, name, source_context_id, target_memory_id, source_memory_id, "
+    "target_context_id, owner_id, strength, relation_metadata, created_at)"
+)
+_CHUNKS = "CREATE TABLE memory_chunks (memory_id, chunk_index, chunk_data, compression_type)"
+
+
+def make_enhanced(path: Path, *, new: bool = True, count: int = 3) -> Path:
+    """A database as the system makes it."""
+    with closing(sqlite3.connect(path)) as made:
+        made.execute(f"CREATE TABLE memories ({_OLD}{_NEW if new else ''})")
+        made.execute(_RELATIONS)
+        made.execute(_CHUNKS)
+        rows = [
+            (n, f"Title {n}", f"Text {n}", 7, "2024-03-01 10:00:00.500000", 1, '{"tags": ["a"]}', vector(n).tobytes())
+            for n in range(1, count + 1)
+        ]
+        columns = "id, title, content, owner_id, created_at, is_active, memory_metadata, embedding_vector"
+        made.executemany(f"INSERT INTO memories ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        made.commit()
+    return path
+
+
+def vector(number: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    return np.array([number, 0.5, -1], "<f4")
+
+
+def changed(path: Path, statement: str, *values: object) -> Path:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement, values)
+        connection.commit()
+    return path
+
+
+def snapshot(path: Path) -> Snapshot:
+    with open_store(str(path)) as store:
+        assert store.kind == "enhanced"
+        return read_snapshot(store)
+
+
+def record(path: Path, id: int = 1) -> MemoryRecord:
+    return snapshot(path).by_key[Key("memories", str(id))]
+
+
+def problems(path: Path) -> str:
+    with open_store(str(path)) as store:
+        return " ".join(store.problems())
+
+
+@pytest.fixture
+def enhanced(tmp_path: Path) -> Path:
+    return make_enhanced(tmp_path / "memory.db")
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_row_is_read_with_all_it_says(tmp_path: Path, new: bool) -> None:
+    found = record(make_enhanced(tmp_path / "memory.db", new=new), 2)
+    assert (found.text, found.owner, found.created) == ("Text 2", "7", 1709287200.5)
+    assert (found.tags, found.metadata) == (("a",), {"tags": ["a"]})
+    assert found.extras["title"] == "Title 2"
+    assert found.embedding is not None
+    assert found.embedding.tolist() == vector(2).tolist()
+
+
+@pytest.mark.parametrize(
+    ("pack", "name"), [(gzip.compress, "gzip"), (zlib.compress, "zlib")], ids=["gzip", "zlib"]
+)
+def test_a_compressed_text_is_read_as_what_it_says(enhanced: Path, pack: object, name: str) -> None:
+    assert callable(pack)
+    packed = base64.b64encode(pack(f"Grüße, {name}".encode())).decode()
+    changed(enhanced, "UPDATE memories SET content = ?, content_compressed = 1 WHERE id = 1", packed)
+    assert record(enhanced).text == f"Grüße, {name}"
+    assert problems(enhanced) == ""
+
+
+@given(st.text())
+def test_compressing_and_reading_gives_the_text(text: str) -> None:
+    for pack in (gzip.compress, zlib.compress):
+        assert decompressed(base64.b64encode(pack(text.encode())).decode()) == (text, "")
+
+
+@given(st.text())
+def test_what_is_not_compressed_stays_as_it_is(text: str) -> None:
+    assert decompressed(text)[0] == text
+
+
+def test_text_that_only_looks_compressed_is_not_touched(enhanced: Path) -> None:
+    packed = base64.b64encode(zlib.compress(b"secret")).decode()
+    changed(enhanced, "UPDATE memories SET content = ? WHERE id = 1", packed)
+    assert record(enhanced).text == packed
+
+
+def test_a_marked_text_that_does_not_unpack_is_kept_and_told(enhanced: Path) -> None:
+    changed(enhanced, "UPDATE memories SET content = 'H4sIAAAA plain', content_compressed = 1 WHERE id = 1")
+    assert record(enhanced).text == "H4sIAAAA plain"
+    assert "marked as compressed and is not" in problems(enhanced)
+
+
+def test_a_text_in_chunks_is_put_together_in_their_order(enhanced: Path) -> None:
+    changed(enhanced, "UPDATE memories SET content = '', content_compressed = 1 WHERE id = 1")
+    packed = base64.b64encode(zlib.compress(b"second")).decode()
+    changed(enhanced, "INSERT INTO memory_chunks VALUES (1, 1, ?, 'zstd'), (1, 0, 'first, ', 'none')", packed)
+    assert record(enhanced).text == "first, second"
+
+
+def test_a_text_that_was_cut_is_told(enhanced: Path) -> None:
+    changed(enhanced, "UPDATE memories SET content_size = 3000 WHERE id = 1")
+    assert "less text than the 3,000 characters" in problems(enhanced)
+
+
+def test_an_inactive_memory_is_a_deleted_one(enhanced: Path) -> None:
+    changed(enhanced, "UPDATE memories SET is_active = 0 WHERE id = 1")
+    assert record(enhanced).state is State.DELETED
+    [info] = snapshot(enhanced).collections
+    assert (info.count, info.live) == (3, 2)
+
+
+@pytest.mark.parametrize("empty", ["null", None, ""])
+def test_empty_metadata_is_none(enhanced: Path, empty: str | None) -> None:
+    changed(enhanced, "UPDATE memories SET memory_metadata = ? WHERE id = 1", empty)
+    assert (record(enhanced).metadata, problems(enhanced)) == ({}, "")
+
+
+def test_relations_join_memories_and_contexts(enhanced: Path) -> None:
+    values = "4, 'contains', 9, 2, NULL, NULL, 7, 0.5, 'null', '2024-03-01 10:00'"
+    changed(enhanced, f"INSERT INTO relations VALUES ({values})")
+    assert snapshot(enhanced).relations == (
+        Relation("context:9", Key("memories", "2"), "contains", 0.5, {"id": 4, "owner_id": 7}, 1709287200.0),
+    )
+
+
+def test_a_vector_of_odd_bytes_is_told(enhanced: Path) -> None:
+    changed(enhanced, "UPDATE memories SET embedding_vector = x'010203' WHERE id = 1")
+    assert record(enhanced).embedding is None
+    assert "a vector that cannot be read" in problems(enhanced)
+
+
+def test_it_can_only_be_read_and_is_known_by_its_content(enhanced: Path) -> None:
+    renamed = enhanced.rename(enhanced.with_name("backup_20250101_000000"))
+    assert resolve(str(renamed)).kind == "enhanced"
+    with open_store(str(renamed)) as store:
+        with pytest.raises(NotPermitted):
+            store.write(Changes(), Progress())
+        with pytest.raises(CollectionNotFound):
+            list(store.scan("nope"))
+
+
+def test_a_real_database_is_read_whole(shared: Path, tmp_path: Path) -> None:
+    found = snapshot(Path(shutil.copyfile(shared / "fixtures/mcm_old.db", tmp_path / "memory")))
+    assert (len(found), len(found.relations)) == (299, 159)
+    assert Counter(record.state for record in found.records) == {State.LIVE: 289, State.DELETED: 10}
+    assert sum(record.embedding is not None for record in found.records) == 80
