@@ -47,10 +47,10 @@ class HdevFiles(HdevStore):
     def detect(cls, path: Path) -> Path | None:
         if path.is_file() and path.name in (GLOBAL + names.CONTENT, GLOBAL + names.METADATA):
             path = path.parent
-        for folder in (path, path / "memory"):
-            if folder.is_dir() and _holds_an_entry(folder):
-                return folder
-        return None
+        inside = path / "memory"
+        if _is_opened(inside) and not _is_opened(path):
+            path = inside
+        return path if path.is_dir() and _holds_an_entry(path) else None
 
     @property
     def format(self) -> str:
@@ -246,6 +246,11 @@ class _Unreadable(Exception):
     def __init__(self, reason: str, *, is_foreign: bool = False) -> None:
         super().__init__(reason)
         self.is_foreign = is_foreign
+
+
+def _is_opened(folder: Path) -> bool:
+    """Whether hdev has opened this folder as its store."""
+    return (folder / (GLOBAL + names.CONTENT)).is_file()
 
 
 def _holds_an_entry(folder: Path) -> bool:

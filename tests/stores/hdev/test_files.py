@@ -1,0 +1,379 @@
+"""A folder of memories: every trap is told, nothing is left out without a word, nothing outside is touched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memdefrag.base.errors import NotPermitted, StoreChanged, UsageError
+from memdefrag.base.progress import Progress
+from memdefrag.model.address import Address
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.plan import Changes, Put, Ref
+from memdefrag.model.records import Key, MemoryRecord
+from memdefrag.stores.base import StoreSettings, read_snapshot
+from memdefrag.stores.hdev.files import HdevFiles
+from memdefrag.stores.hdev.folder import pair
+from memdefrag.stores.hdev.store import COLLECTION, fit
+from memdefrag.stores.registry import open_store, resolve
+from tests.stores.contract import tree
+from tests.stores.hdev import server
+
+TIMES = {"updated": "1795177582.5007188", "version": 1, "created": "1700000000.5"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    return folder
+
+
+def entry(root: Path, name: str, text: str = "text", metadata: Any = TIMES) -> None:
+    """An entry as hdev itself writes it: the suffix of the text's name is replaced."""
+    content = (root / name).with_suffix(".md")
+    content.parent.mkdir(parents=True, exist_ok=True)
+    content.write_text(text, "utf-8")
+    if metadata is not None:
+        (root / f"{name}.metadata.json").write_text(json.dumps(metadata, indent=2), "utf-8")
+
+
+def open_folder(root: Path) -> HdevFiles:
+    return HdevFiles(Address("hdev", str(root)), StoreSettings())
+
+
+def texts(root: Path) -> dict[str, str | None]:
+    return {record.key.id: record.text for record in read_snapshot(open_folder(root))}
+
+
+def record(name: str, text: str = "text", **metadata: Any) -> MemoryRecord:
+    return fit(MemoryRecord(Key(COLLECTION, name), text, {**TIMES, **metadata}))[0]
+
+
+def put(root: Path, *records: MemoryRecord) -> None:
+    open_folder(root).write(Changes(put=tuple(Put(each, None) for each in records)), Progress())
+
+
+def delete(root: Path, *names: str) -> None:
+    store = open_folder(root)
+    refs = [Ref.of(found) for found in store.fetch([Key(COLLECTION, name) for name in names])]
+    assert len(refs) == len(names)
+    store.write(Changes(delete=tuple(refs)), Progress())
+
+
+def test_an_entry_is_what_its_files_say(root: Path) -> None:
+    entry(root, "a/b", "Grüße\r\n", {**TIMES, "k": None, "tags": ["x"]})
+    [found] = read_snapshot(open_folder(root))
+    assert found.key == Key("memories", "a/b")
+    assert found.text == "Grüße\r\n"
+    assert found.metadata == {**TIMES, "k": None, "tags": ["x"]}
+    assert (found.created, found.updated, found.tags) == (1700000000.5, 1795177582.5007188, ("x",))
+
+
+def test_an_entry_beside_a_folder_of_its_name_is_read_with_all_below(root: Path) -> None:
+    entry(root, "topic", "beside")
+    entry(root, "topic/inner", "below")
+    assert texts(root) == {"topic": "beside", "topic/inner": "below"}
+
+
+def test_names_that_share_a_file_are_read_once_and_told_and_not_written(root: Path) -> None:
+    entry(root, "rel/v1.2", "first")
+    entry(root, "rel/v1.3", "second")
+    assert texts(root) == {"rel/v1.2": "second"}
+    store = open_folder(root)
+    assert any("rel/v1.3" in problem and "written last" in problem for problem in store.problems())
+    with pytest.raises(UsageError, match=r"shares the file 'rel/v1\.md'"):
+        delete(root, "rel/v1.2")
+    with pytest.raises(UsageError):
+        put(root, record("rel/v1.4"))
+    assert texts(root) == {"rel/v1.2": "second"}
+
+
+@pytest.mark.parametrize("name", ["rel/v1.2", "note.md", ".hidden", "a.b/c"])
+def test_a_dotted_name_is_read_written_and_removed_whole(root: Path, name: str) -> None:
+    entry(root, name, "old")
+    assert texts(root) == {name: "old"}
+    [old] = read_snapshot(open_folder(root))
+    delete(root, name)
+    assert [path for path in root.rglob("*") if path.is_file()] == []
+    put(root, old)
+    [again] = read_snapshot(open_folder(root))
+    assert record_hash(again) == record_hash(old)
+    assert server.get(root, name)["content"] == "old"
+
+
+def test_a_missing_metadata_file_is_told_and_the_text_is_read(root: Path) -> None:
+    entry(root, "lonely", "words", None)
+    assert texts(root) == {"lonely": "words"}
+    assert any("'lonely' has no metadata" in problem for problem in open_folder(root).problems())
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [(b"{", "not JSON"), (b"[1, 2]", "no JSON object"), (b"\xff", "not JSON"), (b"[" * 100_000, "not JSON")],
+)
+def test_broken_metadata_is_told_and_never_written_over(root: Path, metadata: bytes, reason: str) -> None:
+    entry(root, "good")
+    entry(root, "bad")
+    (root / "bad.metadata.json").write_bytes(metadata)
+    assert texts(root) == {"good": "text"}
+    assert any(problem.startswith("'bad' cannot be read") and reason in problem
+               for problem in open_folder(root).problems())  # fmt: skip
+    with pytest.raises(UsageError, match="leaves it alone"):
+        put(root, record("bad"))
+    assert (root / "bad.metadata.json").read_bytes() == metadata
+
+
+def test_a_text_that_is_not_utf8_is_told_and_never_written_over(root: Path) -> None:
+    entry(root, "latin")
+    (root / "latin.md").write_bytes(b"caf\xe9")
+    assert texts(root) == {}
+    assert any("not UTF-8" in problem for problem in open_folder(root).problems())
+    with pytest.raises(UsageError):
+        put(root, record("latin"))
+    assert (root / "latin.md").read_bytes() == b"caf\xe9"
+
+
+def test_what_is_no_memory_is_listed(root: Path) -> None:
+    entry(root, "a")
+    (root / "UPPER.MD").write_text("x")
+    (root / "picture.png").write_bytes(b"x")
+    (root / "orphan.metadata.json").write_text("{}")
+    (root / "empty").mkdir()
+    (root / "link.md").symlink_to("/etc/passwd")
+    (root / "elsewhere").symlink_to("/etc")
+    told = " ".join(open_folder(root).problems())
+    for name in ("UPPER.MD", "picture.png", "orphan.metadata.json", "empty", "link.md", "elsewhere"):
+        assert name in told
+    assert texts(root) == {"a": "text"}
+
+
+@pytest.mark.case(34)
+def test_links_are_neither_read_nor_written_through(root: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    entry(outside, "secret", "secret")
+    entry(root, "a")
+    (root / "linked").symlink_to(outside)
+    (root / "file.md").symlink_to(outside / "secret.md")
+    before = tree(outside)
+    assert texts(root) == {"a": "text"}
+    assert open_folder(root).fetch([Key(COLLECTION, "linked/secret"), Key(COLLECTION, "file")]) == []
+    assert not any("linked" in path.parts for path in open_folder(root).raw_files())
+    for name in ("linked/new", "file"):
+        with pytest.raises(UsageError):
+            put(root, record(name))
+    (root / "b.metadata.json").symlink_to(outside / "secret.metadata.json")
+    with pytest.raises(UsageError, match="is a link"):
+        put(root, record("b"))
+    assert tree(outside) == before
+
+
+@pytest.mark.parametrize("name", ["../out", "/tmp/out", "", "a/../../out", "a\\b", "C:out", "a\0", "a//b", "\udc80"])
+def test_hostile_names_are_refused_before_anything_is_written(root: Path, name: str) -> None:
+    entry(root, "a")
+    before = tree(root.parent)
+    with pytest.raises(UsageError, match="The name"):
+        put(root, record("good"), record(name))
+    assert open_folder(root).fetch([Key(COLLECTION, name)]) == []
+    assert tree(root.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("present", "new"), [("a", "a/b"), ("v1.2", "v1"), ("v1", "v1.2"), ("a", "a/b/c"), ("x.md", "x")]
+)
+def test_an_entry_that_would_hide_another_is_refused(root: Path, present: str, new: str) -> None:
+    entry(root, present)
+    before = tree(root)
+    with pytest.raises(UsageError):
+        put(root, record(new))
+    assert tree(root) == before
+
+
+def test_a_folder_that_is_there_already_hides_nothing_more(root: Path) -> None:
+    entry(root, "a")
+    entry(root, "a/b")
+    put(root, record("a/c"))
+    assert set(texts(root)) == {"a", "a/b", "a/c"}
+
+
+def test_another_collection_is_refused(root: Path) -> None:
+    with pytest.raises(UsageError, match="one collection"):
+        put(root, record("a").with_key(Key("others", "a")))
+
+
+def test_reading_never_makes_the_global_entry(root: Path) -> None:
+    entry(root, "a")
+    before = tree(root)
+    with open_store(f"hdev:{root}") as store:
+        read_snapshot(store)
+        store.problems()
+    assert tree(root) == before
+
+
+def test_a_new_folder_is_made_on_writing(tmp_path: Path) -> None:
+    put(tmp_path / "deep" / "new", record("a/b"))
+    assert texts(tmp_path / "deep" / "new") == {"a/b": "text"}
+
+
+def test_hdev_reads_what_was_written(root: Path) -> None:
+    put(root, record("notes/door", "The door is green.", k=[1, "ä"]))
+    assert server.get(root, "notes/door")["content"] == "The door is green."
+    assert server.get(root, "notes/door")["metadata"] == {**TIMES, "k": [1, "ä"]}
+    raw = (root / "notes/door.metadata.json").read_bytes()
+    assert raw.isascii()
+    assert not raw.endswith(b"\n")
+
+
+def test_the_permissions_of_a_file_are_kept(root: Path) -> None:
+    entry(root, "a")
+    (root / "a.md").chmod(0o640)
+    [old] = read_snapshot(open_folder(root))
+    open_folder(root).write(Changes(put=(Put(record("a", "new"), record_hash(old)),)), Progress())
+    assert (root / "a.md").stat().st_mode & 0o777 == 0o640
+
+
+def test_files_of_unchanged_parts_are_left_alone(root: Path) -> None:
+    entry(root, "a")
+    (root / "a.metadata.json").write_text(json.dumps(TIMES), "utf-8")
+    before = (root / "a.metadata.json").stat().st_mtime_ns
+    [old] = read_snapshot(open_folder(root))
+    open_folder(root).write(Changes(put=(Put(record("a", "new"), record_hash(old)),)), Progress())
+    assert (root / "a.metadata.json").stat().st_mtime_ns == before
+    assert texts(root) == {"a": "new"}
+
+
+def test_deleting_leaves_folders_and_neighbours(root: Path) -> None:
+    entry(root, "a/b")
+    entry(root, "a")
+    entry(root, "a/bc")
+    delete(root, "a/b", "a")
+    assert texts(root) == {"a/bc": "text"}
+    delete(root, "a/bc")
+    assert (root / "a").is_dir()
+
+
+def old_entry(root: Path, name: str, text: str = "old words") -> None:
+    path = root / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"content": text, "metadata": TIMES}), "utf-8")
+
+
+def test_old_entries_are_read_but_their_folder_is_not_written(root: Path) -> None:
+    old_entry(root, "a/b")
+    entry(root, "c")
+    store = open_folder(root)
+    assert texts(root) == {"a/b": "old words", "c": "text"}
+    assert not store.capabilities.writable
+    assert any("before April 2025" in problem and "a/b" in problem for problem in store.problems())
+    with pytest.raises(NotPermitted):
+        delete(root, "c")
+    assert resolve(str(root)).kind == "hdev"
+
+
+def test_what_the_migration_left_does_not_come_back(root: Path) -> None:
+    old_entry(root, "a")
+    entry(root, "a", "new words")
+    (root / "b.json").write_text("[1]")
+    entry(root, "b")
+    assert texts(root) == {"a": "new words", "b": "text"}
+    assert open_folder(root).capabilities.writable
+    delete(root, "a", "b")
+    assert texts(root) == {}
+    assert [path.name for path in root.iterdir()] == ["b.json"]
+
+
+def test_times_that_are_all_the_same_are_told(root: Path) -> None:
+    for name in "abc":
+        entry(root, name)
+    assert any("same moment" in problem for problem in open_folder(root).problems())
+
+
+@pytest.mark.parametrize("half", [".a.md.17.partial", ".a.metadata.json.17.partial"])
+def test_what_a_crash_left_of_an_entry_is_swept_up(root: Path, half: str) -> None:
+    entry(root, "a")
+    entry(root, "b")
+    for name in (half, "b-not.partial", ".b.md.17.partial", "new.metadata.json", "other.metadata.json"):
+        (root / name).write_text("{}")
+    open_folder(root).sweep([Key(COLLECTION, "a"), Key(COLLECTION, "new")])
+    left = {path.name for path in root.iterdir()}
+    assert left == {"a.md", "a.metadata.json", "b.md", "b.metadata.json", "b-not.partial", ".b.md.17.partial",
+                    "other.metadata.json"}  # fmt: skip
+
+
+def test_a_changed_entry_is_not_written(root: Path) -> None:
+    entry(root, "a")
+    [old] = read_snapshot(open_folder(root))
+    (root / "a.md").write_text("changed")
+    with pytest.raises(StoreChanged):
+        open_folder(root).write(Changes(put=(Put(record("a", "new"), record_hash(old)),)), Progress())
+    assert texts(root) == {"a": "changed"}
+
+
+@pytest.mark.parametrize("made", ["root", "parent", "global"])
+def test_a_folder_is_recognised_from_near_by(tmp_path: Path, made: str) -> None:
+    root = tmp_path / ".hdev" / "memory"
+    entry(root, "deep/er/a")
+    entry(root, "global")
+    given = {"root": root, "parent": root.parent, "global": root / "global.md"}[made]
+    assert resolve(str(given)) == Address("hdev", str(root))
+
+
+def test_a_folder_of_notes_is_not_taken_for_a_store(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("# Notes")
+    (tmp_path / "package.json").write_text('{"name": "x"}')
+    assert HdevFiles.detect(tmp_path) is None
+
+
+files = st.sampled_from(["a", "a.b", "v1.2", "v1", "note.md", ".x", "b"]).flatmap(
+    lambda name: st.sampled_from([f"{name}.md", f"{name}.metadata.json", f"{name}.json", name, f".{name}.1.partial"])
+)
+
+
+@given(st.sets(files))
+def test_every_file_belongs_to_one_entry_or_is_told(present: set[str]) -> None:
+    found = pair("", present)
+    told = set(found.others)
+    for each in found.entries.values():
+        mine = {each.content, *(f"{owner}.metadata.json" for owner in each.shared)}
+        mine |= {each.metadata} if each.metadata else set()
+        assert mine <= present
+        assert not mine & told
+        told |= mine
+    assert told == present
+    assert all(f"{name}" in found.owners.values() for name in found.entries)
+    assert {name for name in present if name.endswith(".md") and name != ".md"} <= found.owners.keys()
+
+
+@given(st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=5)), st.text(max_size=20),
+       st.lists(st.text(max_size=4), max_size=3), st.none() | st.floats(-1e10, 1e10))  # fmt: skip
+def test_fitting_twice_is_fitting_once(
+    metadata: dict[str, Any], text: str, tags: list[str], created: float | None
+) -> None:
+    given = MemoryRecord(Key(COLLECTION, "a"), text, metadata, tags=tuple(tags), created=created)
+    once, _ = fit(given)
+    twice, losses = fit(once)
+    assert record_hash(twice) == record_hash(once)
+    assert losses == ()
+    assert created is None or once.created == created
+
+
+def test_a_real_folder_is_read_whole(shared: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(shared / "fixtures/hdev_fs", tmp_path / "memory", copy_function=shutil.copy)
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    found = texts(root)
+    assert len(found) == len([path for path in before if path.suffix == ".md"]) == 78
+    assert found["personal/unicode-ünïcødé"] == (root / "personal/unicode-ünïcødé.md").read_text("utf-8")
+    [problem] = open_folder(root).problems()
+    assert "same moment" in problem
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
+def test_a_real_old_folder_is_read_whole(shared: Path) -> None:
+    assert set(texts(shared / "fixtures/hdev_legacy")) == {"global", "people/bob", "projects/alpha"}
