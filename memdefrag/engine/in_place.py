@@ -48,7 +48,8 @@ def write(
     progress.phase("Writing", len(wanted))
     if changes.collections:
         store.write(Changes(collections=changes.collections), progress)
-    for batch in _batches(wanted, len(wanted) if store.capabilities.commit is Commit.TRANSACTION else BATCH):
+    everything = sum(map(len, wanted))
+    for batch in _batches(wanted, everything if store.capabilities.commit is Commit.TRANSACTION else BATCH):
         progress.check()
         fitting = _still_as_planned(store, changes, batch, skipped)
         _carry_out(store, _part(changes, fitting), progress)

@@ -12,6 +12,9 @@ from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.postgres import rows
 from memdefrag.stores.postgres.tables import Role, Table
 
+TIME_TOLERANCE = 0.001
+"""Seconds. Programs that keep milliseconds lose nothing they would show."""
+
 
 def fit_row(record: MemoryRecord, table: Table) -> tuple[MemoryRecord, tuple[str, ...]]:
     """The record as a row of the table will give it back, and what of it is lost, in words."""
@@ -77,8 +80,9 @@ def _lost(record: MemoryRecord, fitted: MemoryRecord, table: Table) -> Iterator[
         yield from _lost_times(record, fitted)
     if fitted.owner is None and table.roles[Role.OWNER].not_null:
         yield "the absence of an owner (one must be named)"
-    for name in record.extras:
-        if name != table.hash_column and record.extras[name] != fitted.extras.get(name, not record.extras[name]):
+    for name, value in record.extras.items():
+        kept = name in fitted.extras and fitted.extras[name] == value
+        if not kept and name != table.hash_column and not rows.is_meant(name, value, table):
             yield f"the value of {name!r}"
     for name in record.metadata.keys() - {rows.TAGS}:
         if name not in fitted.metadata:
@@ -93,7 +97,7 @@ def _lost_times(record: MemoryRecord, fitted: MemoryRecord) -> Iterator[str]:
     if record.created is None and record.updated is None:
         yield "the absence of a time (1970 is written)"
     elif any(
-        one is not None and one != other
+        one is not None and (other is None or abs(one - other) > TIME_TOLERANCE)
         for one, other in ((record.created, fitted.created), (record.updated, fitted.updated))
     ):
-        yield "the fractions of a second that the database does not keep"
+        yield "a time that the database has no place for"

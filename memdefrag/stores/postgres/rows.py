@@ -76,6 +76,15 @@ def normal(record: MemoryRecord, table: Table) -> MemoryRecord:
     return replace(read(write(record, table), table), key=record.key)
 
 
+def is_meant(name: str, raw: Any, table: Table) -> bool:
+    """Whether the text of a column says no more than its meaning, so that nothing is lost when that changes."""
+    role = next((role for role, column in table.roles.items() if column.name == name), None)
+    if role is None or not isinstance(raw, str):
+        return role is not None and raw is None
+    readers = {Role.METADATA: values.read_object, Role.TAGS: values.read_array, Role.EMBEDDING: values.read_vector}
+    return readers.get(role, values.read_time)(raw) is not None
+
+
 def _says_all(meaning: Any, raw: str | None, column: Column, role: Role) -> bool:
     """Whether the text can be told from its meaning. Numbers of a vector may be printed in more ways than one."""
     if role is Role.EMBEDDING:

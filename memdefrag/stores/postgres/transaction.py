@@ -234,11 +234,11 @@ def _commit(database: Database, connect: Connect, location: str) -> None:
         raise WriterFailed("The server went away while it committed the write.", safe=UNKNOWN) from error
 
 
-def outcome(connect: Connect, transaction: str, seconds: float = ANSWER_SECONDS) -> str | None:
+def outcome(connect: Connect, transaction: str) -> str | None:
     """What became of a transaction: "committed", "aborted", or None when the server does not tell in time."""
     import psycopg
 
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
             database = connect()
