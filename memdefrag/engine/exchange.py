@@ -8,6 +8,7 @@ was edited there since.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,9 +20,10 @@ from memdefrag.base.fsops import copy_file, fsync_dir, fsync_file, remove, renam
 from memdefrag.base.progress import Progress
 from memdefrag.engine import catalogue, in_use
 from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.engine.failures import disk_error
 from memdefrag.engine.steady import State, steadily
 from memdefrag.model.address import Address, parse
-from memdefrag.model.hashing import record_hash
+from memdefrag.model.hashing import canonical_json, record_hash
 from memdefrag.model.plan import Drop, Plan, Ref, Result, Step, VectorRule, Write
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Snapshot
 from memdefrag.model.report import ApplyReport, Skipped
@@ -76,7 +78,12 @@ def export_store(
     def export(store: Store, state: State) -> ApplyReport:
         return _export(store, state, target, collection, limit, where or {}, progress)
 
-    return steadily(source, progress, export)
+    try:
+        return steadily(source, progress, export)
+    except OSError as error:
+        raise disk_error(error, "The store was only read; an older file is where it was, or beside it.") from error
+    finally:
+        remove(_scratch(target))
 
 
 def _export(
@@ -89,7 +96,7 @@ def _export(
     progress: Progress,
 ) -> ApplyReport:
     out = target.path.resolve()
-    scratch = out.with_name(f".{out.name}.export")
+    scratch = _scratch(target)
     name = choose_collection(store.collections(), collection or store.address.collection, str(state.address))
     store.address = store.address.select(name)
     snapshot = read_snapshot(store, progress)
@@ -126,9 +133,17 @@ def import_store(
     progress = progress or Progress()
     plan, kept = import_plan(source, target, choices or ImportChoices(), progress)
     report = apply(plan, options or ApplyOptions(), progress)
+    warnings = [*report.warnings]
+    file = parse(plan.source).path
+    if _record_path(file).exists() and not _load_record(file, target):
+        warnings.append(f"{_record_path(file)} is damaged or of another store: what the file lacks was kept.")
     if not report.dry_run and not report.output:
-        _note_import(plan, target)
-    return replace(report, kept=kept)
+        try:
+            _note_import(plan, target)
+        except OSError as error:
+            told = f"The import is done, but {_record_path(file)} could not be brought up to date ({error.strerror})"
+            warnings.append(f"{told}: another import of this file keeps what it should bring in.")
+    return replace(report, kept=kept, warnings=tuple(warnings))
 
 
 def import_plan(
@@ -294,6 +309,12 @@ def _new_collection(name: str) -> CollectionInfo:
     return CollectionInfo(name, 0, 0, 0, metric="cosine", settings=settings)
 
 
+def _scratch(target: Address) -> Path:
+    """Where a new file is written before it takes its place."""
+    out = target.path.resolve()
+    return out.with_name(f".{out.name}.export")
+
+
 def _record_path(file: Path) -> Path:
     return file.with_name(file.name + RECORD_SUFFIX)
 
@@ -306,8 +327,13 @@ def _export_record(source: Address, name: str, chosen: list[MemoryRecord], writt
 
 
 def _as_record(source: Address, name: str, records: dict[str, dict[str, str]]) -> bytes:
-    head = {"memdefrag_export": 1, "source": str(source), "collection": name, "time": catalogue.utc_now()}
-    return json.dumps({**head, "records": records}, indent=0).encode()
+    said = {"source": str(source), "collection": name, "time": catalogue.utc_now(), "records": records}
+    return json.dumps({"memdefrag_export": 1, "sha256": _sum(said), **said}, indent=0).encode()
+
+
+def _sum(said: Metadata) -> str:
+    """The checksum of what an export wrote down."""
+    return hashlib.sha256(canonical_json([said[name] for name in ("source", "collection", "records")])).hexdigest()
 
 
 def _note_import(plan: Plan, target: Address) -> None:
@@ -327,13 +353,18 @@ def _note_import(plan: Plan, target: Address) -> None:
 
 
 def _load_record(file: Path, target: Address) -> dict[str, dict[str, str]]:
-    """What the export of this store wrote down; empty when there is none, or it is of another store."""
+    """What the export of this store wrote down; empty when there is none, it is damaged, or of another store.
+
+    Records of older exports have no checksum.
+    """
     try:
         found = json.loads(_record_path(file).read_bytes())
+        if found.get("sha256", _sum(found)) != _sum(found):
+            return {}
         same = parse(str(found["source"])).path.resolve() == target.path.resolve()
         said = {id: {side: str(entry[side]) for side in ("store", "file")} for id, entry in found["records"].items()}
         return said if same else {}
-    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, UsageError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, UsageError):
         return {}
 
 

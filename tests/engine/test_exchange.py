@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 import subprocess
@@ -13,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memdefrag.base.errors import CollectionNotFound, ModelUnavailable, StoreInUse
+from memdefrag.base.errors import CollectionNotFound, ModelUnavailable, NoSpace, StoreInUse
 from memdefrag.base.progress import Progress
+from memdefrag.engine import exchange
 from memdefrag.engine.apply import ApplyOptions
 from memdefrag.engine.exchange import RECORD_SUFFIX, ImportChoices, export_store, import_plan, import_store
 from memdefrag.model.address import Address
@@ -242,3 +244,53 @@ def test_a_forged_record_of_an_export_is_no_record(store: Address, file: Address
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 def test_an_export_is_private(store: Address, file: Address) -> None:
     assert [path.stat().st_mode & 0o77 for path in file.path.parent.glob("memory_export*")] == [0, 0]
+
+
+def record_of(file: Address) -> Path:
+    return file.path.with_name(file.path.name + RECORD_SUFFIX)
+
+
+def test_a_record_that_was_changed_is_none_and_that_is_said(store: Address, file: Address) -> None:
+    sql(file, "DELETE FROM memories WHERE id = 'id001'")
+    said = json.loads(record_of(file).read_bytes())
+    said["records"]["id001"]["store"] = said["records"]["id002"]["store"]
+    record_of(file).write_text(json.dumps(said))
+    report = bring_back(file, store)
+    assert "id001" in texts(store)
+    assert any(str(record_of(file)) in warning for warning in report.warnings)
+
+
+def test_a_record_of_an_older_export_has_no_checksum_and_counts(store: Address, file: Address) -> None:
+    said = json.loads(record_of(file).read_bytes())
+    del said["sha256"]
+    record_of(file).write_text(json.dumps(said))
+    sql(file, "DELETE FROM memories WHERE id = 'id001'")
+    report = bring_back(file, store)
+    assert (report.removed, report.warnings) == (1, ())
+    assert "id001" not in texts(store)
+
+
+def test_an_import_that_cannot_be_noted_is_done_and_says_so(
+    store: Address, file: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql(file, "DELETE FROM memories WHERE id = 'id001'")
+    monkeypatch.setattr(exchange, "write_durable", full)
+    report = bring_back(file, store)
+    assert "id001" not in texts(store)
+    assert any("The import is done" in warning for warning in report.warnings)
+
+
+def test_a_full_disk_leaves_the_older_export_and_no_scratch(
+    store: Address, file: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = file.path.read_bytes()
+    monkeypatch.setattr(exchange, "fsync_file", full)
+    with pytest.raises(NoSpace):
+        export_store(str(store), file)
+    assert file.path.read_bytes() == before
+    assert [path.name for path in file.path.parent.glob(".*.export*")] == []
+
+
+def full(*_: object) -> None:
+    """A disk without room."""
+    raise OSError(errno.ENOSPC, "No space left on device")
