@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -163,6 +164,10 @@ class Store(ABC):
                 found.update((record.key, record) for record in records if record.key in missing)
         return [found[key] for key in wanted if key in found]
 
+    def frozen(self) -> AbstractContextManager[None]:
+        """Everything read inside comes from one moment, where the store can promise that. Calls may be nested."""
+        return nullcontext()
+
     def close(self) -> None:  # noqa: B027 - most stores hold nothing open
         """Release files. Calling it twice is fine."""
 
@@ -200,7 +205,11 @@ def read_snapshot(store: Store, progress: Progress | None = None) -> Snapshot:
         CollectionNotFound: the selected collection does not exist.
         StoreChanged: somebody wrote to the store while it was read.
     """
-    progress = progress or Progress()
+    with store.frozen():
+        return _read_snapshot(store, progress or Progress())
+
+
+def _read_snapshot(store: Store, progress: Progress) -> Snapshot:
     stats, stamps = file_stats(store), store.file_stamps()
     infos = tuple(store.collections())
     chosen = selected(store, infos)
