@@ -311,6 +311,9 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise NotPermitted(f"{error.filename or path} may not be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        # Python cannot read SQLite's own message, which quotes a schema that is not UTF-8.
+        raise StoreDamaged(f"{path} cannot be read further: names in it are not UTF-8.") from error
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:

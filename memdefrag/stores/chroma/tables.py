@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memdefrag.base import foreign_json
+from memdefrag.base.errors import StoreDamaged
 from memdefrag.model.records import Metadata
-from memdefrag.stores.sqlite_safe import columns, fetch_fast, require_tables, tables
+from memdefrag.stores.sqlite_safe import columns, fetch_fast, quote, require_tables, tables
 
 FILE = "chroma.sqlite3"
 DOCUMENT, URI = "chroma:document", "chroma:uri"
@@ -113,6 +114,19 @@ class Collection:
         }
 
 
+_DIMENSIONS = range(1, 1 << 16)
+_TEXT, _NUMBER = ["text"], ["integer"]
+_TYPES: Mapping[str, Mapping[str, list[str]]] = {
+    "collections": {"id": _TEXT, "name": _TEXT, "dimension": ["integer", "null"], "database_id": ["text", "null"]},
+    "segments": {"id": _TEXT, "scope": _TEXT, "collection": ["text", "null"]},
+    "databases": {"id": _TEXT, "name": _TEXT, "tenant_id": _TEXT},
+    "migrations": {"dir": _TEXT, "version": _NUMBER},
+    "collection_metadata": {"collection_id": _TEXT, "key": _TEXT},
+    "embeddings_queue": {"seq_id": _NUMBER, "operation": _NUMBER, "topic": _TEXT, "id": _TEXT},
+}
+"""What the cells are that everything else hangs on; other cells are read whatever is in them."""
+
+
 class Row(NamedTuple):
     """A record's row in table `embeddings`; `seq` numbers the last write that the tables took in."""
 
@@ -122,12 +136,18 @@ class Row(NamedTuple):
 
 
 def require(connection: sqlite3.Connection, path: Path) -> None:
-    """Insist on the tables that all states since 0.4.0 have.
+    """Insist on the tables that all states since 0.4.0 have, and on cells of the types that name things.
 
     Raises:
-        StoreDamaged: one is missing.
+        StoreDamaged: one is missing, or holds something else.
     """
     require_tables(connection, path, _REQUIRED)
+    for table, types in _TYPES.items():
+        for column in columns(connection, table) & types.keys():
+            is_other = f"typeof({quote(column)}) NOT IN (SELECT value FROM json_each(?))"
+            query = f"SELECT 1 FROM {quote(table)} WHERE {is_other} LIMIT 1"
+            if connection.execute(query, (json.dumps(types[column]),)).fetchone():
+                raise StoreDamaged(f"{path} holds something in {table}.{column} that cannot stand there.")
 
 
 def read_migrations(connection: sqlite3.Connection) -> dict[str, int]:
@@ -156,7 +176,7 @@ def read_collections(connection: sqlite3.Connection) -> list[Collection]:
             Collection(
                 id=row["id"],
                 name=row["name"] if plain else f"{tenant}/{database}/{row['name']}",
-                dimension=row.get("dimension"),
+                dimension=dimension if (dimension := row.get("dimension")) in _DIMENSIONS else None,
                 metadata=metadata.get(row["id"], {}),
                 configuration=_json(row.get("config_json_str")),
                 schema=_json(row.get("schema_str")),
