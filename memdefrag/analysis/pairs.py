@@ -1,18 +1,28 @@
-"""All pairs of vectors above a floor: exact, by blocks of a symmetric matrix product."""
+"""All pairs of vectors above a floor: exact, by blocks of a symmetric matrix product, screened by a thinner one."""
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
+from memdefrag.analysis.screen import ROUNDING, screen
 from memdefrag.base.progress import Progress
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 BLOCK = 1024
+TILES_AT_ONCE = 16
+"""Between two looks at the switch that stops the work; their pairs are in memory at once."""
+ROWS_AT_ONCE = 4_096
+MOST_SURVIVORS = 0.01
+"""Where more of a tile passes the screen, its full product is quicker than so many single ones."""
 PAIR_LIMIT = 1_000_000
 """More pairs than anybody reviews; beyond it only each row's nearest are kept."""
 
@@ -51,15 +61,23 @@ def unit_rows(vectors: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
 
 
 def similar_pairs(
-    unit: Floats, floor: float, progress: Progress, *, block: int = BLOCK, limit: int = PAIR_LIMIT
+    unit: Floats,
+    floor: float,
+    progress: Progress,
+    *,
+    block: int = BLOCK,
+    limit: int = PAIR_LIMIT,
+    threads: int | None = None,
 ) -> Pairs:
     """Every pair of rows whose dot product is at least `floor`.
 
-    Memory is bounded by `limit` pairs and two blocks: where thousands of rows are all alike, each keeps only its
+    Memory is bounded by `limit` pairs and a few blocks: where thousands of rows are all alike, each keeps only its
     nearest, so that they do not crowd out the others (see `Pairs.nearest`).
 
     Args:
         unit: float32 (n, d), rows of length 1.
+        threads: how many work at once, each with one thread of the maths library (many threads in one thin product
+            wait for each other more than they work); None: one for each core.
 
     Raises:
         Cancelled: between two blocks.
@@ -67,24 +85,64 @@ def similar_pairs(
     n = len(unit)
     found = PairCollector(n, limit)
     progress.phase("Comparing vectors", n * (n - 1) // 2)
-    for top in range(0, n, block):
-        rows = unit[top : top + block]
-        for left in range(top, n, block):
-            columns = unit[left : left + block]
-            found.add(*_block_pairs(rows, columns, top, left, floor))
-            square = len(rows) * (len(rows) - 1) // 2
-            progress.step(square if left == top else len(rows) * len(columns))
+    search = _Search(unit, screen(unit, floor), np.float32(floor), block)
+    tiles = [(top, left) for top in range(0, n, block) for left in range(top, n, block)]
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or os.cpu_count()) as workers:
+        for group in range(0, len(tiles), TILES_AT_ONCE):
+            for result in workers.map(search.tile, tiles[group : group + TILES_AT_ONCE]):
+                found.add(*result.found)
+                progress.step(result.compared)
     return found.pairs()
 
 
-def _block_pairs(rows: Floats, columns: Floats, top: int, left: int, floor: float) -> tuple[Ints, Ints, Floats]:
-    product = rows @ columns.T
-    flat = np.flatnonzero(product >= np.float32(floor))
-    i, j = np.divmod(flat, len(columns))
-    if top == left:
-        upper = i < j
-        flat, i, j = flat[upper], i[upper], j[upper]
-    return (i + top).astype(np.int32), (j + left).astype(np.int32), product.ravel()[flat]
+class _Tile(NamedTuple):
+    """The pairs of two blocks of rows, and how many were compared."""
+
+    found: tuple[Ints, Ints, Floats]
+    compared: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Finds the pairs of any two blocks of rows, by short stand-ins where there are some."""
+
+    unit: Floats
+    stand_ins: Floats | None
+    floor: np.float32
+    block: int
+
+    def tile(self, corner: tuple[int, int]) -> _Tile:
+        top, left = corner
+        rows, columns = self.unit[top : top + self.block], self.unit[left : left + self.block]
+        i, j, cosine = self._screened(corner) or self._compared(rows @ columns.T, self.floor)
+        compared = len(rows) * len(columns)
+        if top == left:
+            upper = i < j
+            i, j, cosine = i[upper], j[upper], cosine[upper]
+            compared = len(rows) * (len(rows) - 1) // 2
+        return _Tile(((i + top).astype(np.int32), (j + left).astype(np.int32), cosine), compared)
+
+    def _screened(self, corner: tuple[int, int]) -> tuple[Ints, Ints, Floats] | None:
+        """By the stand-ins, then the full product of what passed; None where so much passed that it does not pay."""
+        if self.stand_ins is None:
+            return None
+        top, left = corner
+        bounds = self.stand_ins[top : top + self.block] @ self.stand_ins[left : left + self.block].T
+        i, j, _ = self._compared(bounds, self.floor - ROUNDING)
+        if len(i) > bounds.size * MOST_SURVIVORS:
+            return None
+        cosine = np.empty(len(i), np.float32)
+        for part in range(0, len(i), ROWS_AT_ONCE):
+            some = slice(part, part + ROWS_AT_ONCE)
+            np.einsum("nd,nd->n", self.unit[i[some] + top], self.unit[j[some] + left], out=cosine[some])
+        near = cosine >= self.floor
+        return i[near], j[near], cosine[near]
+
+    @staticmethod
+    def _compared(product: Floats, floor: np.float32) -> tuple[Ints, Ints, Floats]:
+        flat = np.flatnonzero(product >= floor)
+        i, j = np.divmod(flat, product.shape[1])
+        return i, j, product.ravel()[flat]
 
 
 class PairCollector:
