@@ -171,8 +171,7 @@ class _Application:
         guards.require_space(data_dir(), int(size * guards.BACKUP_FACTOR))
 
     def _write(self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings) -> ApplyReport:
-        for folder in (self.job.target.parent, make_private_dir(data_dir())):
-            probe_writable(folder)
+        probe_writable(make_private_dir(data_dir()))
         owner = Owner(self.id)
         try:
             facts = {"id": self.id, **owner.facts, **({"store": str(self.address)} if self.kind.is_live else {})}
@@ -189,6 +188,8 @@ class _Application:
         try:
             source_hash = "" if self.kind.is_live else state_hash(self.job.target, self.kind)
             self.job.begin(**facts, kind=self.kind, source_hash=source_hash)
+            # In the job's own folder: a probe that a crash leaves there is tidied up with it.
+            probe_writable(self.job.folder)
             report = self._carry_out(store, before, resolution, settings, existed)
         except UnfinishedJob:
             recover.forget(self.id)

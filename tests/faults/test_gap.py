@@ -31,7 +31,6 @@ client.close()
 """
 
 
-@pytest.mark.xfail(reason="recovery does not know the row of an intruder yet", strict=True)
 @pytest.mark.parametrize("said", ["", "born in the gap"])
 def test_a_store_made_between_the_two_renames_is_set_aside(place: Path, said: str) -> None:
     scene = protocols.directory_without_exchange(place)
