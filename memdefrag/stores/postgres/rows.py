@@ -59,6 +59,7 @@ def read(row: Mapping[str, str | None], table: Table, *, vectors: bool = True) -
 def write(record: MemoryRecord, table: Table) -> Row:
     """What every column says of the memory; the inverse of `read`. What the record does not say is filled in."""
     meant = _meanings(record, table)
+    times = {Role.CREATED: record.created, Role.UPDATED: record.updated}
     row: Row = {}
     for column in table.columns:
         role, kept = table.role_of(column), record.extras.get(column.name)
@@ -66,7 +67,8 @@ def write(record: MemoryRecord, table: Table) -> Row:
             row[column.name] = _other(record, column, table)
             continue
         text = _text(meant[role], column, role)
-        same = column.name in record.extras and _same(_meaning(kept, role), _meaning(text, role))
+        said = times[role] if role in times else _meaning(text, role)
+        same = column.name in record.extras and _same(_meaning(kept, role), said)
         row[column.name] = kept if same and not (kept is None and column.not_null) else text
     return row
 

@@ -106,9 +106,7 @@ def test_our_own_death_leaves_old_or_new_rows(
     bigmemory_url: str, store: Store, changes: Changes, fault: str, committed: bool
 ) -> None:
     before = content(bigmemory_url)
-    child = multiprocessing.get_context("spawn").Process(
-        target=run_write, args=(str(store.address), fault, changes)
-    )
+    child = multiprocessing.get_context("spawn").Process(target=run_write, args=(str(store.address), fault, changes))
     child.start()
     child.join(60)
     assert child.exitcode == -signal.SIGKILL
