@@ -34,6 +34,7 @@ CONFLICT_TAG = "conflict:unresolved"
 _PROVENANCE = frozenset({MERGED_FROM, MERGED_AT, MERGED_VECTOR, MERGED_TYPES, MERGED_URIS})
 _TYPE_KEYS = ("memory_type", "type")
 _HASH_KEY = "content_hash"
+_VERSION_KEY = "version"
 _CANCELLED = 1e-6
 
 
@@ -99,11 +100,12 @@ def merge_records(
 def merge_metadata(records: Sequence[MemoryRecord], survivor: int) -> Metadata:
     """The members' metadata in one: equal values once, differing ones as the list of all, the survivor's first.
 
-    Three kinds of values stay the survivor's: tags and times that a service keeps in the metadata (united and
-    earliest, they are stated by `merge_records`), the content hash, and `memory_type`/`type`, by which services
-    filter: a list there would hide the memory. Null and "" say nothing and conflict with nothing.
+    Four kinds of values stay the survivor's: tags and times that a service keeps in the metadata (united and
+    earliest, they are stated by `merge_records`), the content hash, `memory_type`/`type`, by which services
+    filter: a list there would hide the memory, and `version`, to which hdev adds one. Null and "" say nothing and
+    conflict with nothing.
     """
-    single = {_HASH_KEY, *_TYPE_KEYS, *_stated_keys(records), *_PROVENANCE}
+    single = {_HASH_KEY, *_TYPE_KEYS, _VERSION_KEY, *_stated_keys(records), *_PROVENANCE}
     merged: Metadata = {}
     for record in _survivor_first(records, survivor):
         for key, value in unfit(record.metadata).items():

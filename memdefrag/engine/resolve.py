@@ -77,7 +77,7 @@ def resolve(plan: Plan, store: Store, target: Snapshot, source: Snapshot, embed:
     work = _Work(target, source)
     for step in plan.steps:
         _take(step, work)
-    vectors = _embedded(work, embed)
+    vectors = _embedded(work, embed) if store.capabilities.vectors else {}
     if store.capabilities.soft_delete and "undoes" not in plan.settings:
         _mark_deleted(work)
     losses: Counter[str] = Counter()

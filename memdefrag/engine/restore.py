@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from memdefrag.base.errors import BackupDamaged, HistoryNotFound, UnsupportedFormat, UsageError
+from memdefrag.base.errors import BackupDamaged, HistoryNotFound, StoreError, UnsupportedFormat, UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.engine import history, step_files
 from memdefrag.engine.backups.shelf import Backup, find
@@ -44,7 +44,7 @@ def restore_plan(
 ) -> Plan:
     """The plan that puts a store back as its backup holds it; or, where something is chosen, only that.
 
-    A whole store gets its old files back. Where the backup holds none, and for chosen memories, records are written
+    A whole store gets its old files back. Where it is written live, and for chosen memories, records are written
     over what the store holds now, each only if it still holds just that when the plan is carried out.
 
     Args:
@@ -59,7 +59,7 @@ def restore_plan(
     """
     settings: dict[str, Any] = {"reason": "restore"}
     whole = keys is None and where is None and tag is None
-    if whole and backup.files and parse(backup.address).is_local:
+    if whole and backup.files and not _is_live(backup.address):
         store_steps = (StoreStep.REPLACE,)
         return Plan(source=_source(backup), target=backup.address, store_steps=store_steps, settings=settings)
     now = present or Snapshot(backup.address, ())
@@ -144,6 +144,15 @@ def content(backup: Backup, progress: Progress | None = None) -> Snapshot:
 
 def _source(backup: Backup) -> str:
     return f"backup:{backup.id}"
+
+
+def _is_live(address: str) -> bool:
+    """Whether the store is written record by record; one that is too damaged to say so is not."""
+    try:
+        with open_store(parse(address), must_exist=False) as store:
+            return store.capabilities.commit.is_live
+    except StoreError:
+        return False
 
 
 def _is_chosen(record: MemoryRecord, keys: Collection[Key] | None, where: str | None, tag: str | None) -> bool:

@@ -37,7 +37,7 @@ class Capabilities:
         tags_in_metadata: tags and times live inside the metadata under Memory Service's rules.
         list_values, nested_values: metadata may hold lists of scalars; lists and objects of anything.
         null_text, null_vector: a record may lack its text; its vector.
-        uri, relations, archive: the store has a place for them.
+        vectors, uri, relations, archive: the store has a place for them.
         extras: owner, state and the extras of any record have a place of their own.
         soft_delete: a removed record stays, marked as deleted, with all that belongs to it.
         raw_bytes: texts may hold bytes that are not UTF-8, read as surrogate escapes.
@@ -51,6 +51,7 @@ class Capabilities:
     nested_values: bool = True
     null_text: bool = True
     null_vector: bool = True
+    vectors: bool = True
     uri: bool = True
     relations: bool = False
     archive: bool = False

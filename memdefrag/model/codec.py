@@ -69,6 +69,9 @@ def _fit_body(record: MemoryRecord, capabilities: Capabilities, losses: list[str
     if record.embedding is not None and not np.isfinite(record.embedding).all():
         losses.append("a vector with values that are no numbers")
         record = replace(record, embedding=None)
+    if record.embedding is not None and not capabilities.vectors:
+        losses.append("the vector")
+        record = replace(record, embedding=None)
     if record.embedding is None and not capabilities.null_vector:
         losses.append("the absence of a vector (one must be made)")
     if record.uri is not None and not capabilities.uri:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from memdefrag.analysis.merge import merge_records
 from memdefrag.base import http
 from memdefrag.base.errors import ServerRefused, ServerUnreachable, VerificationFailed
 from memdefrag.base.http import Options, Retry
@@ -18,10 +21,12 @@ from memdefrag.engine import catalogue, history, recover
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups import shelf
 from memdefrag.engine.journal import Job
+from memdefrag.engine.restore import restore_plan
 from memdefrag.model.address import Address, parse
 from memdefrag.model.hashing import content_hash
-from memdefrag.model.plan import Plan
+from memdefrag.model.plan import Plan, VectorRule
 from memdefrag.stores.hdev import names
+from memdefrag.stores.registry import open_store
 from tests.engine.stores import fill_store, make_store, merge_plan, snapshot_of
 from tests.faults import ledger, worker
 from tests.faults.harness import Scene, in_child, strike, strike_twice
@@ -104,6 +109,39 @@ def test_undo_brings_everything_back(place: Address) -> None:
     apply(history.undo_plan(history.latest(place.whole())))
     assert content_of(place) == before
     assert_tidy(place)
+
+
+def test_a_whole_backup_is_restored_record_by_record(place: Address) -> None:
+    before = content_of(place)
+    report = apply(merge_plan(place))
+    assert report.backup is not None
+    made = shelf.find(report.backup)
+    apply(restore_plan(made, snapshot_of(place)))
+    assert content_of(place) == before
+    assert_tidy(place)
+
+
+def test_hdev_can_go_on_counting_versions(place: Address, root: Path) -> None:
+    """Where two versions meet, a list of both would stop hdev from writing the memory again."""
+    one, other = sorted(snapshot_of(place), key=lambda record: record.key)[:2]
+    merged = merge_records(
+        [replace(one, metadata=one.metadata | {"version": 3}), replace(other, metadata={"version": 5})], 0, now=1.8e9
+    )
+    with open_store(place) as store:
+        fitted, _ = store.fit(replace(one, metadata=merged.metadata, created=merged.created, updated=merged.updated))
+    assert fitted.metadata["version"] == 3
+    assert isinstance(fitted.metadata["created"], str)
+
+
+def test_no_vectors_are_made_for_a_store_that_has_none(place: Address) -> None:
+    plan = merge_plan(place)
+    steps = tuple(replace(step, result=replace(step.result, vector=VectorRule.EMBED)) for step in plan.steps)
+
+    def never(texts: object, like: object) -> NoReturn:
+        raise AssertionError("a model was asked")
+
+    report = apply(replace(plan, steps=steps), ApplyOptions(embed=never))
+    assert (report.merged, report.losses) == (3, {})
 
 
 def test_a_dry_run_writes_nothing(served: Address, server: MemoryServer) -> None:

@@ -20,7 +20,7 @@ from memdefrag.stores.base import Store
 from memdefrag.stores.hdev import names
 
 COLLECTION = "memories"
-CAPABILITIES = Capabilities(Commit.IN_PLACE, null_text=False, uri=False)
+CAPABILITIES = Capabilities(Commit.IN_PLACE, null_text=False, vectors=False, uri=False)
 _PROBLEMS_TOLD = 100
 _SAME_TIME_IS_ODD = 3
 
@@ -167,8 +167,6 @@ def fit(record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
     """
     fitted, lost = codec.fit(record, CAPABILITIES)
     losses = list(lost)
-    if fitted.embedding is not None:
-        losses.append("the vector")
     if fitted.state is not State.LIVE:
         losses.append(f"the state {fitted.state.value!r}")
     metadata = dict(fitted.metadata)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -32,6 +33,8 @@ from tests.stores.hdev.server import MemoryServer, serving
 
 KEY = "canary-key-5150"
 TIMES = {"updated": "1795177582.5007188", "version": 1, "created": "1700000000.5"}
+NOT_OURS = ("search", "backup", "restore")
+"""Routes that memdefrag does not ask."""
 
 
 @pytest.fixture
@@ -229,7 +232,8 @@ def test_nobody_there_is_never_an_empty_store(monkeypatch: pytest.MonkeyPatch) -
     quick = Options(retry=Retry(attempts=1))
     monkeypatch.setattr(Options, "of_environment", lambda: quick)
     with open_store("hdev+http://127.0.0.1:9") as store:
-        for ask in (lambda: store.exists, store.collections, store.problems, lambda: store.fetch([Key(COLLECTION, "a")])):
+        fetch = partial(store.fetch, [Key(COLLECTION, "a")])
+        for ask in (lambda: store.exists, store.collections, store.problems, fetch):
             with pytest.raises(ServerUnreachable):
                 ask()
 
@@ -278,9 +282,8 @@ def test_every_name_survives_the_way_to_the_server(parts: list[str]) -> None:
         assert path.count("/") == 3 + len(name.split("/"))
 
 
-trees = st.recursive(
-    st.just({}), lambda below: st.dictionaries(st.sampled_from(["a", "b", "..", "...", "a/b", "", "\\"]), below, max_size=3)
-)
+parts = st.sampled_from(["a", "b", "..", "...", "a/b", "", "\\"])
+trees = st.recursive(st.just({}), lambda below: st.dictionaries(parts, below, max_size=3))
 
 
 @given(trees)
@@ -310,7 +313,7 @@ def test_our_small_server_answers_as_the_real_one(shared: Path, tmp_path: Path) 
     with serving(root, "test-key-123") as running, Client(running.url, _key()) as client:
         for method, path, body, status, answer in recorded(shared):
             route, _, query = path.partition("?")
-            if status != "200" or "search" in route or "backup" in route or "restore" in route or route.endswith("entry/"):
+            if status != "200" or route.endswith("entry/") or any(word in route for word in NOT_OURS):
                 continue
             given = dict(pair.split("=", 1) for pair in query.split("&")) if query else None
             said = client.request(method, route, query=given, body=json.loads(body) if body else None)
