@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from memdefrag.base.errors import NoSpace, StoreChanged, StoreInUse
 from memdefrag.base.fsops import file_sha256, free_bytes
 from memdefrag.base.progress import Progress
+from memdefrag.base.settings import LOCK_DEADLINE_SECONDS
 from memdefrag.base.wording import clock
 from memdefrag.engine.in_use import Holder, holders
 from memdefrag.model.address import Address
@@ -30,6 +31,7 @@ from memdefrag.stores.registry import open_store, resolve
 
 ATTEMPTS = 10
 PAUSE_SECONDS = 0.2
+LOCK_SECONDS = LOCK_DEADLINE_SECONDS
 _SIDECARS = ("-wal", "-shm", "-journal")
 
 Result = TypeVar("Result")
@@ -128,14 +130,19 @@ def _copy(store: Store, folder: Path, users: Sequence[Holder], progress: Progres
             moment = _copy_once(root, files, folder, progress)
             if moment is not None and files == _own_files(store):
                 return moment
+        except StoreInUse as error:
+            raise StoreInUse(f"{error.message} It is open in {_named(users)}.") from error
         except (FileNotFoundError, StoreChanged):
             # A file came or went while it was looked at: try again.
             pass
         shutil.rmtree(folder / root.name, ignore_errors=True)
         (folder / root.name).unlink(missing_ok=True)
         time.sleep(PAUSE_SECONDS * (attempt + 1))
-    names = ", ".join(map(str, users)) or "a program that cannot be seen from here"
-    raise StoreInUse(f"{root} is being written all the time by {names}.")
+    raise StoreInUse(f"{root} is being written all the time by {_named(users)}.")
+
+
+def _named(users: Sequence[Holder]) -> str:
+    return ", ".join(map(str, users)) or "a program that cannot be seen from here"
 
 
 def _own_files(store: Store) -> list[Path]:
@@ -160,6 +167,6 @@ def _copy_once(root: Path, files: Sequence[Path], folder: Path, progress: Progre
             progress.check()
     moment = time.time()
     for path in databases:
-        sqlite_safe.copy_by_backup(path, copies[path], live=True)
+        sqlite_safe.copy_by_backup(path, copies[path], live=True, seconds=LOCK_SECONDS)
     same = all(file_sha256(path) == file_sha256(copies[path]) for path in others)
     return moment if same else None

@@ -32,7 +32,7 @@ LENIENT_TEXT = partial(str, encoding="utf-8", errors="surrogateescape")
 _SIDECARS = ("-journal", "-wal")
 _FORMAT_OFFSET = 18
 """Of the byte of an SQLite header that is 2 where changes go through a log (https://sqlite.org/fileformat.html)."""
-_BUSY_MILLISECONDS = 200
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _SETTINGS = ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-32768")
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_LENGTH: 1 << 28,
@@ -103,11 +103,10 @@ def copy_by_backup(path: Path, copy: Path, *, live: bool = False, seconds: float
     path = path.resolve()
     if live and _is_shared(path):
         try:
-            with translated(path), _connected(path, "mode=ro") as source:
-                source.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+            with translated(path), _connected(path, "mode=ro", seconds) as source:
                 _back_up(source, copy, path, seconds)
             return
-        except (NotPermitted, StoreDamaged):
+        except NotPermitted:
             # A journal that a crash left must be rolled back first, which is only done on a private copy.
             copy.unlink(missing_ok=True)
     with open_readonly(path) as source:
@@ -229,10 +228,9 @@ def deadline(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def _connected(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+def _connected(path: Path, mode: str, patience: float = LOCK_DEADLINE_SECONDS) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(
-        f"{path.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False,
-        timeout=LOCK_DEADLINE_SECONDS,
+        f"{path.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=patience
     )
     with closing(connection):
         connection.text_factory = LENIENT_TEXT
@@ -259,7 +257,7 @@ def _back_up(source: sqlite3.Connection, copy: Path, path: Path, seconds: float)
     end = time.monotonic() + seconds
 
     def look(status: int, remaining: int, total: int) -> None:
-        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > end:
+        if status in _BUSY and time.monotonic() > end:
             raise StoreInUse(f"{path} was locked by another program for {seconds:.0f} seconds.")
 
     with closing(sqlite3.connect(copy)) as target:
@@ -317,7 +315,10 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _BUSY:
+            raise StoreInUse(f"{path} is locked by another program, which does not let go of it.") from error
+        if code == sqlite3.SQLITE_FULL:
             raise NoSpace(f"The disk is full: {path} could not be written.") from error
         if "unable to open" in str(error) or "readonly" in str(error):
             raise NotPermitted(f"{path} could not be opened or written: {error}.") from error
