@@ -22,7 +22,9 @@ LOOKED_AT = {
     "stores/chroma/tables.py": {"flag", "is_other"},
     "stores/enhanced_memory.py": {"active"},
     "stores/memory_export_rows.py": {"embedding", "extras", "where", "rowid", "names", "slots"},
-    "stores/memory_service.py": {"_store(present)", "_dead(present)", "_store(columns(connection, TABLE))", "name", "store"},
+    "stores/memory_service.py": {
+        "_store(present)", "_dead(present)", "_store(columns(connection, TABLE))", "name", "store",
+    },
     "stores/sqlite_safe.py": {"setting"},
 }  # fmt: skip
 """Parts of statements that are literals of ours, lists of placeholders, quoted names or integers; read before added."""
@@ -39,9 +41,8 @@ def _unsafe(source: str) -> Iterator[str]:
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod | ast.Add):
             if any(_is_sql(side) for side in (node.left, node.right)):
                 yield ast.unparse(node)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr in ("format", "replace", "join") and _is_sql(node.func.value):
-                yield ast.unparse(node)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_sql(node.func.value):
+            yield ast.unparse(node)
 
 
 def _is_safe(hole: ast.expr) -> bool:

@@ -23,6 +23,9 @@ StepName = Annotated[str, typer.Argument(metavar="STEP", help="A step of history
 Save = Annotated[
     Path | None, typer.Option("--save", metavar="PLAN", help="Write a plan of all sure merges to this file.")
 ]
+ReportFile = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="Also write what was found to this .csv or .html file.")
+]
 Query = Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many memories to show.")]
 NoModel = Annotated[bool, typer.Option("--no-model", help="Compare words instead of meanings.")]
@@ -48,12 +51,17 @@ def inspect(run: Run, store: Store) -> None:
     run.answer(summary.as_dict(), *show.summary(summary))
 
 
-def analyze(run: Run, looking: Looking, stores: Stores, save: Save = None) -> None:
+def analyze(
+    run: Run, looking: Looking, stores: Stores, save: Save = None, report: ReportFile = None
+) -> None:
     """Find memories that say the same thing, and those that contradict each other. Changes nothing."""
     from memdefrag.base.fsops import write_durable
-    from memdefrag.cli import show
+    from memdefrag.cli import reporting, show
     from memdefrag.model.plan import dump
+    from memdefrag.reports.rows import as_bytes, require_known
 
+    if report:
+        require_known(report)
     if save and len(stores) > 1:
         raise UsageError("A plan is about one store; --save takes no more.")
     snapshots, found = look(run, stores, looking)
@@ -66,6 +74,10 @@ def analyze(run: Run, looking: Looking, stores: Stores, save: Save = None) -> No
         plan = plan_of(found, snapshots[0], looking.sure(found), looking)
         write_durable(save.expanduser().resolve(), dump(plan))
         lines.append(f"The plan of all sure merges: {save}. To carry it out: memdefrag apply {save}")
+    if report:
+        told = as_bytes(reporting.report(found, survivor, looking.threshold), report)
+        write_durable(report.expanduser().resolve(), told)
+        lines.append(f"The report: {report}")
     run.answer(found.as_dict(looking.threshold, survivor), *lines)
 
 

@@ -71,8 +71,8 @@ def kept() -> dict[str, str]:
          "x hdev+https://a bigmemory:postgresql://h/d", {"a": "T", "h/d": "P"}),
         ("x postgresql://me:IN@h/d federated:postgresql://g/e --password P",
          "x postgresql://me@h/d federated:postgresql://g/e", {"h/d": "IN", "g/e": "P"}),
-        ("!migrate_memory target_config=http:https://u:P@m dry_run=true", "!migrate_memory target_config=http:https://m "
-         "dry_run=true", {"m": "P"}),
+        ("!migrate_memory target_config=http:https://u:P@m dry_run=true",
+         "!migrate_memory target_config=http:https://m dry_run=true", {"m": "P"}),
         ("!migrate_memory target_config=http:https://m api_key=K", "!migrate_memory target_config=http:https://m",
          {"m": "K"}),
         ("memory-server --port 8080 --api-key K", "memory-server --port 8080", {"": "K"}),
@@ -93,7 +93,7 @@ def test_keys_in_a_json_argument_are_taken_out() -> None:
 
 @pytest.mark.parametrize(
     "argv",
-    [["x", "--api-key"], ["x", "--api-key", "--dry-run"], ["search", "store", "password=a"], ["x", "--where", "token=a"],
+    [["x", "--api-key"], ["x", "--api-key", "--dry-run"], ["search", "x", "password=a"], ["x", "--where", "token=a"],
      ["x", "--threshold", "0.9"], ["x", '{"host": "h"}'], ["x", "{broken"], ["x", "/a/token"], []],
 )  # fmt: skip
 def test_other_arguments_stay(argv: list[str]) -> None:

@@ -240,11 +240,12 @@ class Values:
                 value = bool(flag)
             elif type(value) is bytes:
                 value = as_text(value)
-            own[key] = value
+            own[key if type(key) is str else as_text(key)] = value
         if self._lists:
             started: set[tuple[int, str]] = set()
             for rowid, key, value, flag in self._select(self._lists, rowids, "ORDER BY id, rowid"):
                 if rowid in found:
+                    key = key if type(key) is str else as_text(key)
                     if (rowid, key) not in started:
                         started.add((rowid, key))
                         found[rowid][key] = []

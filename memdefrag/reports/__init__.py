@@ -1,0 +1,1 @@
+"""What was found, as files for people: the same rows for every format."""
