@@ -10,7 +10,7 @@ import typer
 
 import memdefrag
 from memdefrag.base.errors import Cancelled, UsageError
-from memdefrag.cli import backup, demo, exchange, optimize, output, read, window, write
+from memdefrag.cli import backup, demo, exchange, keyring, optimize, output, read, secrets, window, write
 
 app = typer.Typer(
     name="memdefrag",
@@ -40,7 +40,7 @@ def _entry(
     """Options before the command."""
 
 
-for module in (window, demo, read, optimize, write, exchange, backup):
+for module in (window, demo, read, optimize, write, exchange, backup, keyring):
     module.add_to(app)
 
 
@@ -51,8 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_app(app: typer.Typer, arguments: Sequence[str], name: str) -> int:
     """Run a program made of `command`s and return the exit code; `name` is what it calls itself."""
+    arguments, hints = secrets.strip_process(arguments)
     as_json = "--json" in arguments
     output.make_streams_safe()
+    for hint in () if {"--quiet", "-q"} & {*arguments} else hints:
+        output.note(hint)
     try:
         program = typer.main.get_command(app)
         return int(program.main(args=list(arguments), prog_name=name, standalone_mode=False) or 0)
