@@ -32,7 +32,7 @@ def _lines() -> Iterator[str]:
         yield f'{{"id": "o{depth}", "text": "{SAME}", "extra": {deep(OPENING, "}", depth)}}}'
     for number, odd in enumerate(
         [
-            '"metadata": {"n": ' + "9" * 5000 + "}", '"metadata": {"n": ' + "9" * 4000 + "}", '"created_at": ' + "9" * 4000,
+            *('"metadata": {"n": ' + "9" * digits + "}" for digits in (4000, 5000)), '"created_at": ' + "9" * 4000,
             '"metadata": {"timestamp": 1e400}', '"created_at": 1e308, "updated_at": -1e308', '"embedding": [NaN, 1]',
             '"embedding": [1e39, 1]', '"embedding": [0, 0]', '"embedding": [1, 0]', '"embedding": [1, 0, 0]',
             '"embedding": {"a": 1}', '"embedding": [[1]]', '"tags": {"a": 1}, "metadata": [1], "state": {}',
