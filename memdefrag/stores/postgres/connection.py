@@ -182,7 +182,7 @@ def _translated(error: psycopg.Error, location: str, safe: str | None) -> Memdef
     """Only the server's first line is passed on: its details may quote memories."""
     state = error.sqlstate or ""
     lines = str(error.diag.message_primary or error).strip().splitlines() or ["no reason given"]
-    said = redact(lines[-1] if not state else lines[0]).rstrip(".")
+    said = redact(lines[0]).rstrip(".")
     place = redact(location)
     if state == "42501" or state.startswith("28"):
         todo = "Give the user the right to read (and write) the tables of memories."

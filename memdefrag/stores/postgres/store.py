@@ -128,8 +128,8 @@ class PostgresStore(Store):
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Everything read inside comes from one moment. Calls may be nested."""
+        database = self._database
         with plain_errors(self.address.location):
-            database = self._database
             if not self._depth:
                 database.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 self._known = None
@@ -166,8 +166,9 @@ class PostgresStore(Store):
     def _tables(self) -> list[Table]:
         """The tables as they were when reading last began."""
         if self._known is None:
+            database = self._database
             with plain_errors(self.address.location):
-                self._known = find_tables(self._database, self.schema)
+                self._known = find_tables(database, self.schema)
         return self._known
 
     def _table(self, collection: str) -> Table:

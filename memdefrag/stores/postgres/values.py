@@ -21,7 +21,7 @@ from memdefrag.model.records import Metadata, Vector
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^",{}\\]+)', re.S)
 _ESCAPED = re.compile(r"\\(.)", re.S)
-_PLAIN_ITEM = re.compile(r'[^"\\{},\s]+')
+_PLAIN_ITEM = re.compile(r'[^"\\{},\s]+', re.ASCII)
 
 
 def read_array(raw: str) -> tuple[str, ...] | None:

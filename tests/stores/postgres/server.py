@@ -24,7 +24,7 @@ BINARIES_VARIABLE = "MEMDEFRAG_TEST_POSTGRES"
 USER = "tester"
 PASSWORD = "sesame-5f"
 GUARDED = "guarded"
-"""Databases whose names begin so want a password."""
+"""The user who needs a password."""
 _ACCOUNTS = ("postgres", "nobody")
 _OPTIONS = {"listen_addresses": "", "max_connections": "30", "shared_buffers": "16MB", "log_min_messages": "fatal"}
 _numbers = count(1)
@@ -45,7 +45,7 @@ class Server:
         return f"postgresql://{USER}@/{database}?host={self.folder}"
 
     def connect(self, database: str = "postgres") -> Session:
-        return psycopg.connect(self.url(database), autocommit=True, password=PASSWORD)
+        return psycopg.connect(self.url(database), autocommit=True)
 
     def schema(self, script: str) -> str:
         """The URL of a new schema in which the script ran; much faster made than a database."""
@@ -55,9 +55,9 @@ class Server:
             session.execute(script)
         return url
 
-    def database(self, script: str = "", *, prefix: str = "db", encoding: str = "UTF8") -> str:
+    def database(self, script: str = "", *, encoding: str = "UTF8") -> str:
         """The URL of a new database in which the script ran. It goes with the server."""
-        name = f"{prefix}{next(_numbers)}"
+        name = f"db{next(_numbers)}"
         options = f"TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
         with self.connect() as session:
             session.execute(sql.SQL("CREATE DATABASE {} " + options).format(sql.Identifier(name)))
@@ -82,7 +82,7 @@ def running() -> Iterator[Server]:
         shutil.rmtree(folder)
         pytest.skip(f"PostgreSQL cannot make a database here: {made.stderr.strip()[-200:]}")
     rules = data / "pg_hba.conf"
-    rules.write_text(f'local "/^{GUARDED}" all scram-sha-256\n' + rules.read_text())
+    rules.write_text(f"local all {GUARDED} scram-sha-256\n" + rules.read_text())
     options = [f"-c{name}={value}" for name, value in _OPTIONS.items()]
     with open(folder / "log", "wb") as log:
         command = [programs / "postgres", "-D", data, "-k", folder, *options]
@@ -112,8 +112,8 @@ def _wait(server: Server) -> None:
     for _ in range(300):
         try:
             with server.connect() as session:
-                password = sql.SQL("ALTER USER {} PASSWORD {}")
-                session.execute(password.format(sql.Identifier(USER), sql.Literal(PASSWORD)))
+                user = sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}")
+                session.execute(user.format(sql.Identifier(GUARDED), sql.Literal(PASSWORD)))
                 found = session.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'").fetchone()
                 server.has_vectors = found == (1,)
                 if server.has_vectors:
