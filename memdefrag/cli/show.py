@@ -165,7 +165,12 @@ def imported(done: TakenIn) -> Iterator[RenderableType]:
     """What was found in a backup from elsewhere, beside the backup itself."""
     for problem in done.problems:
         yield styled(f"Problem: {problem}", "yellow")
-    yield f"Taken in: a backup of {done.backup.address}"
+    made = done.backup
+    held = count(made.records, "memory", "memories")
+    yield f"Taken in as backup {made.id}: {held}, {size(made.size)} in {made.folder}"
+    yield f"To look at its memories: memdefrag analyze backup:{made.id}"
+    yield f"To have its store again: memdefrag backup restore {made.id} --to FOLDER"
+    yield from budget()
 
 
 def budget() -> Iterator[RenderableType]:

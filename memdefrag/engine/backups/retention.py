@@ -7,6 +7,7 @@ the distance to the present: a clock that was set wrong, then or now, must not m
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -20,6 +21,7 @@ from memdefrag.base.settings import BACKUP_LIMIT_VARIABLE, backup_limit, data_di
 from memdefrag.base.wording import size
 from memdefrag.engine import catalogue, history
 from memdefrag.engine.backups import acceptance
+from memdefrag.engine.backups.create import ABANDONED_SECONDS
 from memdefrag.engine.backups.shelf import Backup, all_backups
 from memdefrag.model.address import Address, parse
 
@@ -139,7 +141,7 @@ def keep(entries: Iterable[Entry], facts: Facts, named: Collection[str] = ()) ->
 def prune(
     dry_run: bool = False, named: Collection[str] = (), progress: Progress | None = None
 ) -> PruneReport:
-    """Remove what the rules do not keep, after finishing what an interrupted pruning left.
+    """Remove what the rules do not keep, after what an interrupted pruning, export or import left.
 
     The catalogue is told first, then the folder gets a name that nothing takes for a backup, then it is removed.
 
@@ -162,8 +164,10 @@ def prune(
     )
     if dry_run:
         return report
-    for left in shelf.glob(f"{_TRASH}*"):
-        remove(left)
+    for left in shelf.glob(".*"):
+        # A younger one may be another memdefrag's, which is just packing or unpacking there.
+        if left.name.startswith(_TRASH) or time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+            remove(left)
     progress.phase("Pruning", len(leaving))
     for backup in leaving:
         catalogue.record("pruned", id=backup.id, store=backup.address)
