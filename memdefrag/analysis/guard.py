@@ -66,17 +66,23 @@ _DETAILS = (
 
 def differences(a: Words, b: Words) -> list[Difference]:
     """What tells two similar texts apart, the weightiest first. `a` and `b` swapped swap the sides only."""
+    found = _weighty(a, b)
+    if not found:
+        own_a, own_b = own_words(a, b)
+        if own_a and own_b:
+            kind = "word" if len(own_a) == len(own_b) == 1 else "words"
+            found.append(Difference(kind, tuple(sorted(own_a)), tuple(sorted(own_b)), bars=False))
+    return found
+
+
+def _weighty(a: Words, b: Words) -> list[Difference]:
+    """The differences that count for more than other words."""
     only_a, only_b = Counter(a.tokens), Counter(b.tokens)
     only_a, only_b = only_a - only_b, only_b - only_a
     found = [*_details(a, b, only_a, only_b), *_dates(a, b), *_negation(a, b), *_names(a, b)]
     found += _contrasts(only_a.keys() - a.details, only_b.keys() - b.details)
     if a.stamps and b.stamps and a.stamps != b.stamps:
         found.append(Difference("dated", tuple(sorted(a.stamps)), tuple(sorted(b.stamps)), bars=False))
-    if not found:
-        own_a, own_b = own_words(a, b)
-        if own_a and own_b:
-            kind = "word" if len(own_a) == len(own_b) == 1 else "words"
-            found.append(Difference(kind, tuple(sorted(own_a)), tuple(sorted(own_b)), bars=False))
     return found
 
 
@@ -210,7 +216,7 @@ def judge(a: Words, b: Words, cosine: float) -> tuple[bool, bool]:
     Args:
         cosine: of the stored vectors; NaN where there are none, which then is no objection.
     """
-    found = differences(a, b)
+    found = _weighty(a, b)
     if any(difference.bars for difference in found):
         return False, True
     if any(difference.kind == "dated" for difference in found):
