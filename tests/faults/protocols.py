@@ -14,6 +14,7 @@ from pathlib import Path
 
 from memdefrag.engine import history
 from memdefrag.engine.apply import apply
+from memdefrag.engine.backups import retention
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Plan, StoreStep
 from tests.engine.stores import make_store, merge_plan
@@ -113,6 +114,20 @@ def backup(place: Path) -> Scene:
     return Scene("making a backup", address, partial(worker.back_up, address), untold=frozenset({worker.UNTOLD}))
 
 
+def prune(place: Path) -> Scene:
+    """Two backups more than the rules keep."""
+    address = make_store("jsonl", place, 4)
+    for _ in range(13):
+        worker.back_up(address, "before optimize")
+    return Scene("pruning backups", address, retention.prune, untold=frozenset({worker.UNTOLD}))
+
+
+def in_place(place: Path) -> Scene:
+    """A folder with one file for each memory, written live."""
+    address = make_store("hdev", place)
+    return Scene("folder of single memories, in place", address, partial(worker.carry_out, merge_plan(address)))
+
+
 PROTOCOLS: tuple[Callable[[Path], Scene], ...] = (
     sqlite,
     sqlite_wal,
@@ -126,7 +141,9 @@ PROTOCOLS: tuple[Callable[[Path], Scene], ...] = (
     partial(restore, kind="jsonl"),
     undo,
     partial(undo, kind="memory-export"),
+    in_place,
     backup,
+    prune,
 )
 
 

@@ -38,8 +38,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield started
 
 
-def spread(calls: int, ways: int) -> range:
-    return range(1, calls + 1, 1 if ledger.ALL_POINTS else max(1, calls // QUICK * ways // 2))
+def spread(calls: int, ways: int, *, quick: bool) -> range:
+    if ledger.ALL_POINTS:
+        return range(1, calls + 1, 1 if quick else ways)
+    return range(1, calls + 1, max(1, calls // QUICK * ways // 2))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_the_disk_fails_below_every_library(
     broken: list[str] = []
     ways = [(error, sticky) for error in (errno.ENOSPC, errno.EIO) for sticky in (False, True)]
     for number, (error, sticky) in enumerate(ways):
-        for call in spread(calls, len(ways))[number % 2 :]:
+        for call in spread(calls, len(ways), quick=scene.is_quick)[number % 2 :]:
             scene.reset()
             ended = server.do(data_dir(), scene.deed, call, error, sticky=sticky, library=library)
             outcome = judge(scene, ended.code)

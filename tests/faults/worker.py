@@ -81,9 +81,9 @@ def unforeseen(plan: Plan) -> None:
     carry_out(plan)
 
 
-def back_up(address: Address) -> None:
+def back_up(address: Address, reason: str = "by hand") -> None:
     with open_store(address) as store:
-        create(store, read_snapshot(store), "by hand", Progress())
+        create(store, read_snapshot(store), reason, Progress())
 
 
 def settle(path: Path) -> None:
