@@ -20,15 +20,12 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from memdefrag.base.errors import NotPermitted, ServerRefused, ServerUnreachable, UsageError
-from memdefrag.base.settings import redact
+from memdefrag.base.settings import CA_FILE_VARIABLE, PLAIN_KEY_VARIABLE, redact
 
 if TYPE_CHECKING:
     import httpx
 
     from memdefrag.base.secrets import Secret
-
-CA_FILE_VARIABLE = "MEMDEFRAG_CA_FILE"
-PLAIN_KEY_VARIABLE = "MEMDEFRAG_ALLOW_PLAIN_KEY"
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 30.0

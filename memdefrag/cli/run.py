@@ -21,6 +21,7 @@ import typer
 from memdefrag.base.errors import Cancelled, InternalError, MemdefragError
 from memdefrag.base.logs import JobLog
 from memdefrag.base.progress import Progress, Tick
+from memdefrag.base.settings import CA_FILE_VARIABLE, PLAIN_KEY_VARIABLE
 from memdefrag.cli import output
 from memdefrag.cli.ticker import ticker
 
@@ -43,6 +44,14 @@ class Common:
         Path | None,
         typer.Option("--log-file", metavar="PATH", help="Write the log to this file, not into the data folder."),
     ] = None
+    ca_file: Annotated[
+        Path | None,
+        typer.Option("--ca-file", metavar="FILE", help="Trust servers by the authorities in this PEM file alone."),
+    ] = None
+    allow_plain_key: Annotated[
+        bool,
+        typer.Option("--allow-plain-key", help="Send a key to another machine over plain http, where all can read it."),
+    ] = False
 
 
 class Run:
@@ -56,6 +65,10 @@ class Run:
         self._log_file = common.log_file
         self._ticker = ticker(quiet=common.quiet)
         self._phase = ""
+        if common.ca_file:
+            os.environ[CA_FILE_VARIABLE] = str(common.ca_file.expanduser().absolute())
+        if common.allow_plain_key:
+            os.environ[PLAIN_KEY_VARIABLE] = "1"
 
     def carry_out(self, work: Callable[[], None]) -> int:
         """Do the work and return the exit code; every failure is told, none is raised."""

@@ -32,7 +32,8 @@ def summary(found: Summary) -> Iterator[RenderableType]:
     """A store at a glance."""
     yield styled(found.address, "bold")
     access = "can be read and written" if found.writable else "can only be read"
-    yield f"{found.format}; {size(found.bytes)}, last changed {moment(found.modified)}; {access}"
+    files = f"{size(found.bytes)}, last changed {moment(found.modified)}; " if found.modified else ""
+    yield f"{found.format}; {files}{access}"
     yield table(
         "Collection", "Memories", "Live", "With vector", "Dimension", "Metric", "Model",
         rows=[
@@ -126,7 +127,8 @@ def _sizes(done: ApplyReport) -> Iterator[RenderableType]:
     if done.bytes_after is None or not done.bytes_before:
         return
     yield f"The store's files: {size(done.bytes_before)} before, {size(done.bytes_after)} after."
-    if done.removed and done.bytes_after >= done.bytes_before and not done.compacted:
+    shrinks = done.store.startswith(("chroma:", "memory-export:"))
+    if shrinks and done.removed and done.bytes_after >= done.bytes_before and not done.compacted:
         yield "Removing memories alone does not make the files smaller; optimize --compact does."
 
 

@@ -164,7 +164,7 @@ def import_plan(
     with open_store(target, must_exist=False) as store:
         present = read_snapshot(store, progress) if store.exists else Snapshot(str(target), ())
         wanted = choices.collection or target.collection
-        name = wanted or DEFAULT_COLLECTION
+        name = wanted or _collection_of(target) or DEFAULT_COLLECTION
         if store.exists:
             name = choose_collection(list(present.collections), wanted, str(target))
     merger = _Import(file, present, name, _load_record(given.path, target), choices)

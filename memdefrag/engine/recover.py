@@ -241,7 +241,7 @@ def _take_back(job: Job, facts: dict[str, Any]) -> Settled:
             safe="Nothing more was touched.",
             todo=f"Restore the backup from before: memdefrag backup restore {facts.get('backup')}.",
         ) from error
-    with open_store(parse(facts["store"])) as store:
+    with open_store(parse(facts["store"]), must_exist=False) as store:
         left = in_place.roll_back(store, before_and_after, Progress())
     if not left:
         return Settled(DISCARDED)

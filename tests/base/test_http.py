@@ -13,10 +13,10 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.base import http
 from memdefrag.base.errors import NotPermitted, ServerRefused, ServerUnreachable, UsageError
 from memdefrag.base.http import Client, Options, Retry, is_loopback, is_temporary
 from memdefrag.base.secrets import Secret
+from memdefrag.base.settings import CA_FILE_VARIABLE, PLAIN_KEY_VARIABLE
 from tests.stores.hdev.server import Faults, MemoryServer, serving
 
 KEY = "canary-key-5150"
@@ -203,8 +203,8 @@ def test_a_ca_file_must_be_one(to: Callable[..., Client], tmp_path: Path) -> Non
 
 def test_the_environment_says_whom_to_trust(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert Options.of_environment() == Options()
-    monkeypatch.setenv(http.CA_FILE_VARIABLE, str(tmp_path))
-    monkeypatch.setenv(http.PLAIN_KEY_VARIABLE, "1")
+    monkeypatch.setenv(CA_FILE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(PLAIN_KEY_VARIABLE, "1")
     assert Options.of_environment() == Options(ca_file=tmp_path, plain_key=True)
 
 

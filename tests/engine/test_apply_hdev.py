@@ -14,17 +14,19 @@ import pytest
 
 from memdefrag.analysis.merge import merge_records
 from memdefrag.base import http
-from memdefrag.base.errors import ServerRefused, ServerUnreachable, VerificationFailed
+from memdefrag.base.errors import ServerRefused, ServerUnreachable, UsageError, VerificationFailed
 from memdefrag.base.http import Options, Retry
 from memdefrag.base.settings import data_dir
-from memdefrag.engine import catalogue, history, recover
+from memdefrag.engine import catalogue, history, in_place, recover
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups import shelf
 from memdefrag.engine.journal import Job
 from memdefrag.engine.restore import restore_plan
 from memdefrag.model.address import Address, parse
 from memdefrag.model.hashing import content_hash
-from memdefrag.model.plan import Plan, VectorRule
+from memdefrag.model.plan import Plan, Ref, VectorRule, Write
+from memdefrag.model.records import CollectionInfo, Key
+from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.hdev import names
 from memdefrag.stores.registry import open_store
 from tests.engine.stores import fill_store, make_store, merge_plan, snapshot_of
@@ -33,6 +35,7 @@ from tests.faults.harness import Scene, in_child, strike, strike_twice
 from tests.stores.hdev.server import Faults, MemoryServer, serving
 
 OLD, NEW = 20, 17
+FIXED = CollectionInfo("memories", 0, 0, 0)
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +145,24 @@ def test_no_vectors_are_made_for_a_store_that_has_none(place: Address) -> None:
 
     report = apply(replace(plan, steps=steps), ApplyOptions(embed=never))
     assert (report.merged, report.losses) == (3, {})
+
+
+def test_a_new_folder_that_cannot_be_filled_leaves_nothing(jsonl_file: Path, tmp_path: Path) -> None:
+    """The second batch has a name that no entry may have."""
+    with open_store(parse(f"jsonl:{jsonl_file}")) as source:
+        refs = [Ref.of(record) for record in read_snapshot(source)]
+    target = Address("hdev", str(tmp_path / "new"))
+    steps = tuple(
+        Write(ref, Key("memories", name)) for ref, name in zip(refs, ["a", "b/c", "../out"], strict=False)
+    )
+    plan = Plan(source=f"jsonl:{jsonl_file}", target=str(target), collections=(FIXED,), steps=steps)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(UsageError, match="The name"):
+        patch.setattr(in_place, "BATCH", 1)
+        apply(plan)
+    assert list(tmp_path.rglob("*.md")) == []
+    assert_tidy(target)
+    apply(replace(plan, steps=steps[:2]))
+    assert {record.key.id for record in snapshot_of(target)} == {"a", "b/c"}
 
 
 def test_a_dry_run_writes_nothing(served: Address, server: MemoryServer) -> None:

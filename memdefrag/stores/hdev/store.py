@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
+from typing import ClassVar
 
 from memdefrag.base.errors import CollectionNotFound, StoreChanged, UsageError
 from memdefrag.base.progress import Progress
@@ -38,6 +39,8 @@ NOTHING = Found()
 
 class HdevStore(Store):
     """Entries by path, each a text and a JSON object; no vectors."""
+
+    collection_name: ClassVar[str] = COLLECTION
 
     @property
     def capabilities(self) -> Capabilities:
