@@ -160,7 +160,7 @@ def test_a_flipped_byte_of_an_export_is_found(
     before = contents(backup.folder)
     another_machine()
     data = written.read_bytes()
-    for at in range(0, len(data), max(1, len(data) // 60)):
+    for at in range(0, len(data), max(1, len(data) // 30)):
         written.write_bytes(data[:at] + flipped(data[at : at + 1]) + data[at + 1 :])
         try:
             found = take_in(written, Progress()).backup
