@@ -15,11 +15,15 @@ from memdefrag.gui import theme
 from memdefrag.gui.tasks import Tasks
 from memdefrag.gui.views.job import WorkPage
 from memdefrag.gui.views.notice import NoticeBar
+from memdefrag.gui.views.question import QuestionBar
 from memdefrag.gui.views.summary import SummaryPage
 from memdefrag.gui.views.welcome import WelcomePage
 from memdefrag.gui.widgets import column
 from memdefrag.presenters.analysis import WorkPresenter
+from memdefrag.presenters.asking import Question
 from memdefrag.presenters.backups import BackupsPresenter, BackupsView
+from memdefrag.presenters.changes import ChangesPresenter, ChangesView
+from memdefrag.presenters.inside import InsidePresenter, InsideView
 from memdefrag.presenters.plan import PlanPresenter, PlanView
 from memdefrag.presenters.result import ResultPresenter, ResultView
 from memdefrag.presenters.shell import Notice, Page, Shell
@@ -32,6 +36,12 @@ if TYPE_CHECKING:
     from memdefrag.presenters.updates import UpdatesPresenter, UpdatesView
 
 AnyPage = TypeVar("AnyPage", bound=QWidget)
+_EXISTING = {"python": "Choose the Python", "import": "Import a Backup"}
+_NEW = {
+    "folder": "Name the New Folder",
+    "unpack": "Name the New Place of the Restored Copy",
+    "export": "Export: Name the New File (.tar.zst or .zip)",
+}
 STORES = "Memory stores (chroma.sqlite3 *.db *.sqlite *.sqlite3 *.jsonl);;All files (*)"
 
 
@@ -49,7 +59,8 @@ class MainWindow(QMainWindow):
         self.tasks.idle.connect(self.close)
         self._notice = NoticeBar(lambda: self.shell.dismiss())
         centre = QWidget()
-        centre.setLayout(column(self._notice, self._stack, gap=0))
+        self._question = QuestionBar(lambda agreed: self.shell.answer(agreed))
+        centre.setLayout(column(self._notice, self._question, self._stack, gap=0))
         self.setCentralWidget(centre)
         self.shell = Shell(self, self.tasks)
         self._make_menus()
@@ -91,7 +102,21 @@ class MainWindow(QMainWindow):
     def backups_page(self, presenter: BackupsPresenter) -> BackupsView:
         from memdefrag.gui.views.backups import BackupsPage
 
-        return self._add(Page.BACKUPS, BackupsPage(presenter, lambda: self.shell.leave_backups()))
+        return self._add(
+            Page.BACKUPS,
+            BackupsPage(presenter, self.ask_path, lambda: self.shell.leave(), lambda: self.shell.show_changes()),
+        )
+
+    def changes_page(self, presenter: ChangesPresenter) -> ChangesView:
+        from memdefrag.gui.views.changes import ChangesPage
+
+        page = ChangesPage(presenter, lambda: self.shell.leave(), lambda: self.shell.show_backups())
+        return self._add(Page.CHANGES, page)
+
+    def inside_page(self, presenter: InsidePresenter) -> InsideView:
+        from memdefrag.gui.views.inside import InsidePage
+
+        return self._add(Page.INSIDE, InsidePage(presenter, lambda: self.shell.leave()))
 
     def _add(self, name: Page, page: AnyPage) -> AnyPage:
         self._pages[name] = page
@@ -103,6 +128,14 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(f"{Path(store).name} — memdefrag" if store else "memdefrag")
         first = getattr(self._pages[page], "first_focus", None)
         if first is not None:
+            first.setFocus()
+
+    def show_question(self, question: Question | None) -> None:
+        """Ask; once there is an answer, the page has the focus again."""
+        asked = self._question.isVisible()
+        self._question.show_question(question)
+        first = getattr(self._stack.currentWidget(), "first_focus", None)
+        if asked and question is None and first is not None:
             first.setFocus()
 
     def show_notice(self, notice: Notice | None) -> None:
@@ -121,14 +154,19 @@ class MainWindow(QMainWindow):
         if name:
             self.shell.open(name)
 
-    def ask_path(self, wanted: str) -> str:
-        """A Python, or a name for a folder that does not exist yet."""
-        if wanted == "python":
-            return QFileDialog.getOpenFileName(self, "Choose the Python")[0]
-        dialog = QFileDialog(self, "Name the New Folder")
+    def ask_path(self, wanted: str, proposal: str = "") -> str:
+        """A path: of a file that is there ("python", "import"), or a name for something new.
+
+        New are a "folder", what a backup is to be unpacked to ("unpack"), and the file of an "export".
+        """
+        if wanted in _EXISTING:
+            return QFileDialog.getOpenFileName(self, _EXISTING[wanted])[0]
+        dialog = QFileDialog(self, _NEW[wanted])
         dialog.setFileMode(QFileDialog.FileMode.AnyFile)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)
         dialog.setLabelText(QFileDialog.DialogLabel.Accept, "Use This Name")
+        dialog.selectFile(proposal)
         chosen = dialog.selectedFiles() if dialog.exec() else []
         return chosen[0] if chosen else ""
 
@@ -142,7 +180,8 @@ class MainWindow(QMainWindow):
         self._action(file, "Open the &Demo Store", shell.open_demo)
         self._action(file, "Close &Store", shell.close_store, "Ctrl+W")
         file.addSeparator()
-        self._action(file, "&Backups and Changes", shell.show_backups, "Ctrl+B")
+        self._action(file, "&Backups", shell.show_backups, "Ctrl+B")
+        self._action(file, "C&hanges Made", shell.show_changes, "Ctrl+H")
         file.addSeparator()
         self._action(file, "&Quit", self.close, QKeySequence.StandardKey.Quit)
         store = self.menuBar().addMenu("&Store")

@@ -159,6 +159,8 @@ def _style_sheet(c: Colours) -> str:
 QFrame#card {{ background: {c.surface}; border: 1px solid {c.border}; border-radius: 8px; }}
 QFrame#notice[kind="error"] {{ background: {c.conflict_on}; border: 1px solid {c.conflict}; border-radius: 6px; }}
 QFrame#notice[kind="info"] {{ background: {c.sure_on}; border: 1px solid {c.sure}; border-radius: 6px; }}
+QFrame#question {{ background: {c.surface}; border: 2px solid {c.accent_on}; border-radius: 6px; }}
+QPushButton::menu-indicator {{ subcontrol-origin: padding; subcontrol-position: center right; right: 6px; }}
 QLabel#title {{ font-size: 20pt; font-weight: 600; }}
 QLabel#heading {{ font-size: 12pt; font-weight: 600; }}
 QLabel#muted {{ color: {c.muted}; }}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ class Autosave:
     ) -> None:
         self._runner, self._store, self._saved, self._failed = runner, store, saved, failed
         self._due = self._writing = False
+        self._lock = threading.Lock()
+        self._begun = self._written = 0
 
     def touch(self) -> None:
         """Something changed."""
@@ -38,24 +41,32 @@ class Autosave:
         """Write now what is not written yet."""
         if self._due or self._writing:
             self._due = False
-            _save(self._store, self._saved()())
+            self._save(self._next(), self._saved()())
 
     def _write(self) -> None:
         if not self._due:
             return
         self._due, self._writing = False, True
-        make = self._saved()
+        number, make = self._next(), self._saved()
 
         def written(_: None) -> None:
             self._writing = False
 
-        self._runner.run(lambda _: _save(self._store, make()), written, self._failed, lane=f"decisions {self._store}")
+        lane = f"decisions {self._store}"
+        self._runner.run(lambda _: self._save(number, make()), written, self._failed, lane=lane)
 
+    def _next(self) -> int:
+        self._begun += 1
+        return self._begun
 
-def _save(store: Address, value: dict[str, Any]) -> None:
-    from memdefrag.engine import workspace
+    def _save(self, number: int, value: dict[str, Any]) -> None:
+        """One at a time; what was begun earlier never replaces what was begun later."""
+        from memdefrag.engine import workspace
 
-    workspace.save(store, TOPIC, value)
+        with self._lock:
+            if number > self._written:
+                workspace.save(self._store, TOPIC, value)
+                self._written = number
 
 
 def saved_count(saved: dict[str, Any]) -> int:

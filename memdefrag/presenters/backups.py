@@ -1,47 +1,26 @@
-"""The page of backups and of changes made: verify, restore, undo."""
+"""The page of backups: make, verify, restore, look inside, carry away and take in, clean up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from memdefrag.base.errors import BackupDamaged, MemdefragError
 from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.base.wording import count, size
-from memdefrag.model.address import Address, parse
-from memdefrag.presenters.tasks import JobProgress, Runner, job_progress
-from memdefrag.presenters.wording import thousands, utc_moment
+from memdefrag.presenters import shelf
+from memdefrag.presenters.asking import Ask, Question
+from memdefrag.presenters.logged import LoggedRunner
+from memdefrag.presenters.shelf import BackupRow, Shelf
+from memdefrag.presenters.tasks import JobProgress, Task, job_progress
 
 if TYPE_CHECKING:
-    from memdefrag.engine.history import HistoryStep
+    from memdefrag.engine.backups.retention import PruneReport
 
-VERIFIED, DAMAGED = "verified", "DAMAGED"
-
-
-@dataclass(frozen=True, slots=True)
-class BackupRow:
-    """A backup; `checked` is "", "verified <time>" or "DAMAGED"."""
-
-    id: str
-    created: str
-    reason: str
-    store: str
-    memories: str
-    size: str
-    folder: str
-    checked: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StepRow:
-    """A change that was made. `undoable` is False for what was undone already."""
-
-    id: str
-    time: str
-    store: str
-    what: str
-    undoable: bool
+T = TypeVar("T")
+EMPTY = Shelf()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +28,19 @@ class BackupsState:
     """The page's content.
 
     Attributes:
-        only_store: the address whose backups are listed; empty: all.
-        question: what the person is asked before a restore, of the backup `asked`.
+        target: address of the store that Back Up Now would back up; empty: there is none.
+        message: how the last thing that was done here ended.
     """
 
-    backups: tuple[BackupRow, ...] = ()
-    steps: tuple[StepRow, ...] = ()
-    only_store: str = ""
-    folder: str = ""
+    shelf: Shelf = EMPTY
+    selected: int = -1
+    target: str = ""
     job: JobProgress | None = None
     message: str = ""
-    question: str = ""
-    asked: str = ""
+
+    @property
+    def chosen(self) -> BackupRow | None:
+        return self.shelf.rows[self.selected] if 0 <= self.selected < len(self.shelf.rows) else None
 
 
 class BackupsView(Protocol):
@@ -68,125 +48,153 @@ class BackupsView(Protocol):
 
 
 class BackupsPresenter:
-    """Lists backups and steps; verifies here, hands restoring and undoing on.
+    """Lists backups and works with the selected one.
 
     Args:
-        restore: called with a backup's id, after the person agreed.
-        undo: called with a step's id.
+        restore: called with the id of a backup whose whole store is to be put back.
+        look_inside: called with the id of a backup whose memories are to be seen.
     """
 
     def __init__(
         self,
         make_view: Callable[[BackupsPresenter], BackupsView],
-        runner: Runner,
+        runner: LoggedRunner,
         restore: Callable[[str], None],
-        undo: Callable[[str], None],
+        look_inside: Callable[[str], None],
+        ask: Ask,
         failed: Callable[[MemdefragError], None],
     ) -> None:
-        self._runner, self._restore, self._failed = runner, restore, failed
-        self.undo = undo
+        self._runner, self._restore, self._look_inside = runner, restore, look_inside
+        self._ask, self._failed = ask, failed
+        self._open_store = ""
         self._cancel = Cancel()
         self.state = BackupsState()
         self._view = make_view(self)
 
-    def refresh(self, store: Address | None = None) -> None:
-        """List what there is, of one store or of all."""
-        self._runner.run(lambda _: listing(store), self._listed, self._failed)
+    def show(self, open_store: str) -> None:
+        """Come to the page; `open_store` is the address of the store that is open, if one is."""
+        self._open_store = open_store
+        self._show(replace(self.state, message=""))
+        self.refresh()
 
-    def verify(self, backup_id: str, *, deep: bool = False) -> None:
-        """Read a backup's every byte; `deep` also restores it into a scratch folder and compares all memories."""
-        from memdefrag.engine.backups.shelf import find
-        from memdefrag.engine.backups.verify import verify
+    def refresh(self) -> None:
+        """List what there is."""
+        self._runner.run(lambda _: shelf.look(), self._listed, self._failed)
 
-        title = f"Verifying backup {backup_id}"
+    def select(self, number: int) -> None:
+        if number != self.state.selected:
+            self._show(replace(self.state, selected=number))
 
-        def task(progress: Progress) -> str:
-            verify(find(backup_id), progress, deep=deep)
-            return "Every byte is as it was written" + (
-                ", and the restored copy holds the same memories." if deep else "."
-            )
+    def back_up(self) -> None:
+        """Back up the store that is open, else the one of the selected backup; also while it is in use."""
+        target = self.state.target
+        if target:
+            self._start(f"Backing up {target}", lambda progress: shelf.back_up(target, progress), newest=True)
 
-        def ticked(tick: Tick) -> None:
-            self._show(replace(self.state, job=job_progress(title, tick, stopping=self._cancel.is_set)))
+    def verify(self, *, deep: bool = False) -> None:
+        """Read the backup's every byte; `deep` also restores it into a scratch folder and compares all memories."""
+        if row := self.state.chosen:
+            self._start(f"Verifying backup {row.id}", lambda progress: shelf.verify(row.id, deep, progress))
 
-        self._show(replace(self.state, job=JobProgress(title), message="", question=""))
-        self._cancel = self._runner.run(task, self._verified, self._not_verified(backup_id), ticked)
+    def restore(self) -> None:
+        """Put the whole store back; what that would do is said and asked first."""
+        if row := self.state.chosen:
+            self._restore(row.id)
+
+    def look_inside(self) -> None:
+        """See the backup's memories."""
+        if row := self.state.chosen:
+            self._look_inside(row.id)
+
+    def restore_to(self, folder: str) -> None:
+        """Unpack the backup to a new place."""
+        if (row := self.state.chosen) and folder:
+            what = f"Restoring backup {row.id} to {folder}"
+            self._start(what, lambda progress: shelf.restore_to(row.id, Path(folder), progress))
+
+    def export(self, file: str) -> None:
+        """Write the backup into one new file."""
+        if (row := self.state.chosen) and file:
+            what = f"Exporting backup {row.id} to {file}"
+            self._start(what, lambda progress: shelf.export(row.id, Path(file), progress))
+
+    def import_(self, file: str) -> None:
+        """Take a backup in from a file."""
+        if file:
+            self._start(f"Importing {file}", lambda progress: shelf.take_in(Path(file), progress), newest=True)
+
+    def clean_up(self) -> None:
+        """Say which backups are no longer needed; they go when the person agrees."""
+        from memdefrag.engine.backups.retention import prune
+
+        self._run("Looking for backups that are not needed", lambda _: prune(dry_run=True), self._could_go)
 
     def stop(self) -> None:
-        """Stop verifying."""
+        """Stop what is under way."""
         self._cancel.set()
 
-    def ask_restore(self, backup_id: str) -> None:
-        """Say what a restore means before it is done."""
-        row = next((row for row in self.state.backups if row.id == backup_id), None)
-        if row:
-            question = (
-                f"Put {row.store} back as it was on {row.created}, with {row.memories} memories? "
-                "All that was changed since then is replaced; the present state is backed up first."
-            )
-            self._show(replace(self.state, question=question, asked=backup_id, message=""))
+    def _could_go(self, report: PruneReport) -> None:
+        from memdefrag.engine.backups.retention import prune
 
-    def answer(self, agreed: bool) -> None:
-        """The person's answer to the question."""
-        asked = self.state.asked
-        self._show(replace(self.state, question="", asked=""))
-        if agreed and asked:
-            self._restore(asked)
+        self._show(replace(self.state, job=None))
+        if not report.removed:
+            self._show(replace(self.state, message=f"Nothing to clean up: {_all_needed(len(report.kept))}."))
+            return
+        many = count(len(report.removed), "backup")
+        question = Question(
+            f"Remove {many} and free {size(report.freed)}? {count(len(report.kept), 'backup')} would stay.",
+            f"Remove {many}",
+            tuple(shelf.line(each) for each in report.removed),
+            "Keep Them",
+        )
 
-    def _listed(self, listed: BackupsState) -> None:
-        self._show(replace(listed, message=self.state.message))
+        def remove(progress: Progress) -> str:
+            done = prune(progress=progress)
+            return f"{count(len(done.removed), 'backup')} removed, {size(done.freed)} freed."
 
-    def _verified(self, message: str) -> None:
-        self._show(replace(self.state, job=None, message=message))
-        self.refresh(parse(self.state.only_store) if self.state.only_store else None)
+        self._ask(question, lambda: self._start(f"Removing {many}", remove))
 
-    def _not_verified(self, backup_id: str) -> Callable[[MemdefragError], None]:
+    def _start(self, what: str, task: Task[str], *, newest: bool = False) -> None:
+        """Do something that is written down; what it says of its end becomes the message.
+
+        Args:
+            newest: select the newest backup afterwards; it is a new one.
+        """
+
+        def done(message: str) -> None:
+            self._show(replace(self.state, job=None, message=message, selected=0 if newest else self.state.selected))
+            self.refresh()
+
+        self._run(what, self._runner.leaving(what, task), done)
+
+    def _run(self, what: str, task: Task[T], done: Callable[[T], None]) -> None:
+        if self.state.job is not None:
+            return
+
+        def ticked(tick: Tick) -> None:
+            self._show(replace(self.state, job=job_progress(what, tick, stopping=self._cancel.is_set)))
+
         def failed(error: MemdefragError) -> None:
-            rows = self.state.backups
+            self._show(replace(self.state, job=None))
             if isinstance(error, BackupDamaged):
-                rows = tuple(replace(row, checked=DAMAGED) if row.id == backup_id else row for row in rows)
-            self._show(replace(self.state, job=None, backups=rows))
+                self.refresh()
             self._failed(error)
 
-        return failed
+        self._show(replace(self.state, job=JobProgress(what), message=""))
+        self._cancel = self._runner.run(task, done, failed, ticked)
+
+    def _listed(self, found: Shelf) -> None:
+        chosen = self.state.chosen
+        ids = [row.id for row in found.rows]
+        stays = chosen is not None and self.state.selected > 0 and chosen.id in ids
+        selected = ids.index(chosen.id) if stays and chosen else 0 if ids else -1
+        self._show(replace(self.state, shelf=found, selected=selected))
 
     def _show(self, state: BackupsState) -> None:
-        self.state = state
-        self._view.update_state(state)
+        chosen = state.chosen
+        self.state = replace(state, target=self._open_store or (chosen.address if chosen else ""))
+        self._view.update_state(self.state)
 
 
-def listing(store: Address | None) -> BackupsState:
-    """All readable backups and applied steps, newest first."""
-    from memdefrag.base.settings import data_dir
-    from memdefrag.engine import catalogue, history
-    from memdefrag.engine.backups.shelf import all_backups
-
-    verified = {event["id"]: event["time"] for event in catalogue.events() if event["event"] == "verified"}
-    rows = tuple(
-        BackupRow(
-            id=found.id,
-            created=utc_moment(str(found.manifest["created"])),
-            reason=str(found.manifest["reason"]),
-            store=found.address.partition(":")[2],
-            memories=thousands(found.records),
-            size=size(found.size),
-            folder=str(found.folder),
-            checked=f"{VERIFIED} {utc_moment(verified[found.id])}" if found.id in verified else "",
-        )
-        for found in all_backups(store)
-    )
-    gone = history.undone(store)
-    steps = tuple(
-        StepRow(step.id, utc_moment(step.time), step.store.partition(":")[2], _what(step), step.id not in gone)
-        for step in history.steps(store)
-    )
-    return BackupsState(rows, steps, str(store) if store else "", str(data_dir() / "backups"))
-
-
-def _what(step: HistoryStep) -> str:
-    done = [
-        count(step.merged, "merge") if step.merged else "",
-        f"{count(step.removed, 'memory', 'memories')} removed" if step.removed else "",
-        f"{count(step.written, 'memory', 'memories')} written" if step.written else "",
-    ]
-    return f"{step.reason}: " + (", ".join(part for part in done if part) or "files replaced")
+def _all_needed(kept: int) -> str:
+    return "there are no backups" if not kept else f"{'the one backup is' if kept == 1 else f'all {kept} are'} needed"

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from memdefrag.engine.inspect import Summary
     from memdefrag.engine.recover import Outcome
     from memdefrag.model.address import Address
-    from memdefrag.model.plan import Plan
     from memdefrag.presenters.arrange import ReviewData
 
 
@@ -74,30 +73,18 @@ def find(address: Address, no_model: bool, long_work: bool, progress: Progress) 
     from memdefrag.engine.steady import read_steadily
     from memdefrag.presenters.arrange import prepare
 
-    snapshot, _ = read_steadily(address, progress)
+    snapshot, state = read_steadily(address, progress)
     # A collection has its own readers: they must not lose a memory because another collection holds it too.
     options = AnalysisOptions(across_collections=False)
     model = ModelOptions(use=not no_model, long_work=long_work)
     analysis, notes = compare([snapshot], options, model, progress)
+    if state.was_copied:
+        notes = (*notes, f"A private copy of the store was read: {state}.")
     if analysis.nearest is not None:
         many = f"Very many memories are alike: of each one only the {analysis.nearest} nearest were compared."
         notes = (*notes, many)
     fingerprint = snapshot.fingerprint.content if snapshot.fingerprint else ""
     return Found(prepare(analysis, fingerprint, progress), workspace.load(address, TOPIC), notes)
-
-
-def restore_plan(backup_id: str) -> Plan:
-    """The plan that puts a whole store back."""
-    from memdefrag.engine.backups.shelf import find
-    from memdefrag.model.plan import Plan, StoreStep
-
-    backup = find(backup_id)
-    return Plan(
-        source=f"backup:{backup.id}",
-        target=backup.address,
-        store_steps=(StoreStep.REPLACE,),
-        settings={"reason": "restore"},
-    )
 
 
 def recover(progress: Progress) -> list[Outcome]:

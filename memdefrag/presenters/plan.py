@@ -4,62 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from memdefrag.base.errors import MemdefragError
-from memdefrag.base.progress import Progress
 from memdefrag.base.wording import count, size
+from memdefrag.presenters.rehearsal import PlanFacts, WriterChoice, look, who_holds, writer_options
 from memdefrag.presenters.tasks import Runner
 from memdefrag.presenters.wording import about, thousands
 
 if TYPE_CHECKING:
     from memdefrag.engine.apply import ApplyOptions
     from memdefrag.engine.in_use import Holder
-    from memdefrag.engine.writers import WriterOptions
     from memdefrag.model.plan import Plan
     from memdefrag.model.report import ApplyReport
-    from memdefrag.stores.base import Sizes
 
 POLL_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class WriterChoice:
-    """A way to write a folder that an older chromadb made.
-
-    Attributes:
-        kind: "python", "environment", "output" or "upgrade".
-        value: the interpreter, or the new folder, once it is known.
-        warning: what stops working.
-        asks: "python" or "folder" where the person has to name it.
-    """
-
-    kind: str
-    label: str
-    detail: str
-    value: str = ""
-    warning: str = ""
-    asks: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanFacts:
-    """What a look at the store says about a plan, read in the background.
-
-    Attributes:
-        shrinks: so much of the store is removed that the person has to agree.
-        thins: so much of one collection is removed that its index should be built anew.
-    """
-
-    rehearsal: ApplyReport
-    sizes: Sizes
-    backup_folder: str
-    backup_free: int
-    shrinks: bool
-    thins: bool
-    writers: tuple[WriterChoice, ...] = ()
-    remembered: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +32,9 @@ class PlanState:
         holders: how to close each program that holds the store; empty: it is free.
         writers: ways to write an older folder; `writer` the chosen one, -1 for none.
         compact: also build the index files anew; `compact_text` says what that brings and costs.
-        shrink_text: what the person has to agree to when much is removed; empty: nothing.
+        concerns: why the person has to agree first; empty: they need not.
+        shrink_text: what they then agree to.
+        warning: that the backups take too much room; empty while they do not.
         ready: nothing stands in the way.
         waiting_for: what does, in words.
     """
@@ -87,6 +48,8 @@ class PlanState:
     writer: int = -1
     compact: bool = False
     compact_text: str = ""
+    warning: str = ""
+    concerns: tuple[str, ...] = ()
     shrink_text: str = ""
     shrink_agreed: bool = False
     ready: bool = False
@@ -186,6 +149,8 @@ class PlanPresenter:
                 writer=remembered,
                 compact=bool(compact_text) and facts.thins,
                 compact_text=compact_text,
+                warning=facts.backup_warning,
+                concerns=facts.concerns,
                 shrink_text=_shrink_text(facts),
             )
         )
@@ -211,110 +176,6 @@ class PlanPresenter:
         self._view.update_state(self.state)
 
 
-def look(plan: Plan, progress: Progress) -> PlanFacts:
-    """Rehearse the plan and read all figures of the page. Changes nothing."""
-    from memdefrag.base.fsops import free_bytes
-    from memdefrag.base.settings import data_dir
-    from memdefrag.engine import workspace, writers
-    from memdefrag.engine.apply import ApplyOptions, apply
-    from memdefrag.engine.embedding import with_model
-    from memdefrag.engine.guards import SHRINK_GUARD
-    from memdefrag.stores.registry import open_store
-
-    options = ApplyOptions(dry_run=True, confirm_shrink=True, embed=with_model(progress))
-    rehearsal = apply(plan, options, progress)
-    with open_store(plan.target) as store:
-        progress.phase("Looking for a fitting chromadb")
-        removed = _removed(plan)
-        counts = {info.name: info.count for info in store.collections()}
-        remembered = str(workspace.load(store.address, writers.TOPIC).get("python", ""))
-        return PlanFacts(
-            rehearsal=rehearsal,
-            sizes=store.sizes(removed),
-            backup_folder=str(data_dir() / "backups"),
-            backup_free=free_bytes(data_dir()),
-            shrinks=rehearsal.removed > max(1, SHRINK_GUARD * rehearsal.records_before),
-            thins=any(gone > SHRINK_GUARD * counts[name] for name, gone in removed.items()),
-            writers=_writers(store, remembered) if store.capabilities.written_by else (),
-            remembered=remembered,
-        )
-
-
-def who_holds(address: str) -> list[Holder]:
-    """The programs that have the store's files open."""
-    from memdefrag.engine.in_use import holders
-    from memdefrag.stores.registry import open_store
-
-    with open_store(address) as store:
-        return holders(store.raw_files())
-
-
-def writer_options(choice: WriterChoice | None) -> WriterOptions:
-    """The engine's options for a choice."""
-    from memdefrag.engine.writers import WriterOptions
-
-    match choice:
-        case WriterChoice(kind="python", value=value):
-            return WriterOptions(python=Path(value))
-        case WriterChoice(kind="environment"):
-            return WriterOptions(make_environment=True)
-        case WriterChoice(kind="output", value=value):
-            return WriterOptions(output=Path(value))
-        case WriterChoice(kind="upgrade"):
-            return WriterOptions(upgrade=True)
-    return WriterOptions()
-
-
-def _removed(plan: Plan) -> dict[str, int]:
-    from memdefrag.model.plan import Drop, Merge
-
-    removed: dict[str, int] = {}
-    for step in plan.steps:
-        refs = step.members if isinstance(step, Merge) else (step.record,) if isinstance(step, Drop) else ()
-        for ref in refs:
-            removed[ref.key.collection] = removed.get(ref.key.collection, 0) + 1
-    return removed
-
-
-def _writers(store: Any, remembered: str) -> tuple[WriterChoice, ...]:
-    from memdefrag.engine import writers
-
-    version = store.capabilities.written_by
-    found = [
-        WriterChoice("python", f"Use {candidate.python}", str(candidate.where), str(candidate.python))
-        for candidate in writers.candidates(store)
-    ]
-    if remembered and Path(remembered).exists() and all(way.value != remembered for way in found):
-        found.insert(0, WriterChoice("python", f"Use {remembered}", "You chose it the last time.", remembered))
-    return (
-        *found,
-        WriterChoice(
-            "python",
-            "Use another Python…" if found else "Use the Python of the service…",
-            f"An interpreter with chromadb {version} or its like, such as the one that runs the service.",
-            asks="python",
-        ),
-        WriterChoice(
-            "environment",
-            f"Make a private environment ({writers.megabytes(store)} MB)",
-            f"Installs chromadb {version} for memdefrag alone, from the network. The folder keeps its format.",
-        ),
-        WriterChoice(
-            "output",
-            "Write a new folder…",
-            "Leaves this folder as it is and writes the result elsewhere, in the newer format.",
-            asks="folder",
-        ),
-        WriterChoice(
-            "upgrade",
-            "Upgrade the format",
-            "Writes this folder with the built-in, newer chromadb.",
-            warning="One way: the service that owns this folder cannot open it until it is upgraded to "
-            "chromadb 1.5 or newer too.",
-        ),
-    )
-
-
 def _facts(plan: Plan, facts: PlanFacts) -> tuple[tuple[str, str], ...]:
     report, sizes = facts.rehearsal, facts.sizes
     after = f", {size(sizes.after_apply)} afterwards" if sizes.after_apply != sizes.now else ""
@@ -324,7 +185,7 @@ def _facts(plan: Plan, facts: PlanFacts) -> tuple[tuple[str, str], ...]:
         ("Groups merged", thousands(report.merged)),
         ("Memories removed", thousands(report.removed)),
         ("Size", f"{size(sizes.now)} now{after}{after_compact}"),
-        ("Backup", f"{facts.backup_folder} ({size(facts.backup_free)} free)"),
+        ("Backups", facts.backups),
     )
 
 
@@ -347,11 +208,11 @@ def _compact_text(facts: PlanFacts) -> str:
 
 
 def _shrink_text(facts: PlanFacts) -> str:
-    report = facts.rehearsal
-    if not facts.shrinks:
+    if not facts.concerns:
         return ""
-    share = report.removed / max(1, report.records_before)
-    return f"Yes, remove {thousands(report.removed)} of {thousands(report.records_before)} memories ({share:.0%})"
+    removed = facts.rehearsal.removed
+    share = removed / max(1, facts.rehearsal.records_before)
+    return f"Yes, go on and remove {thousands(removed)} of {thousands(facts.rehearsal.records_before)} ({share:.0%})"
 
 
 def _waiting_for(state: PlanState) -> str:
@@ -365,5 +226,5 @@ def _waiting_for(state: PlanState) -> str:
     if state.holders and not (chosen and chosen.kind == "output"):
         return "The store is in use. This page goes on by itself as soon as it is free."
     if state.shrink_text and not state.shrink_agreed:
-        return "Much is removed: tick the box to agree."
+        return "Read what stands above, and tick the box if that is as it should be."
     return ""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _TITLES = {
     "optimize": "Optimized",
     "undo": "Undone",
+    "redo": "Done again",
     "restore": "Restored",
 }
 SHOWN_SKIPPED = 200
@@ -26,6 +27,7 @@ class ResultState:
 
     Attributes:
         step: what Undo undoes; None where there is nothing to undo.
+        added_since: how many memories the change took away that had come since the state it put back.
         problems: steps that were not carried out, and warnings.
         next_steps: what the person should do now.
     """
@@ -35,6 +37,7 @@ class ResultState:
     facts: tuple[tuple[str, str], ...]
     step: str | None
     backup_folder: str
+    added_since: int = 0
     problems: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
 
@@ -47,7 +50,7 @@ class ResultPresenter:
     """Shows a report.
 
     Args:
-        undo: called with the id of the step.
+        undo, bring_back: called with the id of the step.
         leave: called to go back to the store.
     """
 
@@ -55,15 +58,17 @@ class ResultPresenter:
         self,
         make_view: Callable[[ResultPresenter], ResultView],
         undo: Callable[[str], None],
+        bring_back: Callable[[str], None],
         leave: Callable[[], None],
     ) -> None:
-        self._undo = undo
+        self._undo, self._bring_back = undo, bring_back
         self.leave = leave
         self.state: ResultState | None = None
         self._view = make_view(self)
 
-    def show(self, report: ApplyReport) -> None:
-        self.state = result_state(report)
+    def show(self, report: ApplyReport, warning: str = "") -> None:
+        """Present a report, and a warning that is not the store's."""
+        self.state = result_state(report, warning)
         self._view.update_state(self.state)
 
     def undo(self) -> None:
@@ -71,8 +76,13 @@ class ResultPresenter:
         if self.state and self.state.step:
             self._undo(self.state.step)
 
+    def bring_back(self) -> None:
+        """Write back the memories that had come since the state that was put back."""
+        if self.state and self.state.step and self.state.added_since:
+            self._bring_back(self.state.step)
 
-def result_state(report: ApplyReport) -> ResultState:
+
+def result_state(report: ApplyReport, warning: str = "") -> ResultState:
     """A report in words."""
     facts = [("Memories", f"{thousands(report.records_before)} before, {thousands(report.records_after)} now")]
     if report.merged:
@@ -96,6 +106,7 @@ def result_state(report: ApplyReport) -> ResultState:
         facts=tuple(facts),
         step=report.step,
         backup_folder=report.backup_folder or "",
-        problems=(*report.warnings, *lost, *skipped),
+        added_since=report.added_since,
+        problems=(*report.warnings, *([warning] if warning else ()), *lost, *skipped),
         next_steps=report.next_steps,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -9,23 +10,28 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from memdefrag.base.errors import Cancelled, ConfirmationNeeded, MemdefragError
+from memdefrag.base.logs import JobLog
 from memdefrag.base.progress import Progress
 from memdefrag.presenters import jobs
 from memdefrag.presenters.analysis import WorkPresenter, WorkView
+from memdefrag.presenters.asking import Question
 from memdefrag.presenters.autosave import Autosave
 from memdefrag.presenters.backups import BackupsPresenter, BackupsView
+from memdefrag.presenters.changes import ChangesPresenter, ChangesView
+from memdefrag.presenters.inside import InsidePresenter, InsideView
+from memdefrag.presenters.logged import LoggedRunner
 from memdefrag.presenters.plan import PlanPresenter, PlanView
 from memdefrag.presenters.result import ResultPresenter, ResultView
 from memdefrag.presenters.summary import SummaryPresenter, SummaryView
 from memdefrag.presenters.tasks import Runner
-from memdefrag.presenters.welcome import WelcomePresenter, WelcomeView
+from memdefrag.presenters.welcome import AskedCard, WelcomePresenter, WelcomeView
+from memdefrag.presenters.writing import Applied, Writing
 
 if TYPE_CHECKING:
 
     from memdefrag.engine.apply import ApplyOptions
     from memdefrag.engine.recover import Outcome
     from memdefrag.model.plan import Plan
-    from memdefrag.model.report import ApplyReport
     from memdefrag.presenters.review import ReviewPresenter, ReviewView
     from memdefrag.presenters.updates import UpdatesPresenter, UpdatesView
 
@@ -38,16 +44,24 @@ class Page(StrEnum):
     PLAN = "plan"
     RESULT = "result"
     BACKUPS = "backups"
+    CHANGES = "changes"
+    INSIDE = "inside"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A line above the pages. `is_error`: something failed; `safe` and `todo` then say what that means."""
+    """A line above the pages.
+
+    Attributes:
+        safe, todo: what that means, where something failed (`is_error`).
+        log: the file that says more; empty: there is none.
+    """
 
     message: str
     safe: str = ""
     todo: str = ""
     is_error: bool = False
+    log: str = ""
 
 
 class ShellView(Protocol):
@@ -61,7 +75,10 @@ class ShellView(Protocol):
     def plan_page(self, presenter: PlanPresenter) -> PlanView: ...
     def result_page(self, presenter: ResultPresenter) -> ResultView: ...
     def backups_page(self, presenter: BackupsPresenter) -> BackupsView: ...
+    def changes_page(self, presenter: ChangesPresenter) -> ChangesView: ...
+    def inside_page(self, presenter: InsidePresenter) -> InsideView: ...
     def show_page(self, page: Page, store: str) -> None: ...
+    def show_question(self, question: Question | None) -> None: ...
     def show_notice(self, notice: Notice | None) -> None: ...
 
 
@@ -69,13 +86,17 @@ class Shell:
     """Knows the open store and leads from opening it to the result and back."""
 
     def __init__(self, view: ShellView, runner: Runner) -> None:
-        self._view, self._runner = view, runner
+        self.log = JobLog("window", logging.getLogger(__name__).warning)
+        self._view, self._runner = view, LoggedRunner(runner, self.log)
+        self._agreed: Callable[[], None] | None = None
         self.page = Page.WELCOME
         self.opened: jobs.Opened | None = None
-        self._before_backups = Page.WELCOME
+        self._come_from = Page.WELCOME
         self._written = ""
         self._autosave: Autosave | None = None
-        self.welcome = WelcomePresenter(view.welcome_page, runner, self.open, self.open_demo, self.failed)
+        self.welcome = WelcomePresenter(
+            view.welcome_page, self._runner, self.open, self.open_demo, self._doubtful, self.failed
+        )
         self._go(Page.WELCOME)
 
     # Pages, made when first needed
@@ -108,11 +129,30 @@ class Shell:
 
     @cached_property
     def result(self) -> ResultPresenter:
-        return ResultPresenter(self._view.result_page, self.undo, self.back_to_store)
+        return ResultPresenter(self._view.result_page, self.writing.undo, self.writing.bring_back, self.back_to_store)
 
     @cached_property
     def backups(self) -> BackupsPresenter:
-        return BackupsPresenter(self._view.backups_page, self._runner, self.restore, self.undo, self.failed)
+        return BackupsPresenter(
+            self._view.backups_page, self._runner, self.writing.restore, self.look_inside, self.ask, self.failed
+        )
+
+    @cached_property
+    def changes(self) -> ChangesPresenter:
+        writing = self.writing
+        return ChangesPresenter(
+            self._view.changes_page, self._runner, writing.undo, writing.redo, writing.bring_back, self.failed
+        )
+
+    @cached_property
+    def inside(self) -> InsidePresenter:
+        return InsidePresenter(
+            self._view.inside_page, self._runner, self.writing.restore_some, self.open, self.failed
+        )
+
+    @cached_property
+    def writing(self) -> Writing:
+        return Writing(self.work, self._runner, self.ask, self._begin, self._applied, self.failed)
 
     # Opening
 
@@ -219,6 +259,9 @@ class Shell:
 
         assert self.opened is not None and self.review.data is not None and self.review.table is not None
         self.flush()
+        if not self.opened.summary.writable:
+            self._view.show_notice(Notice("This can only be looked at. To optimize, open the store itself."))
+            return
         plan, risks = plan_of(self.review.data, self.review.table, self.review.decisions)
         if not plan.steps:
             self._view.show_notice(Notice("Nothing is ticked yet, so there is nothing to optimize."))
@@ -228,52 +271,28 @@ class Shell:
         self._go(Page.PLAN)
 
     def apply(self, plan: Plan, options: ApplyOptions) -> None:
-        """Carry a plan out."""
-        from memdefrag.engine.apply import apply
-        from memdefrag.engine.embedding import with_model
+        """Carry out the plan of the plan page."""
 
+        def failed(error: MemdefragError) -> None:
+            if isinstance(error, ConfirmationNeeded):
+                # The page asks for the agreement itself, once it has looked again.
+                error.todo = ""
+            self.failed(error)
+            self.plan.show(plan)
+
+        self.writing.apply(plan, options, failed)
+
+    def _begin(self) -> Callable[[], None]:
+        """Show that work begins; returns the way back."""
         came_from = self.page
         self._view.show_notice(None)
-        started = self.work.start(
-            _TITLES.get(str(plan.settings.get("reason")), "Writing"),
-            lambda progress: apply(plan, replace(options, embed=with_model(progress)), progress),
-            self._applied,
-            lambda error: self._not_applied(error, came_from, plan),
-            lane=plan.target,
-            note="Until the new store is put in place, nothing is changed and you can cancel.",
-        )
-        if started:
-            self._go(Page.WORK)
+        self._go(Page.WORK)
+        return lambda: self._go(came_from)
 
-    def undo(self, step_id: str) -> None:
-        """Take a step back."""
-        from memdefrag.engine import history
-
-        self._apply_made(lambda: history.undo_plan(history.find(step_id)))
-
-    def restore(self, backup_id: str) -> None:
-        """Put a store back as its backup holds it."""
-        self._apply_made(lambda: jobs.restore_plan(backup_id))
-
-    def _apply_made(self, make: Callable[[], Plan]) -> None:
-        from memdefrag.engine.apply import ApplyOptions
-
-        try:
-            plan = make()
-        except MemdefragError as error:
-            self.failed(error)
-            return
-        self.apply(plan, ApplyOptions(confirm_shrink=True))
-
-    def _applied(self, report: ApplyReport) -> None:
-        self._written = report.store
-        self.result.show(report)
+    def _applied(self, applied: Applied) -> None:
+        self._written = applied.report.store
+        self.result.show(*applied)
         self._go(Page.RESULT)
-
-    def _not_applied(self, error: MemdefragError, came_from: Page, plan: Plan) -> None:
-        self.failed(error, came_from)
-        if came_from is Page.PLAN:
-            self.plan.show(plan)
 
     # Everywhere
 
@@ -284,20 +303,64 @@ class Shell:
 
     def show_backups(self) -> None:
         """The backups of all stores."""
-        if not self.work.running and self.page is not Page.BACKUPS:
-            self._before_backups = self.page
-            self.backups.refresh()
+        if self._leaves_for(Page.BACKUPS):
+            self.backups.show(str(self.opened.address) if self.opened else "")
             self._go(Page.BACKUPS)
 
-    def leave_backups(self) -> None:
-        self._go(self._before_backups)
+    def show_changes(self) -> None:
+        """What was done to all stores."""
+        if self._leaves_for(Page.CHANGES):
+            self.changes.refresh()
+            self._go(Page.CHANGES)
+
+    def look_inside(self, backup_id: str) -> None:
+        """The memories of a backup."""
+        self.inside.show(backup_id)
+        self._go(Page.INSIDE)
+
+    def leave(self) -> None:
+        """Back from the backups or the changes; from a backup's memories to the backups."""
+        if self.page is Page.INSIDE:
+            self.backups.refresh()
+            self._go(Page.BACKUPS)
+        else:
+            self._go(self._come_from)
+
+    def _leaves_for(self, page: Page) -> bool:
+        """Whether the person may go there now; remembers where they were."""
+        if self.work.running or self.page is page:
+            return False
+        if self.page not in (Page.BACKUPS, Page.CHANGES, Page.INSIDE):
+            self._come_from = self.page
+        return True
+
+    def ask(self, question: Question, agreed: Callable[[], None]) -> None:
+        """Put a question before the person."""
+        self._agreed = agreed
+        self._view.show_question(question)
+
+    def answer(self, agreed: bool) -> None:
+        """The person's answer to the question."""
+        call, self._agreed = self._agreed, None
+        self._view.show_question(None)
+        if agreed and call:
+            call()
+
+    def _doubtful(self, card: AskedCard) -> None:
+        question = Question(
+            f"Undo the change of {card.store.partition(':')[2]}? Memories that were added or changed since stay as "
+            "they are. The backup from before the change is kept in any case.",
+            "Undo",
+        )
+        self.ask(question, lambda: self.writing.undo(card.step))
 
     def failed(self, error: MemdefragError, page: Page | None = None) -> None:
         """Say what went wrong, on `page` (where the person is, if None)."""
         if page is not None:
             self._go(page)
         stopped = isinstance(error, Cancelled)
-        self._view.show_notice(Notice(error.message, error.safe, error.todo, is_error=not stopped))
+        log = str(self.log.path or "")
+        self._view.show_notice(Notice(error.message, error.safe, error.todo, is_error=not stopped, log=log))
 
     def dismiss(self) -> None:
         """The person has read the notice."""
@@ -317,10 +380,11 @@ class Shell:
             self._view.show_notice(Notice(" ".join(str(outcome) for outcome in outcomes)))
 
     def _go(self, page: Page) -> None:
+        if page is not self.page:
+            self.answer(False)
         self.page = page
         self._view.show_page(page, self.opened.address.location if self.opened else "")
 
 
 OPENING = "opening"
 """The lane of recovery and opening: no store is opened before interrupted writes are settled."""
-_TITLES = {"optimize": "Optimizing", "undo": "Undoing", "restore": "Restoring"}

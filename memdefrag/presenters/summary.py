@@ -44,6 +44,7 @@ class SummaryState:
     question: str = ""
     decided: int = 0
     is_copy: bool = False
+    is_backup: bool = False
 
 
 class SummaryView(Protocol):
@@ -140,6 +141,7 @@ def summary_state(summary: Summary, selected: str | None, decided: int, *, is_co
         without_vector=sum(info.count - info.with_embedding for info in summary.collections),
         decided=decided,
         is_copy=is_copy,
+        is_backup=summary.kind == "backup",
     )
 
 
@@ -150,7 +152,9 @@ def _notes(summary: Summary) -> list[str]:
             f"{holder} has this store open. Analysing is safe; before Optimize writes, it has to be closed. "
             f"{holder.advice}"
         )
-    if not summary.writable:
+    if summary.kind == "backup":
+        notes.append("This is a backup: it can be looked at and analysed, and is never changed.")
+    elif not summary.writable:
         notes.append("This store can be read but not written.")
     if summary.written_by:
         notes.append(

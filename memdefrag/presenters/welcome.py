@@ -13,6 +13,7 @@ from memdefrag.base.errors import MemdefragError
 from memdefrag.base.progress import Progress
 from memdefrag.base.wording import count, moment, size
 from memdefrag.presenters.tasks import Runner
+from memdefrag.presenters.wording import utc_moment
 
 if TYPE_CHECKING:
     from memdefrag.engine.inspect import Summary
@@ -44,7 +45,17 @@ class StoreCard:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedCard:
+    """A change of which only the person can tell whether it did the assistant good."""
+
+    step: str
+    store: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class WelcomeState:
+    asked: tuple[AskedCard, ...] = ()
     recent: tuple[StoreCard, ...] = ()
     found: tuple[StoreCard, ...] = ()
     looking: bool = False
@@ -59,6 +70,7 @@ class WelcomePresenter:
 
     Args:
         open_store: takes an address or a path.
+        doubtful: called with the change after which the assistant does not work.
     """
 
     def __init__(
@@ -67,9 +79,10 @@ class WelcomePresenter:
         runner: Runner,
         open_store: Callable[[str], None],
         open_demo: Callable[[], None],
+        doubtful: Callable[[AskedCard], None],
         failed: Callable[[MemdefragError], None],
     ) -> None:
-        self._runner, self._failed = runner, failed
+        self._runner, self._doubtful, self._failed = runner, doubtful, failed
         self.open, self.demo = open_store, open_demo
         self.state = WelcomeState()
         self._view = make_view(self)
@@ -80,6 +93,16 @@ class WelcomePresenter:
             return
         self._show(replace(self.state, looking=True))
         self._runner.run(look_around, self._show, self._could_not_look)
+
+    def answer(self, card: AskedCard, works: bool) -> None:
+        """Whether the assistant works with the result of a change; if not, there is a way back."""
+
+        def noted(_: object) -> None:
+            self._show(replace(self.state, asked=tuple(each for each in self.state.asked if each != card)))
+            if not works:
+                self._doubtful(card)
+
+        self._runner.run(lambda _: note_answer(card.step, works), noted, self._failed)
 
     def _could_not_look(self, error: MemdefragError) -> None:
         self._show(replace(self.state, looking=False))
@@ -101,7 +124,30 @@ def look_around(progress: Progress) -> WelcomeState:
     found = {card.place: card for card in reversed(list(around)) if card.readable}
     for card in recent:
         found.pop(card.place, None)
-    return WelcomeState(recent, tuple(reversed(found.values())))
+    return WelcomeState(open_questions(), recent, tuple(reversed(found.values())))
+
+
+def open_questions() -> tuple[AskedCard, ...]:
+    """The newest change of each store that the person has not judged yet; it is noted that they were asked."""
+    from memdefrag.engine.backups import acceptance
+
+    newest = {question.store: question for question in acceptance.pending()}
+    acceptance.note_asked([question for question in newest.values() if not question.asked])
+    return tuple(
+        AskedCard(
+            question.step,
+            question.store,
+            f"{question.store.partition(':')[2]} was changed on {utc_moment(question.when)}.",
+        )
+        for question in newest.values()
+    )
+
+
+def note_answer(step: str, works: bool) -> None:
+    """Write the answer down; from a yes on, backups from before the change need not all stay."""
+    from memdefrag.engine.backups import acceptance
+
+    acceptance.answer(step, works)
 
 
 def _cards(places: Iterable[tuple[str, str]], progress: Progress) -> Iterable[StoreCard]:

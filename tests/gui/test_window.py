@@ -176,7 +176,8 @@ def test_decisions_are_there_again_in_the_next_window(qtbot, window, arrive, sto
     assert choice["action"] == "apart"
 
 
-def test_backups_are_verified_and_restored(qtbot, window, arrive, store):
+def optimize_by_keys(window, arrive, store: Path) -> list[str]:
+    """Merge the first group; returns the texts from before."""
     before = texts(store)
     review = open_by_keys(window, arrive, store)
     press(KEY.Key_M)
@@ -184,18 +185,98 @@ def test_backups_are_verified_and_restored(qtbot, window, arrive, store):
     arrive(Page.PLAN).optimize.click()
     arrive(Page.RESULT)
     assert texts(store) != before
+    return before
+
+
+def test_backups_are_verified_and_restored(qtbot, window, arrive, store):
+    before = optimize_by_keys(window, arrive, store)
     window.shell.show_backups()
     backups = arrive(Page.BACKUPS)
     assert QApplication.focusWidget() is backups.backups
-    tab_to(backups.verify_deep)
+    tab_to(backups.verify)
     press(KEY.Key_Space)
+    qtbot.waitUntil(lambda: "is whole" in window.shell.backups.state.message, timeout=60_000)
+    backups.drill.trigger()
     qtbot.waitUntil(lambda: "same memories" in window.shell.backups.state.message, timeout=60_000)
     tab_to(backups.restore)
     press(KEY.Key_Space)
-    assert QApplication.focusWidget() is backups.decline
-    tab_to(backups.agree)
+    qtbot.waitUntil(lambda: window._question.isVisible(), timeout=60_000)
+    assert QApplication.focusWidget() is window._question.decline
+    tab_to(window._question.agree)
     press(KEY.Key_Space)
-    arrive(Page.RESULT)
+    qtbot.waitUntil(lambda: window.shell.page is Page.RESULT, timeout=60_000)
+    assert texts(store) == before
+
+
+def test_escape_declines_a_question_and_gives_the_focus_back(qtbot, window, arrive, store):
+    optimize_by_keys(window, arrive, store)
+    after = texts(store)
+    window.shell.show_backups()
+    backups = arrive(Page.BACKUPS)
+    backups.restore.click()
+    qtbot.waitUntil(lambda: window._question.isVisible(), timeout=60_000)
+    press(KEY.Key_Escape)
+    assert not window._question.isVisible()
+    assert QApplication.focusWidget() is backups.backups
+    assert texts(store) == after
+
+
+def test_a_change_is_shown_undone_and_redone_by_keys(qtbot, window, arrive, store):
+    before = optimize_by_keys(window, arrive, store)
+    after = texts(store)
+    window.shell.show_changes()
+    changes = arrive(Page.CHANGES)
+    tab_to(changes.show_step)
+    press(KEY.Key_Space)
+    qtbot.waitUntil(lambda: QApplication.focusWidget() is changes.memories, timeout=60_000)
+    shown = [row.before for row in window.shell.changes.state.touched]
+    assert changes.before.toPlainText() == shown[0]
+    press(KEY.Key_Down)
+    assert changes.before.toPlainText() == shown[1]
+    tab_to(changes.undo)
+    press(KEY.Key_Space)
+    qtbot.waitUntil(lambda: window.shell.page is Page.RESULT and not window.tasks.busy, timeout=60_000)
+    assert texts(store) == before
+    window.shell.show_changes()
+    qtbot.waitUntil(lambda: len(window.shell.changes.state.steps) == 2, timeout=60_000)
+    tab_to(changes.steps)
+    press(KEY.Key_Down)
+    tab_to(changes.redo)
+    press(KEY.Key_Space)
+    qtbot.waitUntil(lambda: window.shell.page is Page.RESULT and not window.tasks.busy, timeout=60_000)
+    assert texts(store) == after
+
+
+def test_one_memory_is_found_in_a_backup_and_brought_back(qtbot, window, arrive, store):
+    before = optimize_by_keys(window, arrive, store)
+    window.shell.show_backups()
+    backups = arrive(Page.BACKUPS)
+    tab_to(backups.inside)
+    press(KEY.Key_Space)
+    inside = arrive(Page.INSIDE)
+    assert QApplication.focusWidget() is inside.filter
+    gone = next(row for row in window.shell.inside.state.rows if row.now == "gone")
+    QTest.keyClicks(inside.filter, gone.line)
+    assert inside.text.toPlainText() == gone.line
+    assert inside.restore.text() == "Restore This Memory"
+    tab_to(inside.restore)
+    press(KEY.Key_Space)
+    qtbot.waitUntil(lambda: window.shell.page is Page.RESULT and not window.tasks.busy, timeout=60_000)
+    assert len(texts(store)) == len(before)
+    assert gone.line in texts(store)
+
+
+def test_whether_the_assistant_works_is_asked_on_the_first_page(qtbot, window, arrive, store):
+    before = optimize_by_keys(window, arrive, store)
+    window.shell.close_store()
+    welcome = arrive(Page.WELCOME)
+    [no] = [each for each in welcome.findChildren(QAbstractButton) if each.accessibleName().startswith("No, it")]
+    tab_to(no)
+    press(KEY.Key_Space)
+    qtbot.waitUntil(lambda: window._question.isVisible(), timeout=60_000)
+    tab_to(window._question.agree)
+    press(KEY.Key_Space)
+    qtbot.waitUntil(lambda: window.shell.page is Page.RESULT and not window.tasks.busy, timeout=60_000)
     assert texts(store) == before
 
 
@@ -246,8 +327,11 @@ def visit_all_pages(qtbot, window, arrive, store) -> None:
     review.optimize.click()
     arrive(Page.PLAN).optimize.click()
     arrive(Page.RESULT)
+    window.shell.show_changes()
+    arrive(Page.CHANGES).show_step.click()
     window.shell.show_backups()
-    arrive(Page.BACKUPS)
+    arrive(Page.BACKUPS).inside.click()
+    arrive(Page.INSIDE)
 
 
 def test_no_text_is_ever_read_as_html(qtbot, window, arrive, store):

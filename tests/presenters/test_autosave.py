@@ -1,5 +1,6 @@
 import pytest
 
+from memdefrag.base.progress import Cancel
 from memdefrag.engine import workspace
 from memdefrag.model.address import parse
 from memdefrag.presenters.autosave import TOPIC, Autosave, saved_count
@@ -46,3 +47,24 @@ def test_at_the_end_what_waits_is_written_at_once_and_only_then(saved):
     values.append("not asked for")
     runner.elapse()
     assert load() == {"choices": ["last"]}
+
+
+def test_a_save_that_is_overtaken_by_the_last_one_does_not_replace_it(tmp_path):
+    class Slow(DirectRunner):
+        def run(self, task, *rest, **more):
+            self.waiting.append(lambda: DirectRunner.run(self, task, *rest, **more))
+            return Cancel()
+
+    store, runner, decided = parse(f"jsonl:{tmp_path / 'm.jsonl'}"), Slow(), {"choices": [1]}
+
+    def saved():
+        now = {"choices": list(decided["choices"])}
+        return lambda: now
+
+    autosave = Autosave(runner, store, saved, pytest.fail)
+    autosave.touch()
+    runner.elapse()
+    decided["choices"].append(2)
+    autosave.flush()
+    runner.elapse()
+    assert workspace.load(store, TOPIC) == {"choices": [1, 2]}

@@ -7,7 +7,7 @@ import pytest
 
 from memdefrag.engine import writers
 from memdefrag.model.address import parse
-from memdefrag.presenters.plan import WriterChoice, writer_options
+from memdefrag.presenters.rehearsal import WriterChoice, writer_options
 from memdefrag.presenters.shell import Page, Shell
 from memdefrag.presenters.tasks import DirectRunner
 from tests.presenters.test_shell import FakeWindow, texts
@@ -117,7 +117,7 @@ def test_a_store_that_is_gone_meanwhile_is_not_made_anew(new_folder):
 def test_the_figures_name_the_backup_and_the_free_space(new_folder):
     shell, _ = planned(new_folder)
     facts = dict(shell.plan.state.facts)
-    assert "free" in facts["Backup"]
+    assert "free" in facts["Backups"]
     assert "now" in facts["Size"]
     assert shell.plan.state.compact_text.startswith("Also compact") or not shell.plan.state.compact_text
 

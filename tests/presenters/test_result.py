@@ -42,7 +42,7 @@ def test_what_was_not_done_is_listed_up_to_a_point():
 
 def test_a_report_without_a_step_cannot_be_undone():
     undone = []
-    presenter = ResultPresenter(FakeView(), undone.append, lambda: None)
+    presenter = ResultPresenter(FakeView(), undone.append, lambda _: None, lambda: None)
     presenter.show(replace(REPORT, step=None))
     presenter.undo()
     assert undone == []

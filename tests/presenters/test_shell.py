@@ -5,15 +5,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from memdefrag.base.progress import Progress
 from memdefrag.engine import catalogue, workspace
 from memdefrag.engine.journal import Job
 from memdefrag.model.address import parse
+from memdefrag.model.plan import Changes, Put
+from memdefrag.model.records import Key, MemoryRecord
+from memdefrag.presenters.asking import Question
 from memdefrag.presenters.shell import Notice, Page, Shell
 from memdefrag.presenters.tasks import DirectRunner
 from memdefrag.stores.base import read_snapshot
-from memdefrag.stores.registry import open_store
+from memdefrag.stores.registry import open_store, resolve
 from tests.presenters.fakes import FakeView
 
 
@@ -25,6 +30,7 @@ class FakeWindow:
         self.notice: Notice | None = None
         self.told: list[Notice | None] = []
         self.pages: dict[str, FakeView] = {}
+        self.question: Question | None = None
 
     def __getattr__(self, name: str) -> FakeView:
         if not name.endswith("_page"):
@@ -33,6 +39,9 @@ class FakeWindow:
 
     def show_page(self, page: Page, store: str) -> None:
         self.page, self.store = page, store
+
+    def show_question(self, question: Question | None) -> None:
+        self.question = question
 
     def show_notice(self, notice: Notice | None) -> None:
         self.notice = notice
@@ -189,64 +198,108 @@ def test_the_demo_is_always_fresh(shell, window):
     assert workspace.recent() == []
 
 
-def test_a_restore_asks_first_and_brings_everything_back(shell, window, store):
+def optimized(shell: Shell, store: Path) -> list[str]:
+    """Optimize the store as far as it goes; returns the texts from before."""
     before = texts(store)
     shell.open(str(store))
     shell.summary.start_analysis()
     tick_everything(shell)
     optimize(shell)
-    shell.show_backups()
-    [backup] = shell.backups.state.backups
-    shell.backups.verify(backup.id, deep=True)
-    assert "same memories" in shell.backups.state.message
-    shell.backups.ask_restore(backup.id)
-    assert backup.memories in shell.backups.state.question
+    assert shell.page is Page.RESULT
     assert len(texts(store)) < len(before)
-    shell.backups.answer(True)
+    return before
+
+
+def add_memory(path: Path, id: str = "later", text: str = "The cat sleeps on the piano.") -> None:
+    """What the assistant writes meanwhile."""
+    with open_store(resolve(str(path))) as store:
+        [info] = store.collections()
+        vector = np.ones(info.dimension or 0, np.float32)
+        record = MemoryRecord(Key(info.name, id), text, {}, vector)
+        store.write(Changes(put=(Put(store.fit(record)[0], None),)), Progress())
+
+
+def test_a_restore_asks_first_and_brings_everything_back(shell, window, store):
+    before = optimized(shell, store)
+    shell.show_backups()
+    assert shell.backups.state.chosen.memories == str(len(before))
+    shell.backups.restore()
+    assert window.page is Page.BACKUPS
+    assert f"{len(before)} memories" in window.question.text
+    assert "will come back" in window.question.text
+    assert texts(store) != before
+    shell.answer(True)
     assert shell.result.state.title == "Restored"
     assert texts(store) == before
 
 
-def test_a_restore_that_is_declined_changes_nothing(shell, store):
-    shell.open(str(store))
-    shell.summary.start_analysis()
-    tick_everything(shell)
-    optimize(shell)
+def test_a_restore_that_is_declined_changes_nothing(shell, window, store):
+    optimized(shell, store)
     after = texts(store)
     shell.show_backups()
-    shell.backups.ask_restore(shell.backups.state.backups[0].id)
-    shell.backups.answer(False)
+    shell.backups.restore()
+    shell.answer(False)
+    assert window.question is None
+    shell.answer(True)
     assert texts(store) == after
 
 
-def test_a_damaged_backup_is_called_damaged(shell, window, store):
-    shell.open(str(store))
-    shell.summary.start_analysis()
-    tick_everything(shell)
-    optimize(shell)
+def test_a_question_is_gone_once_its_page_is_left(shell, window, store):
+    optimized(shell, store)
+    after = texts(store)
     shell.show_backups()
-    [backup] = shell.backups.state.backups
-    file = next(Path(backup.folder, "files").rglob("*.zst"))
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
-    shell.backups.verify(backup.id)
-    assert shell.backups.state.backups[0].checked == "DAMAGED"
-    assert window.notice.is_error
+    shell.backups.restore()
+    shell.leave()
+    assert window.question is None
+    shell.answer(True)
+    assert texts(store) == after
 
 
-def test_a_change_can_be_undone_from_the_list(shell, store):
-    before = texts(store)
-    shell.open(str(store))
-    shell.summary.start_analysis()
-    tick_everything(shell)
-    optimize(shell)
+def test_what_came_since_is_counted_before_a_restore_and_brought_back_after_it(shell, window, store):
+    before = optimized(shell, store)
+    add_memory(store)
     shell.show_backups()
-    [step] = shell.backups.state.steps
-    assert step.undoable
-    assert step.what.startswith("optimize: ")
-    shell.backups.undo(step.id)
+    shell.backups.restore()
+    assert "1 memory that came since will go" in window.question.text
+    shell.answer(True)
     assert texts(store) == before
+    assert shell.result.state.added_since == 1
+    shell.result.bring_back()
+    assert window.page is Page.RESULT, window.notice
+    assert texts(store) == sorted([*before, "The cat sleeps on the piano."])
+
+
+def test_a_change_can_be_undone_and_done_again_from_the_list(shell, window, store):
+    before = optimized(shell, store)
+    after = texts(store)
+    shell.show_changes()
+    [step] = shell.changes.state.steps
+    assert (step.state, step.undoable, step.redoable) == ("applied", True, False)
+    assert step.what.startswith("optimize: ")
+    shell.changes.undo()
+    assert shell.result.state.title == "Undone"
+    assert texts(store) == before
+    shell.show_changes()
+    undo, first = shell.changes.state.steps
+    assert (first.id, first.state) == (step.id, "undone, redo possible")
+    assert not first.undoable
+    assert undo.state == "undo"
+    shell.changes.select(1)
+    assert shell.changes.state.chosen.id == step.id
+    shell.changes.redo()
+    assert "removes" in window.question.text, "so much goes that the engine wants an agreement"
+    assert texts(store) == before
+    shell.answer(True)
+    assert shell.result.state.title == "Done again", window.notice
+    assert texts(store) == after
+
+
+def test_the_way_back_from_the_changes(shell, window, store):
+    shell.open(str(store))
+    shell.show_changes()
     shell.show_backups()
-    assert not next(row for row in shell.backups.state.steps if row.id == step.id).undoable
+    shell.leave()
+    assert window.page is Page.SUMMARY
 
 
 @pytest.fixture
@@ -322,7 +375,7 @@ def test_closing_the_store_leads_to_the_first_page(shell, window, store):
 def test_the_way_back_from_the_backups(shell, window, store):
     shell.open(str(store))
     shell.show_backups()
-    shell.leave_backups()
+    shell.leave()
     assert window.page is Page.SUMMARY
 
 

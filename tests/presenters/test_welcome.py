@@ -23,7 +23,7 @@ def home(tmp_path, monkeypatch):
 
 
 def refreshed():
-    presenter = WelcomePresenter(FakeView(), DirectRunner(), lambda _: None, lambda: None, pytest.fail)
+    presenter = WelcomePresenter(FakeView(), DirectRunner(), lambda _: None, lambda: None, pytest.fail, pytest.fail)
     presenter.refresh()
     return presenter.state
 

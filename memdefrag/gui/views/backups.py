@@ -1,156 +1,137 @@
-"""The page of backups and of changes made."""
+"""The page of backups."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QUrl
-from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QAction, QDesktopServices
+from PySide6.QtWidgets import QMenu, QWidget
 
+from memdefrag.gui.models.texts import text_table
 from memdefrag.gui.views.job import JobPanel
-from memdefrag.gui.widgets import button, card, column, label, row, table
+from memdefrag.gui.widgets import button, column, label, row
 from memdefrag.presenters.backups import BackupsPresenter, BackupsState
+from memdefrag.presenters.shelf import BackupRow
 
-_BACKUP_COLUMNS = ("Made", "Why", "Store", "Memories", "Size", "Checked")
-_STEP_COLUMNS = ("When", "What", "Store", "")
-_STORE_COLUMN = 2
-
-
-class _Rows(QAbstractTableModel):
-    """A small table of texts."""
-
-    def __init__(self, columns: tuple[str, ...]) -> None:
-        super().__init__()
-        self._columns = columns
-        self.rows: list[tuple[str, ...]] = []
-
-    def fill(self, rows: list[tuple[str, ...]]) -> None:
-        self.beginResetModel()
-        self.rows = rows
-        self.endResetModel()
-
-    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self.rows)
-
-    def columnCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self._columns)
-
-    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if index.isValid() and role == Qt.ItemDataRole.DisplayRole:
-            return self.rows[index.row()][index.column()]
-        return None
-
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> object:
-        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self._columns[section]
-        return None
+_COLUMNS = {"Made": 130, "Why": 150, "Store": 0, "Memories": 84, "Size": 76, "Holds": 150, "Found whole": 130}
 
 
 class BackupsPage(QWidget):
-    def __init__(self, presenter: BackupsPresenter, leave: Callable[[], None]) -> None:
+    """The list, what is wrong with the selected backup, and what can be done with it.
+
+    Args:
+        ask: asks for a path, by what is wanted and a first proposal; empty when the person gave up.
+    """
+
+    def __init__(
+        self,
+        presenter: BackupsPresenter,
+        ask: Callable[[str, str], str],
+        leave: Callable[[], None],
+        show_changes: Callable[[], None],
+    ) -> None:
         super().__init__()
-        self._presenter = presenter
+        self._presenter, self._ask = presenter, ask
         self._state = BackupsState()
-        self.backups, self.steps = table("Backups"), table("Changes made")
-        self._backup_rows, self._step_rows = _Rows(_BACKUP_COLUMNS), _Rows(_STEP_COLUMNS)
-        for view, model in ((self.backups, self._backup_rows), (self.steps, self._step_rows)):
-            view.setModel(model)
-            view.horizontalHeader().setSectionResizeMode(_STORE_COLUMN, QHeaderView.ResizeMode.Stretch)
-            view.selectionModel().selectionChanged.connect(lambda *_: self._enable())
-        _widths(self.backups, (130, 190, 0, 90, 90, 200))
-        _widths(self.steps, (130, 330, 0, 90))
-        self._folder, self._message = label("", "muted", selectable=True), label("", "strong", wrap=True)
-        self.verify = button("Verify", self._verify)
-        self.verify_deep = button("Verify by Restoring a Copy", self._verify_deep)
-        self.restore = button("Restore…", self._restore)
-        self.open_folder = button("Open Folder", self._open_folder)
-        self.undo = button("Undo", self._undo, name="Undo the selected change")
+        self.backups, self._rows = text_table("Backups", _COLUMNS)
+        self.backups.selectionModel().currentRowChanged.connect(lambda now, _: presenter.select(now.row()))
+        self._room, self._hint = (label("", "muted", wrap=True, selectable=True) for _ in range(2))
+        self._message = label("", "strong", wrap=True, selectable=True)
+        self._warning = label("", "warning", wrap=True)
+        self._damage = label("", "danger", wrap=True, selectable=True)
+        self.back_up = button("Back Up Now", presenter.back_up, "primary")
+        self.verify = button("Verify", presenter.verify)
+        self.inside = button("Look Inside", presenter.look_inside)
+        self.restore = button("Restore…", presenter.restore)
+        self.more = button("More", lambda: None, name="More that can be done with backups")
+        self.changes = button("Changes", show_changes, name="Show the changes made")
         self.back = button("Back", leave)
         self.panel = JobPanel(presenter.stop)
-        self._question = label("", wrap=True)
-        self.agree = button("Restore", lambda: presenter.answer(True), "primary", "Yes, restore")
-        self.decline = button("Leave It", lambda: presenter.answer(False))
-        self._question_card = card(self._question, row(self.agree, self.decline, None))
+        self.more.setMenu(self._menu())
         layout = column(
-            row(label("Backups", "title"), None, self.back),
-            self._folder,
+            row(label("Backups", "title"), None, self.changes, self.back),
+            self._room,
+            self._warning,
             self.backups,
-            row(self.verify, self.verify_deep, self.restore, self.open_folder, None),
-            self._question_card,
+            self._damage,
+            row(self.back_up, self.verify, self.inside, self.restore, self.more, None),
             self.panel,
             self._message,
-            label("Changes made", "heading"),
-            self.steps,
-            row(self.undo, None),
+            self._hint,
         )
         layout.setContentsMargins(28, 24, 28, 24)
-        layout.setStretchFactor(self.backups, 3)
-        layout.setStretchFactor(self.steps, 2)
+        layout.setStretchFactor(self.backups, 1)
         self.setLayout(layout)
         self.first_focus = self.backups
 
     def update_state(self, state: BackupsState) -> None:
-        if (state.backups, state.steps) != (self._state.backups, self._state.steps):
-            self._backup_rows.fill(
-                [(b.created, b.reason, b.store, b.memories, b.size, b.checked) for b in state.backups]
-            )
-            self._step_rows.fill(
-                [(s.time, s.what, s.store, "" if s.undoable else "undone") for s in state.steps]
-            )
-            for view in (self.backups, self.steps):
-                view.selectRow(0)
-        asked_now = state.question and not self._state.question
-        self._state = state
-        self._folder.setText(f"Kept in {state.folder}" + ("" if state.backups else ". There are none yet."))
-        self._message.setText(state.message)
-        self._message.setVisible(bool(state.message))
-        self._question.setText(state.question)
-        self._question_card.setVisible(bool(state.question))
+        before, self._state = self._state, state
+        if state.shelf.rows != before.shelf.rows:
+            damaged = frozenset(number for number, each in enumerate(state.shelf.rows) if each.damage)
+            self._rows.fill([_cells(each) for each in state.shelf.rows], damaged)
+        if state.selected >= 0 and self.backups.currentIndex().row() != state.selected:
+            self.backups.selectRow(state.selected)
+        room = f"All backups take {state.shelf.room}." if state.shelf.room else ""
+        self._room.setText(room if state.shelf.rows else f"There are no backups yet. {room}")
+        damage = state.chosen.damage if state.chosen else ""
+        for shown, text in (
+            (self._warning, state.shelf.warning),
+            (self._damage, f"DAMAGED: {damage}" if damage else ""),
+            (self._message, state.message),
+            (self._hint, state.shelf.hint),
+        ):
+            shown.setText(text)
+            shown.setVisible(bool(text))
         self.panel.setVisible(state.job is not None)
         if state.job:
             self.panel.show_job(state.job)
-        self._enable()
-        if asked_now:
-            self.decline.setFocus()
+        self._enable(state)
 
-    def _enable(self) -> None:
-        chosen, idle = bool(self._chosen()), self._state.job is None
-        for action in (self.verify, self.verify_deep, self.restore):
-            action.setEnabled(chosen and idle)
-        self.open_folder.setEnabled(chosen)
-        step = _row(self.steps)
-        self.undo.setEnabled(0 <= step < len(self._state.steps) and self._state.steps[step].undoable and idle)
+    def _enable(self, state: BackupsState) -> None:
+        idle = state.job is None
+        self.back_up.setEnabled(idle and bool(state.target))
+        whose = Path(state.target.partition(":")[2]).name if state.target else "a store"
+        self.back_up.setAccessibleName(f"Back up {whose} now")
+        readable = bool(state.chosen and state.chosen.address)
+        for action in (self.verify, self.inside, self.restore, *self._of_one):
+            action.setEnabled(idle and readable)
+        for action in (self.import_, self.clean_up):
+            action.setEnabled(idle)
+        self.open_folder.setEnabled(state.chosen is not None)
 
-    def _chosen(self) -> str:
-        number = _row(self.backups)
-        return self._state.backups[number].id if 0 <= number < len(self._state.backups) else ""
+    def _menu(self) -> QMenu:
+        menu = QMenu(self)
 
-    def _verify(self) -> None:
-        self._presenter.verify(self._chosen())
+        def add(text: str, call: Callable[[], object]) -> QAction:
+            action = menu.addAction(text)
+            action.triggered.connect(lambda _=False: call())
+            return action
 
-    def _verify_deep(self) -> None:
-        self._presenter.verify(self._chosen(), deep=True)
+        presenter = self._presenter
+        self.drill = add("Verify by &Restoring a Copy", lambda: presenter.verify(deep=True))
+        self.restore_to = add("Restore to &Folder…", lambda: presenter.restore_to(self._path("unpack")))
+        self.export = add("&Export…", lambda: presenter.export(self._path("export")))
+        self.import_ = add("&Import…", lambda: presenter.import_(self._ask("import", "")))
+        menu.addSeparator()
+        self.clean_up = add("&Clean Up…", presenter.clean_up)
+        self.open_folder = add("&Open the Backup's Folder", self._open_folder)
+        self._of_one = (self.drill, self.restore_to, self.export)
+        return menu
 
-    def _restore(self) -> None:
-        self._presenter.ask_restore(self._chosen())
-
-    def _undo(self) -> None:
-        self._presenter.undo(self._state.steps[_row(self.steps)].id)
+    def _path(self, wanted: str) -> str:
+        chosen = self._state.chosen
+        if chosen is None:
+            return ""
+        name = f"{chosen.id}.tar.zst" if wanted == "export" else f"{Path(chosen.store).stem} {chosen.id[:8]}"
+        return self._ask(wanted, name)
 
     def _open_folder(self) -> None:
-        number = _row(self.backups)
-        QDesktopServices.openUrl(QUrl.fromLocalFile(self._state.backups[number].folder))
+        if self._state.chosen:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(self._state.chosen.folder))
 
 
-def _row(view: QTableView) -> int:
-    rows = view.selectionModel().selectedRows()
-    return rows[0].row() if rows else -1
-
-
-def _widths(view: QTableView, widths: tuple[int, ...]) -> None:
-    for number, width in enumerate(widths):
-        if width:
-            view.setColumnWidth(number, width)
+def _cells(row: BackupRow) -> tuple[str, ...]:
+    checked = "DAMAGED" if row.damage else row.checked
+    return (row.created, row.reason, row.store, row.memories, row.size, row.holds, checked)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QFrame
 
 from memdefrag.gui.widgets import button, column, label, row
@@ -17,10 +18,12 @@ class NoticeBar(QFrame):
         self.setObjectName("notice")
         self._message = label("", "strong", wrap=True, selectable=True)
         self._rest = label("", wrap=True, selectable=True)
+        self._log = ""
         self.copy = button("Copy Details", self._copy)
+        self.open_log = button("Open Log", self._open_log, name="Open the log file")
         self.close_button = button("Dismiss", dismiss)
         texts = column(self._message, self._rest, gap=4)
-        layout = row(texts, self.copy, self.close_button)
+        layout = row(texts, self.open_log, self.copy, self.close_button)
         layout.setStretchFactor(texts, 1)
         layout.setContentsMargins(14, 10, 14, 10)
         self.setLayout(layout)
@@ -38,7 +41,13 @@ class NoticeBar(QFrame):
         self._rest.setText(rest)
         self._rest.setVisible(bool(rest))
         self.copy.setVisible(notice.is_error)
+        self._log = notice.log
+        self.open_log.setVisible(bool(notice.log) and notice.is_error)
         self.show()
 
     def _copy(self) -> None:
-        QGuiApplication.clipboard().setText(f"{self._message.text()}\n{self._rest.text()}")
+        parts = (self._message.text(), self._rest.text(), f"Log: {self._log}" if self._log else "")
+        QGuiApplication.clipboard().setText("\n".join(part for part in parts if part))
+
+    def _open_log(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(self._log))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QGridLayout, QRadioButton, QVBoxLayout, QWidget
 
 from memdefrag.gui.widgets import button, card, clear, column, fill_facts, fill_lines, label, narrow, row, scrolling
-from memdefrag.presenters.plan import PlanPresenter, PlanState, WriterChoice
+from memdefrag.presenters.plan import PlanPresenter, PlanState
+from memdefrag.presenters.rehearsal import WriterChoice
 
 SHOWN_RISKS = 50
 _INDENT = 24
@@ -25,7 +26,8 @@ class PlanPage(QWidget):
         self._presenter, self._ask = presenter, ask
         self._store = label("", "muted", wrap=True, selectable=True)
         self._facts = QGridLayout()
-        self._holders, self._risks, self._ways = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
+        self._holders, self._risks, self._ways, self._concerns = (QVBoxLayout() for _ in range(4))
+        self._warning = label("", "warning", wrap=True)
         self._holders_card = card(label("The store is in use", "heading"), self._holders)
         self._risks_card = card(label("Worth a second look", "heading"), self._risks)
         self._ways_card = card(label("How is this older folder written?", "heading"), self._ways)
@@ -48,9 +50,11 @@ class PlanPage(QWidget):
             ),
             self._holders_card,
             card(self._facts),
+            self._warning,
             self._ways_card,
             self._risks_card,
             self.compact,
+            self._concerns,
             self.shrink,
             gap=14,
         )
@@ -68,6 +72,9 @@ class PlanPage(QWidget):
             shown.append(f"… and {len(state.risks) - SHOWN_RISKS} more")
         fill_lines(self._risks, shown)
         fill_lines(self._holders, state.holders, "danger")
+        fill_lines(self._concerns, state.concerns, "danger")
+        self._warning.setText(state.warning)
+        self._warning.setVisible(bool(state.warning))
         self._risks_card.setVisible(bool(state.risks))
         self._holders_card.setVisible(bool(state.holders))
         self._ways_card.setVisible(bool(state.writers))

@@ -56,7 +56,7 @@ class SummaryPage(QWidget):
         self._title.setText(state.title)
         self._place.setText(state.place)
         self._copy_note.setVisible(state.is_copy)
-        self.copy.setVisible(not state.is_copy)
+        self.copy.setVisible(not (state.is_copy or state.is_backup))
         fill_lines(self._notes, state.notes, "warning")
         fill_facts(self._facts, state.facts)
         _fill_table(self._collections, state.collections)
