@@ -65,6 +65,16 @@ class Server:
             session.execute(script)
         return self.url(name)
 
+    def wait(self) -> None:
+        """Until it answers again."""
+        for _ in range(200):
+            try:
+                self.connect().close()
+                return
+            except psycopg.OperationalError:
+                time.sleep(0.1)
+        raise AssertionError("the server did not come back")
+
 
 @contextmanager
 def running() -> Iterator[Server]:

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -75,16 +74,6 @@ def writing_pid(server: Server, url: str) -> int:
     return int(pid)
 
 
-def wait_for(server: Server) -> None:
-    for _ in range(200):
-        try:
-            server.connect().close()
-            return
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-    raise AssertionError("the server did not come back")
-
-
 @pytest.mark.case(40)
 def test_a_backend_killed_in_the_middle_leaves_the_old_rows(
     server: Server, bigmemory_url: str, store: Store, changes: Changes
@@ -93,7 +82,7 @@ def test_a_backend_killed_in_the_middle_leaves_the_old_rows(
     store.close()
     with pytest.raises((WriterFailed, NotAStore)) as caught:
         store.write(changes, at_commit(lambda: os.kill(writing_pid(server, bigmemory_url), signal.SIGKILL)))
-    wait_for(server)
+    server.wait()
     assert content(bigmemory_url) == before
     assert "not changed" in caught.value.safe
     store.write(changes, Progress())
