@@ -10,6 +10,7 @@ from typing import Any
 from memdefrag.model.records import MemoryRecord
 
 _MODULUS = 1 << 256
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 
 def text_hash(text: str) -> str:
@@ -19,8 +20,7 @@ def text_hash(text: str) -> str:
 
 def canonical_json(value: Any) -> bytes:
     """One byte string per JSON value: sorted keys, no spaces, types told apart (1, 1.0 and true differ)."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass")
+    return _encode(value).encode("utf-8", "surrogatepass")
 
 
 def record_hash(record: MemoryRecord) -> str:

@@ -111,9 +111,9 @@ class _Filling:
 
     def fill(self, reason: str, state: State, job: str | None) -> None:
         """Everything, from the first file to the last fsync."""
-        raw, layer, tally = self._layers()
-        self._require_unchanged(raw, tally)
-        infos = self.snapshot.collections if self.snapshot else tuple(self.store.collections())
+        infos = self.snapshot.collections if self.snapshot else self.store.collections()
+        raw, layer, tally = self._layers(infos)
+        self._require_unchanged(raw)
         facts = {
             "format_version": FORMAT_VERSION,
             "id": self.final.name,
@@ -137,11 +137,10 @@ class _Filling:
         fsync_tree(self.partial)
         self._describe(facts)
 
-    def _layers(self) -> tuple[list[Packed], list[Packed], neutral.Tally]:
+    def _layers(self, infos: Sequence[CollectionInfo]) -> tuple[list[Packed], list[Packed], neutral.Tally]:
         """Both layers at once: the raw one in threads, the neutral one here."""
         make_private_dir(self.partial / FILES)
         sources = list(_sources(self.store, self.partial))
-        infos = self.store.collections()
         total = sum(path.stat().st_size for _, path in sources) + sum(info.count for info in infos)
         self.progress.phase("Backing up", total)
         with Packing(sources, self.partial / FILES, self.progress) as packing:
@@ -163,7 +162,7 @@ class _Filling:
         for start in range(0, len(records), BATCH_RECORDS):
             yield list(records[start : start + BATCH_RECORDS])
 
-    def _require_unchanged(self, raw: Iterable[Packed], tally: neutral.Tally) -> None:
+    def _require_unchanged(self, raw: Iterable[Packed]) -> None:
         """What was backed up is what was read, byte for byte."""
         same = file_stats(self.store) == self.stats
         read = self.snapshot.fingerprint if self.snapshot else None
@@ -217,7 +216,8 @@ def _versions(kind: str) -> dict[str, str]:
         "python": sys.version.split()[0],
         "sqlite": sqlite3.sqlite_version,
         "host": platform.node(),
-        "system": platform.platform(),
+        # platform.platform() would start a program for the name of the processor.
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
     if kind.startswith("chroma"):
         with suppress(metadata.PackageNotFoundError):
