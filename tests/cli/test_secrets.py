@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
 import pytest
 import zstandard
 from hypothesis import given
@@ -18,6 +20,7 @@ from memdefrag.base import secrets, settings
 from memdefrag.base.progress import Progress
 from memdefrag.cli.secrets import HINT, taken_out
 from memdefrag.stores.chroma import environment
+from tests.base.test_secrets import MemoryKeyring
 from tests.cli.conftest import Cli
 
 pytestmark = pytest.mark.case(38)
@@ -140,19 +143,32 @@ def test_wrong_usage_does_not_tell_the_secret(cli: Cli) -> None:
         assert "canary" not in ended.out + ended.err
 
 
-def _scenes(store: Path, spy: Path, plan: Path, log: Path, chroma: Path) -> Iterator[tuple[list[object], set[int]]]:
+def _scenes(store: Path, plan: Path, log: Path, chroma: Path) -> Iterator[tuple[list[object], set[int]]]:
     """Command lines with the codes they may end with."""
     yield ["inspect", store, "--json"], {0}
-    yield ["analyze", store, "--save", plan, "--verbose", "--no-model"], {0}
+    yield ["analyze", store, "--save", plan, "--report", plan.with_suffix(".html"), "--verbose", "--no-model"], {0}
     yield ["apply", plan, "--log-file", log, "--verbose", "--json"], {0}
     yield ["history", store], {0}
     yield ["undo", "last", store, "--verbose"], {0}
     yield ["optimize", store, "--auto", "sure", "--json", "--no-model"], {0}
     yield ["backup", "create", store], {0}
-    yield ["import", store, f"chroma:{chroma}", "--chroma-python", spy, "--verbose"], {0}
+    yield ["import", store, f"chroma:{chroma}", "--verbose"], {0}
     yield ["inspect", SERVER], set(range(2, 70))
     yield ["inspect", SERVER, "--json"], set(range(2, 70))
     yield ["migrate-everything", SERVER], {2}
+
+
+WATCHED = """
+import json, os, sys
+def watch(event, told):
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.exec"):
+        environment = dict(os.environ) if told[-1] is None else dict(told[-1])
+        with open({dump!r}, "a") as out:
+            out.write(json.dumps([repr(told[:2]), repr(environment)]) + "\\n")
+sys.addaudithook(watch)
+from memdefrag.cli.main import main
+sys.exit(main())
+"""
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, bytes]]:
@@ -165,22 +181,19 @@ def _files(folder: Path) -> Iterator[tuple[Path, bytes]]:
 
 
 @pytest.mark.slow
-def test_no_secret_is_found_anywhere(tmp_path: Path, demo: Path, spying_python: Path) -> None:
-    work = tmp_path / "tmp"
+def test_no_secret_is_found_anywhere(tmp_path: Path, demo: Path) -> None:
+    work, children = tmp_path / "tmp", tmp_path / "children.jsonl"
     work.mkdir()
-    around = {**os.environ, **SURROUNDINGS, "TMPDIR": str(work)}
-    around["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
-    chroma = tmp_path / "chroma"
-    for arguments, codes in _scenes(demo, spying_python, tmp_path / "plan.json", tmp_path / "a.log", chroma):
+    around = {**os.environ, **SURROUNDINGS, "TMPDIR": str(work), "PYTHONPATH": str(Path(__file__).parents[2])}
+    watched = [sys.executable, "-c", WATCHED.format(dump=str(children))]
+    for arguments, codes in _scenes(demo, tmp_path / "plan.json", tmp_path / "a.log", tmp_path / "chroma"):
         ended = subprocess.run(
-            [sys.executable, "-m", "memdefrag", *map(str, arguments), "--api-key", TYPED],
-            env=around, cwd=work, capture_output=True, text=True,
-        )  # fmt: skip
+            [*watched, *map(str, arguments), "--api-key", TYPED], env=around, cwd=work, capture_output=True, text=True
+        )
         assert ended.returncode in codes, (arguments, ended.stderr)
-        assert "canary" not in (ended.stdout + ended.stderr).replace(str(tmp_path), ""), arguments
+        assert "canary" not in ended.stdout + ended.stderr, arguments
+    assert "child.py" in children.read_text()
     _nothing_written(tmp_path)
-    children = [json.loads(line) for line in (tmp_path / "children.jsonl").read_text().splitlines()]
-    assert any(argv[-1].startswith(str(work)) for argv, _ in children)
 
 
 def test_a_crash_tells_no_secret(tmp_path: Path, demo: Path) -> None:
@@ -218,3 +231,35 @@ def _nothing_written(folder: Path) -> None:
     found = {str(path) for path, data in files for name in (b"canary-typed", b"canary-url", b"canary-env", b"canary-db")
              if name in data}  # fmt: skip
     assert not found
+
+
+@pytest.fixture
+def ring() -> Iterator[MemoryKeyring]:
+    before, mine = keyring.get_keyring(), MemoryKeyring()
+    keyring.set_keyring(mine)
+    yield mine
+    keyring.set_keyring(before)
+
+
+def test_a_key_is_saved_listed_and_forgotten(cli: Cli, ring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{TYPED}\n"))
+    ended = cli("secret", "save", "hdev+https://Memory.example.com/")
+    assert (ended.code, ring.held) == (0, {("memdefrag", "memory.example.com"): TYPED})
+    assert TYPED not in ended.out + ended.err
+    listed = cli("secret", "list", "--json")
+    assert listed.json == {"servers": ["memory.example.com"]}
+    assert cli("secret", "forget", "memory.example.com", "--json").json == {"forgotten": "memory.example.com"}
+    assert (ring.held, cli("secret", "list", "--json").json) == ({}, {"servers": []})
+
+
+def test_no_key_is_no_key(cli: Cli, ring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert cli("secret", "save", "host").code == 2
+    assert ring.held == {}
+
+
+def test_a_key_typed_with_the_server_is_the_one_that_is_used(cli: Cli, ring: MemoryKeyring, demo: Path) -> None:
+    secrets.save("https://host", "older")
+    cli("inspect", demo, "--api-key", TYPED, "https://host")
+    found = secrets.find("https://host")
+    assert found is not None and found.reveal() == TYPED
