@@ -1,6 +1,6 @@
 """Where memory stores usually are: the defaults and environment variables of the programs that make them.
 
-From mcp-memory-service (its ChromaDB era, versions 0.1 to 7.6) and Memory Defragmenter. Pure: nothing is
+From mcp-memory-service (its ChromaDB era, versions 0.1 to 7.6), Memory Defragmenter and hdev. Pure: nothing is
 looked up on the disk; whoever asks tries the places.
 """
 
@@ -13,6 +13,7 @@ from typing import NamedTuple
 _CHROMA_VARIABLES = ("MCP_MEMORY_CHROMA_PATH", "mcpMemoryChromaPath")
 _BASE_VARIABLE = "MCP_MEMORY_BASE_DIR"
 _EXPORT = "memory_export.db"
+_HDEV_VARIABLE = "HDEV_MEMORY_FILESYSTEM_PATH"
 
 
 class Place(NamedTuple):
@@ -46,6 +47,8 @@ def _places(environ: Mapping[str, str], home: Path, platform: str) -> Iterator[P
     yield Place(base / "chroma_db", "Memory Service")
     yield Place(home / ".mcp_memory_chroma", "Memory Service, older version")
     yield Place(Path("chroma_db"), "Memory Service, this folder")
+    hdev = environ.get(_HDEV_VARIABLE)
+    yield Place(_expanded(hdev, home) if hdev else home / ".hdev" / "memory", "hdev")
     for folder in (Path(), home, documents):
         yield Place(folder / _EXPORT, "Memory Defragmenter's export")
     for name in ("chroma_db", _EXPORT):

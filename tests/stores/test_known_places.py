@@ -48,5 +48,13 @@ def test_older_places_and_exports_are_among_them() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("environ", "path"),
+    [({}, HOME / ".hdev/memory"), ({"HDEV_MEMORY_FILESYSTEM_PATH": "~/notes"}, HOME / "notes")],
+)
+def test_the_folder_of_hdev(environ: dict[str, str], path: Path) -> None:
+    assert [place.path for place in candidates(environ, HOME, "linux") if place.what == "hdev"] == [path]
+
+
 def test_nothing_is_looked_up() -> None:
     assert candidates({}, Path("/no/such/home"), "linux")

@@ -56,6 +56,7 @@ class HdevHttp(HdevStore):
     """The entries of a memory server over plain http: one on this machine, or in a network of one's own."""
 
     kind: ClassVar[str] = "hdev+http"
+    most_at_once: ClassVar[int] = 300
 
     def __init__(self, address: Address, settings: StoreSettings) -> None:
         super().__init__(address, settings)

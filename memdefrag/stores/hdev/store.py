@@ -41,6 +41,8 @@ class HdevStore(Store):
     """Entries by path, each a text and a JSON object; no vectors."""
 
     collection_name: ClassVar[str] = COLLECTION
+    most_at_once: ClassVar[int] = BATCH_RECORDS
+    """Entries that are read between two reports of progress."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -83,9 +85,9 @@ class HdevStore(Store):
     ) -> Iterator[list[MemoryRecord]]:
         if collection != COLLECTION:
             raise CollectionNotFound(f"There is no collection {collection!r} in {self.address.location}.")
-        listed = self._listed()
-        for start in range(0, len(listed), batch):
-            records = [found.record for found in self._look(listed[start : start + batch]).values() if found.record]
+        listed, size = self._listed(), min(batch, self.most_at_once)
+        for start in range(0, len(listed), size):
+            records = [found.record for found in self._look(listed[start : start + size]).values() if found.record]
             if records:
                 yield records
 

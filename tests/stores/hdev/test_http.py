@@ -82,6 +82,15 @@ def test_a_server_says_what_its_folder_says(store: HdevHttp, root: Path) -> None
     assert store.problems() == []
 
 
+def test_a_large_server_is_read_in_small_lists(
+    store: HdevHttp, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HdevHttp, "most_at_once", 2)
+    for name in "abcde":
+        entry(root, name)
+    assert [[record.key.id for record in batch] for batch in store.scan(COLLECTION)] == [["a", "b"], ["c", "d"], ["e"]]
+
+
 def test_an_empty_folder_is_no_memory(store: HdevHttp, root: Path) -> None:
     entry(root, "a")
     (root / "empty").mkdir()
