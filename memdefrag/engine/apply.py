@@ -218,7 +218,8 @@ class _Application:
         self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings, existed: bool
     ) -> ApplyReport:
         """From the backup to the commit, each state announced in the journal."""
-        backup = create(store, before, f"before {self._reason}", self.progress) if store.exists else None
+        reason = f"before {self._reason}"
+        backup = create(store, before, reason, self.progress, job=self.id) if store.exists else None
         self.job.note(JobState.BACKED_UP, backup=backup.id if backup else None)
         if self.kind.is_live:
             return self._write_live(store, before, resolution, backup)

@@ -29,8 +29,9 @@ class Question:
 def pending() -> list[Question]:
     """The open questions in the order in which the steps were made.
 
-    Asked about are applied steps that were neither undone nor answered and that undid nothing themselves. A yes
-    to a step answers the earlier ones of its store, too: what works now was made by all of them.
+    Asked about are applied steps that were neither undone nor answered and that undid nothing themselves; of what was
+    redone, the last time only. A yes to a step answers the earlier ones of its store, too: what works now was made
+    by all of them.
     """
     applied = {job for job, outcome in catalogue.outcomes().items() if outcome == "applied"}
     answers = _answers()
@@ -38,13 +39,13 @@ def pending() -> list[Question]:
         return []
     order, gone, asked = catalogue.order(), history.undone(), _asked()
     made = sorted(history.steps(), key=lambda step: order[step.id])
+    passed_over = gone | answers.keys() | {step.redoes for step in made}
     settled: set[str] = set()
     found = []
     for step in reversed(made):
         if answers.get(step.id) and step.id not in gone:
             settled.add(step.store)
-        open_question = step.undoes is None and step.id not in gone and step.id not in answers
-        if open_question and step.store not in settled:
+        if step.undoes is None and step.id not in passed_over and step.store not in settled:
             found.append(Question(step.id, step.store, step.time, step.id in asked))
     return found[::-1]
 

@@ -19,7 +19,7 @@ from memdefrag.base.fsops import free_bytes, remove, rename
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BACKUP_LIMIT_VARIABLE, backup_limit, data_dir
 from memdefrag.base.wording import size
-from memdefrag.engine import catalogue, history
+from memdefrag.engine import catalogue, history, step_files
 from memdefrag.engine.backups import acceptance
 from memdefrag.engine.backups.create import ABANDONED_SECONDS
 from memdefrag.engine.backups.shelf import Backup, all_backups
@@ -155,7 +155,7 @@ def prune(
     progress = progress or Progress()
     shelf = data_dir() / "backups"
     backups = all_backups()
-    kept = keep(map(entry_of, backups), gather(), {_one(backups, name).id for name in named})
+    kept = keep(map(entry_of, backups), gather(backups), {_one(backups, name).id for name in named})
     leaving = [backup for backup in backups if backup.id not in kept]
     report = PruneReport(
         dry_run,
@@ -210,9 +210,9 @@ def entry_of(backup: Backup) -> Entry:
     return Entry(backup.id, backup.folder.parent.name, made, str(backup.manifest["reason"]).startswith(AUTOMATIC))
 
 
-def gather() -> Facts:
-    """What the catalogue and the history say at this moment."""
-    order, gone = catalogue.order(), history.undone()
+def gather(backups: Iterable[Backup]) -> Facts:
+    """What the catalogue and the history say at this moment that concerns these backups."""
+    order = catalogue.order()
     verified, imported = set(), set()
     for event in catalogue.events():
         if event["event"] == "verified":
@@ -224,14 +224,19 @@ def gather() -> Facts:
     questions: dict[str, int] = {}
     for question in acceptance.pending():
         questions.setdefault(catalogue.store_id(parse(question.store)), order[question.step])
-    return Facts(
-        order,
-        verified,
-        imported,
-        {_store_of(job) for job in catalogue.unfinished_jobs().values()},
-        {step.backup for step in history.steps() if step.whole_store and step.backup and step.id not in gone},
-        questions,
-    )
+    busy = {_store_of(job) for job in catalogue.unfinished_jobs().values()}
+    return Facts(order, verified, imported, busy, _only_way_back(backups), questions)
+
+
+def _only_way_back(backups: Iterable[Backup]) -> set[str]:
+    """The backups without which a step can no longer be undone: it replaced files, or its own images are damaged."""
+    gone, unreadable = history.undone(), set(history.damaged())
+    needed = {
+        step.backup
+        for step in history.steps()
+        if step.backup and step.id not in gone and (step.whole_store or not step_files.is_whole(step.folder))
+    }
+    return needed | {backup.id for backup in backups if backup.manifest.get("job") in unreadable}
 
 
 def _wanted(shelf: list[Entry], facts: Facts) -> dict[str, str]:

@@ -41,6 +41,13 @@ def test_an_undone_step_raises_no_question_and_neither_does_the_undo(tmp_path: P
     assert pending() == []
 
 
+def test_what_was_redone_is_asked_about_once(tmp_path: Path) -> None:
+    step = applied(tmp_path)
+    apply(history.undo_plan(history.find(step)))
+    redone = apply(history.redo_plan(history.find(step))).step
+    assert [question.step for question in pending()] == [redone]
+
+
 def test_a_dry_run_raises_no_question(tmp_path: Path) -> None:
     apply(merge_plan(make_store("jsonl", tmp_path)), ApplyOptions(dry_run=True))
     assert pending() == []

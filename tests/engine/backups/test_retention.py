@@ -233,6 +233,21 @@ def test_the_backup_of_a_restore_that_can_be_undone_stays(tmp_path: Path) -> Non
     assert str(report.backup) in {each.id for each in prune(named=[str(report.backup)]).removed}
 
 
+@pytest.mark.parametrize("name", ["step.json", "before.jsonl"])
+def test_the_backup_of_a_step_whose_own_images_are_damaged_stays(tmp_path: Path, name: str) -> None:
+    address = make_store("jsonl", tmp_path)
+    made_before_a_write(address)
+    report = apply(merge_plan(address))
+    acceptance.answer(str(report.step), True)
+    for _ in range(LAST + 1):
+        made_before_a_write(address)
+    assert str(report.backup) in {each.id for each in prune(dry_run=True).removed}
+    folder = history.find(str(report.step)).folder
+    assert (folder / name).exists()
+    (folder / name).write_bytes(b"damaged")
+    assert prune().kept[str(report.backup)] == "a step can only be undone with it"
+
+
 def test_backups_since_an_open_question_stay(tmp_path: Path) -> None:
     address = make_store("jsonl", tmp_path)
     made_before_a_write(address)
