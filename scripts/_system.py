@@ -65,6 +65,8 @@ X11 = (
     Need("libxkbcommon-x11.so.0", "libxkbcommon-x11-0"),
 )
 WAYLAND = (Need("libwayland-cursor.so.0", "libwayland-cursor0"),)
+# A backup's RESTORE.txt promises that it can be followed with these alone; a test follows it.
+BY_HAND = (Need("zstd", "zstd"),)
 VIRTUAL_SCREEN = (Need("Xvfb", "xvfb"), Need("xauth", "xauth"))
 # The fault tests make the disk fail below SQLite with a few lines of C.
 COMPILER = (Need("gcc", "gcc"), Need("/usr/include/stdio.h", "libc6-dev"))
