@@ -14,7 +14,7 @@ from tests.faults.protocols import PROTOCOLS, name_of, sqlite_with_reader
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL and a fork server"),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(3000),
 ]
 
 

@@ -18,7 +18,7 @@ from tests.faults.preloaded import Server
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs LD_PRELOAD"),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(3000),
     pytest.mark.case(6, 8),
 ]
 
