@@ -150,7 +150,7 @@ class _Application:
 
     def _preflight(self, store: Store) -> None:
         self.progress.phase("Checking")
-        if not store.capabilities.writable:
+        if not store.capabilities.writable and not self.restores:
             raise NotPermitted(f"{store.format} can only be read.")
         if self.kind.is_live and (self.restores or self.options.writer.output):
             raise UsageError(f"{self.address} is written record by record; its files cannot be replaced as a whole.")
