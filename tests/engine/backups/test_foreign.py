@@ -20,11 +20,13 @@ from memdefrag.base.errors import BackupDamaged, MemdefragError, NoSpace, NotASt
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import catalogue
+from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups.foreign import TakenIn, take_in
 from memdefrag.engine.backups.retention import prune
 from memdefrag.engine.backups.shelf import all_backups
 from memdefrag.engine.backups.verify import verify
 from memdefrag.model.hashing import content_hash
+from memdefrag.model.plan import Plan, StoreStep
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
@@ -259,3 +261,16 @@ def test_what_is_not_there_is_told(folder: Path) -> None:
 def memories(done: TakenIn) -> tuple[MemoryRecord, ...]:
     with open_store(f"backup:{done.backup.folder}") as store:
         return read_snapshot(store).records
+
+
+@pytest.mark.parametrize("make", [make_service, make_enhanced])
+def test_a_store_whose_memories_can_only_be_read_gets_its_files_back(tmp_path: Path, make: Any) -> None:
+    original = make(tmp_path / "theirs.db")
+    before = content(str(original))
+    done = take(original)
+    with closing(sqlite3.connect(original)) as connection:
+        connection.execute("DELETE FROM memories WHERE id > 1")
+        connection.commit()
+    apply(Plan(source=f"backup:{done.backup.id}", target=done.backup.address, store_steps=(StoreStep.REPLACE,)),
+          ApplyOptions(confirm_shrink=True))  # fmt: skip
+    assert content(str(original)) == before
