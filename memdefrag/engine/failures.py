@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from memdefrag.base.errors import MemdefragError, NoSpace, NotPermitted, WriteError
 
@@ -15,6 +17,15 @@ def disk_error(error: OSError, safe: str) -> MemdefragError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return NotPermitted(f"The system refuses to write{where}: {error.strerror}.", safe=safe)
     return WriteError(f"The disk failed{where}: {error.strerror}.", safe=safe, todo="Check the disk, then try again.")
+
+
+@contextmanager
+def disk_errors_told(safe: str) -> Iterator[None]:
+    """Turns the system's failures inside the block, or in the function it decorates, into ours."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, safe) from error
 
 
 def told_with(error: BaseException, safe: str) -> BaseException:

@@ -57,7 +57,6 @@ class Scene:
         protocol: the table's line.
         deed: may be sent to another process.
         beside: somebody who is at the store meanwhile; the deed may then be refused.
-        untold: exit codes of the deed that are accepted beside those of `worker`.
         after: what the store holds when the deed was not disturbed; filled by the rehearsal.
     """
 
@@ -65,7 +64,6 @@ class Scene:
     address: Address
     deed: Callable[[], object]
     beside: Callable[[Path], AbstractContextManager[object]] | None = None
-    untold: frozenset[int] = frozenset()
     points: list[str] = field(default_factory=list)
     before: Snapshot = field(init=False)
     after: Snapshot = field(init=False)
@@ -167,7 +165,7 @@ def strike(scene: Scene, fault: str, points: Iterable[int]) -> set[str]:
     olds = 0
     for point in points:
         scene.reset()
-        expected = {-signal.SIGKILL} if fault == "kill" else {worker.DONE, worker.TOLD, *scene.untold}
+        expected = {-signal.SIGKILL} if fault == "kill" else {worker.DONE, worker.TOLD}
         try:
             with scene.beside(scene.address.path) if scene.beside else nullcontext():
                 code = in_child(f"{fault}:{point}", scene.deed)

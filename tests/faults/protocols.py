@@ -111,7 +111,7 @@ def undo(place: Path, kind: str = "jsonl") -> Scene:
 
 def backup(place: Path) -> Scene:
     address = make_store("memory-export", place)
-    return Scene("making a backup", address, partial(worker.back_up, address), untold=frozenset({worker.UNTOLD}))
+    return Scene("making a backup", address, partial(worker.back_up, address))
 
 
 def prune(place: Path) -> Scene:
@@ -119,7 +119,7 @@ def prune(place: Path) -> Scene:
     address = make_store("jsonl", place, 4)
     for _ in range(13):
         worker.back_up(address, "before optimize")
-    return Scene("pruning backups", address, retention.prune, untold=frozenset({worker.UNTOLD}))
+    return Scene("pruning backups", address, retention.prune)
 
 
 def in_place(place: Path) -> Scene:

@@ -33,5 +33,5 @@ def test_every_case_is_in_the_table_once() -> None:
 
 
 def test_marks_are_found_on_tests_and_on_modules() -> None:
-    source = "pytestmark = [pytest.mark.case(1)]\n@pytest.mark.case(2, 3)\ndef test(): pass\n@other.case(4)\ndef f(): pass"
+    source = "pytestmark = [pytest.mark.case(1)]\n@pytest.mark.case(2, 3)\ndef one(): ...\n@other.case(4)\ndef f(): ..."
     assert numbers_marked(source) == {1, 2, 3}

@@ -23,8 +23,8 @@ from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.chroma import child, runner
 from memdefrag.stores.registry import open_store
 
-DONE, TOLD, UNTOLD = 0, 3, 4
-"""Exit codes: it went through; it failed with an error made for a person; with a bare error of the system."""
+DONE, TOLD = 0, 3
+"""Exit codes: it went through; it failed with an error made for a person."""
 
 PRELOAD = ["tests.faults.worker", "memdefrag.stores.memory_export", "memdefrag.stores.jsonl", "chromadb"]
 """What every worker needs; imported once by the server that they are forked from."""
@@ -42,9 +42,6 @@ def run(data_dir: str, fault: str, deed: Callable[[], object]) -> None:
     except MemdefragError as error:
         print(f"{type(error).__name__}: {error.message} {error.safe}", file=sys.stderr)
         sys.exit(TOLD)
-    except OSError as error:
-        print(f"untold: {error!r}", file=sys.stderr)
-        sys.exit(UNTOLD)
 
 
 def carry_out(plan: Plan) -> None:

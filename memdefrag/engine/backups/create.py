@@ -29,6 +29,7 @@ from memdefrag.engine.backups.files import Packing
 from memdefrag.engine.backups.restore_text import restore_text
 from memdefrag.engine.backups.shelf import Backup, folder_of, load
 from memdefrag.engine.backups.verify import verify
+from memdefrag.engine.failures import disk_errors_told
 from memdefrag.engine.steady import State
 from memdefrag.model.capabilities import Commit
 from memdefrag.model.records import CollectionInfo, FileStamp, MemoryRecord, Snapshot
@@ -52,6 +53,7 @@ from memdefrag.stores.unreadable import Unreadable
 ABANDONED_SECONDS = 86_400.0
 
 
+@disk_errors_told("The store was only read.")
 def create(
     store: Store,
     snapshot: Snapshot | None,
@@ -71,6 +73,7 @@ def create(
     Raises:
         StoreChanged: somebody wrote to the store meanwhile; no backup is left behind.
         BackupDamaged: what was written does not read back; it was set aside and does not count.
+        NoSpace, NotPermitted, WriteError: the disk failed; no backup is left behind.
     """
     if store.address.collection:
         store.address, snapshot = store.address.select(None), None

@@ -23,6 +23,7 @@ from memdefrag.engine import catalogue, history, step_files
 from memdefrag.engine.backups import acceptance
 from memdefrag.engine.backups.create import ABANDONED_SECONDS
 from memdefrag.engine.backups.shelf import Backup, all_backups
+from memdefrag.engine.failures import disk_errors_told
 from memdefrag.model.address import Address, parse
 
 LAST, DAYS, WEEKS = 10, 14, 8
@@ -138,6 +139,7 @@ def keep(entries: Iterable[Entry], facts: Facts, named: Collection[str] = ()) ->
     return kept
 
 
+@disk_errors_told("Backups that were to stay are where they were.")
 def prune(
     dry_run: bool = False, named: Collection[str] = (), progress: Progress | None = None
 ) -> PruneReport:
@@ -151,6 +153,7 @@ def prune(
 
     Raises:
         BackupNotFound: none, or several, of a name.
+        NotPermitted, WriteError: the disk failed; what was told in the catalogue goes the next time.
     """
     progress = progress or Progress()
     shelf = data_dir() / "backups"
