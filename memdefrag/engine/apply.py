@@ -151,7 +151,10 @@ class _Application:
     def _preflight(self, store: Store) -> None:
         self.progress.phase("Checking")
         if not store.capabilities.writable and not self.restores:
-            raise NotPermitted(f"{store.format} can only be read.")
+            raise NotPermitted(
+                f"{store.format} can only be read.",
+                todo="Export its memories and work on those: memdefrag export STORE FILE.jsonl",
+            )
         if self.kind.is_live and (self.restores or self.options.writer.output):
             raise UsageError(f"{self.address} is written record by record; its files cannot be replaced as a whole.")
         if self.options.writer.output and self.job.target.exists():
