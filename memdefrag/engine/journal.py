@@ -15,11 +15,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from memdefrag.base.errors import UnfinishedJob
+from memdefrag.base import foreign_json
+from memdefrag.base.errors import StoreDamaged, UnfinishedJob
 from memdefrag.base.fsops import append_durable, fsync_dir, make_private_dir, remove
 from memdefrag.base.settings import data_dir
 from memdefrag.engine.catalogue import store_id
 from memdefrag.model.address import Address
+
+_FACTS: dict[str, Any] = {
+    "id": str, "pid": int, "process_created": int | float, "lock": str, "store": str, "kind": str,
+    "source_hash": str, "new_hash": str, "backup": str,
+}  # fmt: skip
+_PIDS = 1 << 31
 
 
 class JobState(StrEnum):
@@ -86,7 +93,11 @@ class Job:
         append_durable(self._journal, b"%08x %s\n" % (zlib.crc32(body), body))
 
     def facts(self) -> dict[str, Any]:
-        """Everything noted so far, later lines over earlier ones; empty when there is no readable line."""
+        """Everything noted so far, later lines over earlier ones; empty when there is no readable line.
+
+        Raises:
+            StoreDamaged: a line is whole but says what no memdefrag of this version writes.
+        """
         merged: dict[str, Any] = {}
         for line in self._lines():
             merged.update(line)
@@ -106,4 +117,24 @@ class Job:
             crc, _, body = line.partition(b" ")
             if crc != b"%08x" % zlib.crc32(body):
                 return
-            yield json.loads(body)
+            yield self._understood(body)
+
+    def _understood(self, body: bytes) -> dict[str, Any]:
+        """A whole line's facts. What we do not understand is neither torn nor ours to tidy up."""
+        try:
+            said = foreign_json.parse(body)
+        except ValueError:
+            said = None
+        if isinstance(said, dict) and _is_ours(said):
+            return said
+        raise StoreDamaged(
+            f"The journal in {self.folder} is not one this memdefrag wrote.",
+            safe="Nothing was touched.",
+            todo="If you do not know where that folder comes from, move it away.",
+        )
+
+
+def _is_ours(said: dict[str, Any]) -> bool:
+    """Whether a line's facts are of the kinds that `Job.note` is given."""
+    typed = all(isinstance(said.get(name), kinds | None) for name, kinds in _FACTS.items())
+    return typed and said.get("state") in tuple(JobState) and 0 < (said.get("pid") or 1) < _PIDS

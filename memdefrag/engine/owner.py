@@ -69,7 +69,7 @@ def _process_lives(facts: Mapping[str, Any]) -> bool:
     try:
         process = psutil.Process(pid)
         # The time of a process's start moves when the clock is set; a memdefrag is taken for the one that began.
-        moved = abs(process.create_time() - facts["process_created"])
+        moved = abs(process.create_time() - facts.get("process_created", 0.0))
         return moved < CLOCK_TOLERANCE or "memdefrag" in " ".join(process.cmdline())
     except psutil.Error:
         return False

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from memdefrag.base.errors import BackupDamaged, MemdefragError, StoreDamaged, StoreInUse, UnfinishedJob
 from memdefrag.base.fsops import rename
 from memdefrag.base.progress import Progress
+from memdefrag.base.settings import data_dir
 from memdefrag.base.wording import count
 from memdefrag.engine import catalogue, history, images, in_place, owner
 from memdefrag.engine.commit import ABSENT, finish_rollback, state_hash
@@ -176,8 +177,11 @@ def _decide(job: Job, facts: dict[str, Any]) -> Settled:
         return Settled(DISCARDED)
     try:
         kind = Commit(facts["kind"])
-        if kind.is_live:
+        if kind.is_live and job.target.parent.resolve() == (data_dir() / "jobs").resolve():
             return _take_back(job, facts)
+        if kind.is_live:
+            # A journal that came with somebody's files must not make us write into another store.
+            raise ValueError("a live job outside of the data folder")
         return _look(job, kind, source=facts["source_hash"], new=facts["new_hash"], backup=facts.get("backup"))
     except (KeyError, ValueError) as error:
         raise StoreDamaged(f"The journal in {job.folder} is not one this memdefrag wrote.") from error
