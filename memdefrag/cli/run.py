@@ -267,10 +267,8 @@ def _ask_for_answers(run: Run) -> None:
     """Mention once of each change that only the person can tell whether it did the assistant good."""
     from memdefrag.engine.backups import acceptance
 
-    new = [question for question in acceptance.pending() if not question.asked]
-    for question in new:
+    for question in acceptance.ask():
         run.note(
             f"Does your assistant work with what was made of {question.store} ({question.when[:10]})? "
             f"Say so: memdefrag answer {question.step} yes (or: no)"
         )
-    acceptance.note_asked(new)

@@ -1,7 +1,7 @@
 """After a change the person is asked once whether the assistant works with the result.
 
 Until a step is answered its backup, and every one made since, is kept (see `retention`). The answers are events
-of the catalogue: ``asked`` (the question was put before the person) and ``answered`` with `works`.
+of the catalogue: ``asked`` (these `steps` were put before the person) and ``answered`` with `works`.
 """
 
 from __future__ import annotations
@@ -63,10 +63,20 @@ def answer(step: str, works: bool) -> history.HistoryStep:
     return found
 
 
-def note_asked(questions: list[Question]) -> None:
-    """Note that the person has seen these questions."""
-    for question in questions:
-        catalogue.record("asked", id=question.step)
+def ask() -> list[Question]:
+    """The open questions that were not put before the person yet; from now on they were.
+
+    Costs next to nothing while no step was applied since the last time.
+    """
+    since = False
+    for event in catalogue.events():
+        if event["event"] == "asked" or event.get("outcome") == "applied":
+            since = event["event"] != "asked"
+    if not since:
+        return []
+    new = [question for question in pending() if not question.asked]
+    catalogue.record("asked", steps=[question.step for question in new])
+    return new
 
 
 def _answers() -> dict[str, bool]:
@@ -75,4 +85,4 @@ def _answers() -> dict[str, bool]:
 
 
 def _asked() -> set[str]:
-    return {event["id"] for event in catalogue.events() if event["event"] == "asked"}
+    return {step for event in catalogue.events() if event["event"] == "asked" for step in event["steps"]}

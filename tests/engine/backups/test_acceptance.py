@@ -74,10 +74,21 @@ def test_a_yes_to_what_was_undone_since_answers_nothing_earlier(tmp_path: Path) 
     assert [question.step for question in pending()] == [first]
 
 
-def test_an_asked_question_stays_open_and_says_so(tmp_path: Path) -> None:
-    applied(tmp_path)
-    acceptance.note_asked(pending())
+def test_a_question_is_asked_once_and_stays_open(tmp_path: Path) -> None:
+    step = applied(tmp_path)
+    assert [question.step for question in acceptance.ask()] == [step]
+    assert acceptance.ask() == []
     assert [question.asked for question in pending()] == [True]
+    another = applied(tmp_path)
+    assert [question.step for question in acceptance.ask()] == [another]
+
+
+def test_who_asks_again_though_nothing_happened_leaves_no_trace(tmp_path: Path) -> None:
+    applied(tmp_path)
+    acceptance.ask()
+    events = list(catalogue.events())
+    acceptance.ask()
+    assert list(catalogue.events()) == events
 
 
 @pytest.mark.case(41)
