@@ -75,7 +75,7 @@ def utc_now() -> str:
 
 def new_id() -> str:
     """A name for a job or backup: the time, and what tells apart those that a coarse or set-back clock calls alike."""
-    return f"{re.sub(r'[-:.]', '', utc_now())}-{secrets.token_hex(3)}"
+    return f"{re.sub(r'[-:.]', '', utc_now())}-{secrets.token_hex(4)}"
 
 
 def store_id(store: Address) -> str:
