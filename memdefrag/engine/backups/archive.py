@@ -86,8 +86,9 @@ def put_on_shelf(folder: Path, origin: Path, progress: Progress) -> Backup:
     verify(backup, progress)
     fsync_tree(folder)
     make_private_dir(final.parent)
-    rename(folder, final)
+    # First the catalogue: a backup that stands on the shelf without this would be pruned like one made here.
     catalogue.record("imported", id=backup.id, folder=str(final), store=backup.address, origin=str(origin))
+    rename(folder, final)
     return load(final)
 
 
