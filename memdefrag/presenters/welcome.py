@@ -131,8 +131,8 @@ def open_questions() -> tuple[AskedCard, ...]:
     """The newest change of each store that the person has not judged yet; it is noted that they were asked."""
     from memdefrag.engine.backups import acceptance
 
+    acceptance.ask()
     newest = {question.store: question for question in acceptance.pending()}
-    acceptance.note_asked([question for question in newest.values() if not question.asked])
     return tuple(
         AskedCard(
             question.step,
