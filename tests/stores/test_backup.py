@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from memdefrag.base.errors import (
     BackupDamaged,
@@ -90,6 +91,16 @@ def test_no_memory_comes_out_of_a_damaged_one(backup: Backup, name: str) -> None
     data = bytearray((backup.folder / name).read_bytes())
     data[-1] ^= 1
     (backup.folder / name).write_bytes(data)
+    with pytest.raises(BackupDamaged):
+        snapshot(f"backup:{backup.id}")
+
+
+@pytest.mark.case(14)
+def test_memories_that_were_exchanged_in_it_are_not_given_out(backup: Backup) -> None:
+    path = backup.folder / "records.jsonl.zst"
+    with path.open("rb") as raw:
+        lines = zstandard.ZstdDecompressor().stream_reader(raw).read()
+    path.write_bytes(zstandard.ZstdCompressor().compress(lines.replace(b"8080", b"8090")))
     with pytest.raises(BackupDamaged):
         snapshot(f"backup:{backup.id}")
 
