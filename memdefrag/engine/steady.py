@@ -84,7 +84,7 @@ def steady(
     place = resolve(address) if isinstance(address, str) else address
     with open_store(place, settings) as store:
         files = store.raw_files()
-        users = tuple(holders(files))
+        users = tuple(holders(files)) if files else ()
         if not files or not (users or copy):
             yield store, State(store.address, time.time(), users)
             return

@@ -23,15 +23,17 @@ from memdefrag.engine.apply import apply
 from memdefrag.engine.backups.beside import restore_to
 from memdefrag.engine.backups.create import create
 from memdefrag.engine.backups.shelf import Backup, all_backups, damaged_backups, find, folder_of
+from memdefrag.engine.steady import State, steadily
 from memdefrag.model.address import Address, parse
 from memdefrag.model.hashing import content_hash
 from memdefrag.model.plan import Plan, StoreStep
 from memdefrag.model.records import MemoryRecord
-from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.base import Store, read_snapshot
 from memdefrag.stores.registry import open_store
 from tests.conftest import fill
 from tests.engine.backups.made import back_up, backup_of
-from tests.engine.stores import make_store, merge_plan, snapshot_of
+from tests.engine.stores import fill_store, make_store, merge_plan, snapshot_of
+from tests.stores.hdev.server import serving
 
 NUMBERS = {"size": 1, "zsize": 1, "mode": 0o600}
 MANIFESTS: list[Any] = [
@@ -248,6 +250,26 @@ def test_everything_is_on_the_disk_before_it_is_called_a_backup(tmp_path: Path) 
     assert order == sorted(order)
     assert passed[renamed + 1] == f"fsync folder {folder_of(address).name}"
     assert passed[renamed - 1].startswith("fsync folder ")
+
+
+def test_a_server_is_backed_up_by_its_memories_alone(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    with serving(tmp_path / "root") as server:
+        live = fill_store(parse(server.address))
+        before = snapshot_of(live)
+
+        def work(store: Store, state: State) -> Backup:
+            assert not state.was_copied
+            return create(store, None, "by hand", Progress(), state=state, job="a job")
+
+        backup = steadily(live, Progress(), work)
+    assert (backup.files, backup.records) == ([], len(before))
+    assert backup.manifest["consistent"] == "api-export"
+    assert backup.manifest["layers"] == {"raw": "none", "neutral": "complete"}
+    assert backup.manifest["job"] == "a job"
+    assert content_hash(snapshot_of(parse(f"backup:{backup.id}"))) == content_hash(before)
+    made = restore_to(backup, tmp_path / "out.jsonl", Progress())
+    assert made.records == len(before)
 
 
 def test_ids_of_the_same_moment_differ(tmp_path: Path) -> None:
