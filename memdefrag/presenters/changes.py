@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from memdefrag.base.errors import MemdefragError
 from memdefrag.base.settings import PREVIEW_CHARACTERS
-from memdefrag.base.wording import count
+from memdefrag.base.wording import count, moment
 from memdefrag.presenters.tasks import Runner
-from memdefrag.presenters.wording import elided, one_line, utc_moment
+from memdefrag.presenters.wording import begun, elided, one_line, utc_moment
 
 if TYPE_CHECKING:
     from memdefrag.engine.history import HistoryStep
     from memdefrag.engine.step_details import FieldChange, RecordChange, StepDetails
 
+DAMAGED = "DAMAGED"
 MOST_SHOWN = 1_000
 _LINE = 160
 
@@ -38,6 +39,11 @@ class StepRow:
     undoable: bool = False
     redoable: bool = False
     added: int = 0
+
+    @property
+    def damaged(self) -> bool:
+        """What it saved of itself cannot be relied upon."""
+        return self.state == DAMAGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,17 +159,13 @@ class ChangesPresenter:
 def listing() -> tuple[StepRow, ...]:
     """All applied steps, newest first, and those whose own description is damaged."""
     from memdefrag.engine import history
-    from memdefrag.engine.history import StepState
     from memdefrag.model.address import parse
 
     made, states = history.steps(), history.states()
     redoable = {each.id for store in {step.store for step in made} for each in history.redoable(parse(store))}
     rows = [_row(step, states[step.id], step.id in redoable) for step in made]
-    return tuple(rows) + tuple(
-        StepRow(id, "", "", "Cannot be read any more; the backup from before it brings everything back.",
-                StepState.DAMAGED.upper())
-        for id in history.damaged()
-    )
+    lost = "Cannot be read any more; the backup from before it brings everything back."
+    return (*rows, *(StepRow(id, begun(id), "", lost, DAMAGED) for id in history.damaged()))
 
 
 def details_of(id: str) -> StepDetails:
@@ -192,8 +194,14 @@ def touched_row(change: RecordChange) -> TouchedRow:
 
 def _in_full(text: str, fields: list[FieldChange], side: str) -> str:
     values = [(field.name, getattr(field, side)) for field in fields]
-    lines = [f"{name}: {elided(str(value), PREVIEW_CHARACTERS)}" for name, value in values if value is not None]
+    lines = [f"{name}: {_value(name, value)}" for name, value in values if value is not None]
     return "\n\n".join(part for part in (elided(text, PREVIEW_CHARACTERS), "\n".join(lines)) if part)
+
+
+def _value(name: str, value: object) -> str:
+    if name in ("created", "updated") and isinstance(value, int | float):
+        return moment(value) or str(value)
+    return elided(str(value), PREVIEW_CHARACTERS)
 
 
 def _note(details: StepDetails) -> str:
@@ -210,8 +218,7 @@ def _note(details: StepDetails) -> str:
 def _row(step: HistoryStep, state: str, redoable: bool) -> StepRow:
     from memdefrag.engine.history import StepState
 
-    damaged = state == StepState.DAMAGED
-    said = state.upper() if damaged else state
+    said = DAMAGED if state == StepState.DAMAGED else str(state)
     if state == StepState.APPLIED and (step.undoes or step.redoes):
         said = "undo" if step.undoes else "redo"
     return StepRow(
@@ -230,6 +237,6 @@ def _what(step: HistoryStep) -> str:
     done = [
         count(step.merged, "merge") if step.merged else "",
         f"{count(step.removed, 'memory', 'memories')} removed" if step.removed else "",
-        f"{count(step.written, 'memory', 'memories')} written" if step.written else "",
+        f"{count(step.written, 'memory', 'memories')} written" if step.written > step.merged else "",
     ]
     return f"{step.reason}: " + (", ".join(part for part in done if part) or "files replaced")

@@ -26,17 +26,18 @@ class Opened:
     is_copy: bool
 
 
-def look(text: str) -> Opened:
+def look(text: str, progress: Progress) -> Opened:
     """Open a store, read its summary and the decisions about it, and remember it as recent."""
     from memdefrag.base.settings import data_dir
     from memdefrag.engine import workspace
     from memdefrag.engine.inspect import inspect
     from memdefrag.engine.steady import steadily
 
-    summary, address = steadily(text, Progress(), lambda store, state: (inspect(store, state), state.address))
+    summary, address = steadily(text, progress, lambda store, state: (inspect(store, state), state.address))
     decided = saved_count(workspace.load(address, TOPIC))
-    is_copy = address.path.is_relative_to(data_dir())
-    if not is_copy:
+    inside = address.is_local and address.path.is_relative_to(data_dir())
+    is_copy = inside and summary.kind != "backup"
+    if not inside:
         workspace.add_recent(str(address))
     return Opened(address, summary, decided, is_copy)
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memdefrag.base.errors import BackupDamaged, MemdefragError
 from memdefrag.base.progress import Progress
-from memdefrag.base.wording import count, moment, size
-from memdefrag.presenters.wording import thousands, utc_moment
+from memdefrag.base.wording import count, size
+from memdefrag.presenters.wording import begun, thousands, utc_moment
 
 if TYPE_CHECKING:
     from memdefrag.engine.backups.retention import Budget, Pruned
     from memdefrag.engine.backups.shelf import Backup, Damaged
-
-_STAMP = len("20261120T205648")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +184,6 @@ def _unreadable(found: Damaged) -> BackupRow:
     """What its folder alone tells."""
     taken = sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())
     return BackupRow(
-        found.id, _begun(found.id), "", found.folder.parent.name, "", "", size(taken), "", str(found.folder), "",
+        found.id, begun(found.id), "", found.folder.parent.name, "", "", size(taken), "", str(found.folder), "",
         found.reason,
     )
-
-
-def _begun(id: str) -> str:
-    """The time that a backup's id begins with; empty where it begins otherwise."""
-    try:
-        return moment(datetime.strptime(id[:_STAMP] + "+0000", "%Y%m%dT%H%M%S%z").timestamp())
-    except ValueError:
-        return ""

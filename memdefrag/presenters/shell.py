@@ -169,7 +169,7 @@ class Shell:
         self._open(text)
 
     def _open(self, text: str) -> None:
-        self._load("Opening the store", lambda progress: jobs.look(text))
+        self._load("Opening the store", lambda progress: jobs.look(text, progress))
 
     def open_demo(self) -> None:
         """Open a fresh private copy of the demo store."""
@@ -177,7 +177,7 @@ class Shell:
         def task(progress: Progress) -> jobs.Opened:
             from memdefrag.engine.demo import fresh_copy
 
-            return jobs.look(str(fresh_copy()))
+            return jobs.look(str(fresh_copy()), progress)
 
         self.dismiss()
         self._load("Opening the demo store", task)
@@ -187,8 +187,12 @@ class Shell:
         if self.opened is None:
             return
         address = self.opened.address
+
+        def copied(progress: Progress) -> jobs.Opened:
+            return jobs.look(str(jobs.copy_of(address, progress)), progress)
+
         self.dismiss()
-        self._load("Copying the store", lambda progress: jobs.look(str(jobs.copy_of(address, progress))))
+        self._load("Copying the store", copied)
 
     def back_to_store(self) -> None:
         """Look anew at the store that was written last."""

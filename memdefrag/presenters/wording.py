@@ -6,6 +6,8 @@ from datetime import datetime
 
 from memdefrag.base.wording import count, moment
 
+_STAMP = len("20261120T205648")
+
 
 def thousands(number: int) -> str:
     """12345 as "12,345"."""
@@ -34,6 +36,20 @@ def utc_moment(iso: str) -> str:
         return moment(datetime.fromisoformat(iso).timestamp())
     except ValueError:
         return iso
+
+
+def begun(id: str) -> str:
+    """The local date and time that the id of a job or backup begins with; empty where it begins otherwise."""
+    try:
+        return moment(datetime.strptime(id[:_STAMP] + "+0000", "%Y%m%dT%H%M%S%z").timestamp())
+    except ValueError:
+        return ""
+
+
+def named_place(location: str) -> str:
+    """Where a store is, its name first; a server's URL as it is."""
+    folder, _, name = location.replace("\\", "/").rpartition("/")
+    return location if "//" in location or not folder else f"{name} · {folder}"
 
 
 def one_line(text: str, length: int) -> str:

@@ -5,21 +5,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from memdefrag.base.progress import Progress
 from memdefrag.engine import catalogue, workspace
 from memdefrag.engine.journal import Job
 from memdefrag.model.address import parse
-from memdefrag.model.plan import Changes, Put
-from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.presenters.asking import Question
 from memdefrag.presenters.shell import Notice, Page, Shell
 from memdefrag.presenters.tasks import DirectRunner
-from memdefrag.stores.base import read_snapshot
-from memdefrag.stores.registry import open_store, resolve
 from tests.presenters.fakes import FakeView
+from tests.presenters.stores import TWINS, add_memory, forget, texts, with_twins
 
 
 class FakeWindow:
@@ -66,11 +61,6 @@ def shell(window: FakeWindow, runner: DirectRunner) -> Shell:
 @pytest.fixture(params=["export_file", "jsonl_file"])
 def store(request: pytest.FixtureRequest) -> Path:
     return request.getfixturevalue(request.param)
-
-
-def texts(path: Path | str) -> list[str]:
-    with open_store(str(path)) as opened:
-        return sorted(record.text or "" for record in read_snapshot(opened).records)
 
 
 def tick_everything(shell: Shell) -> None:
@@ -210,15 +200,6 @@ def optimized(shell: Shell, store: Path) -> list[str]:
     return before
 
 
-def add_memory(path: Path, id: str = "later", text: str = "The cat sleeps on the piano.") -> None:
-    """What the assistant writes meanwhile."""
-    with open_store(resolve(str(path))) as store:
-        [info] = store.collections()
-        vector = np.ones(info.dimension or 0, np.float32)
-        record = MemoryRecord(Key(info.name, id), text, {}, vector)
-        store.write(Changes(put=(Put(store.fit(record)[0], None),)), Progress())
-
-
 def test_a_restore_asks_first_and_brings_everything_back(shell, window, store):
     before = optimized(shell, store)
     shell.show_backups()
@@ -294,6 +275,38 @@ def test_a_change_can_be_undone_and_done_again_from_the_list(shell, window, stor
     assert texts(store) == after
 
 
+def test_a_backup_is_looked_into_and_opened_as_a_store_that_is_never_changed(shell, window, store):
+    optimized(shell, store)
+    shell.show_backups()
+    shell.backups.look_inside()
+    assert window.page is Page.INSIDE
+    shell.leave()
+    assert window.page is Page.BACKUPS
+    shell.backups.look_inside()
+    shell.inside.open_as_store()
+    assert window.page is Page.SUMMARY
+    assert shell.summary.state.is_backup and not shell.summary.state.is_copy
+    assert "never changed" in shell.summary.state.notes[0]
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    shell.review.optimize()
+    assert window.page is Page.REVIEW
+    assert "only be looked at" in window.notice.message
+    assert len(workspace.recent()) == 1 and workspace.recent()[0].endswith(str(store))
+
+
+def test_one_memory_of_a_backup_comes_back(shell, window, store):
+    before = optimized(shell, store)
+    after = texts(store)
+    shell.show_backups()
+    shell.backups.look_inside()
+    gone = next(row for row in shell.inside.state.rows if row.now == "gone")
+    shell.inside.set_filter(gone.key.id)
+    shell.inside.restore()
+    assert window.page is Page.RESULT, window.notice
+    assert texts(store) == sorted([*after, next(text for text in before if text.startswith(gone.line[:20]))])
+
+
 def test_the_way_back_from_the_changes(shell, window, store):
     shell.open(str(store))
     shell.show_changes()
@@ -349,10 +362,97 @@ def test_removing_much_has_to_be_agreed_to(shell, store):
     tick_everything(shell)
     shell.review.optimize()
     state = shell.plan.state
-    if state.shrink_text:
+    if state.concerns:
         assert not state.ready
+        assert any("removes" in concern for concern in state.concerns)
         shell.plan.agree_to_shrink(True)
     assert shell.plan.state.ready
+
+
+def plan_to_merge_the_twins(shell: Shell, store: Path) -> None:
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    shell.review.tick_shown(True)
+    shell.review.optimize()
+    assert shell.page is Page.PLAN
+
+
+@pytest.fixture
+def twins(shell: Shell, tmp_path: Path) -> Path:
+    """A store with a backup."""
+    store = with_twins(tmp_path)
+    shell.open(str(store))
+    shell.show_backups()
+    shell.backups.back_up()
+    assert "13 memories" in shell.backups.state.message
+    return store
+
+
+def test_a_store_that_lost_much_since_its_last_backup_is_looked_at_before_it_is_tidied(shell, window, twins):
+    forget(twins, 5, spare=TWINS)
+    plan_to_merge_the_twins(shell, twins)
+    [concern] = shell.plan.state.concerns
+    assert "5 of the 13 memories in the last backup are no longer in the store" in concern
+    assert not shell.plan.state.ready
+    shell.plan.optimize()
+    assert window.page is Page.PLAN
+    shell.plan.agree_to_shrink(True)
+    shell.plan.optimize()
+    assert window.page is Page.RESULT, window.notice
+    assert len(texts(twins)) == 6
+
+
+def test_both_concerns_are_told_before_an_agreement(shell, twins):
+    forget(twins, 10, spare=TWINS)
+    add_memory(twins)
+    plan_to_merge_the_twins(shell, twins)
+    removed, lost = shell.plan.state.concerns
+    assert "removes" in removed and "no longer in the store" in lost
+
+
+def test_what_the_engine_learns_only_while_writing_is_agreed_to_on_the_page(shell, window, twins):
+    plan_to_merge_the_twins(shell, twins)
+    assert shell.plan.state.concerns == ()
+    assert shell.plan.state.ready
+    forget(twins, 5, spare=TWINS)
+    left = texts(twins)
+    shell.plan.optimize()
+    assert window.page is Page.PLAN
+    assert "no longer in the store" in window.notice.message
+    assert "--" not in window.notice.todo
+    assert texts(twins) == left
+    assert shell.plan.state.concerns and not shell.plan.state.ready
+
+
+def test_writing_leaves_a_log_and_looking_does_not(shell, window, store):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    assert shell.log.path is None
+    tick_everything(shell)
+    optimize(shell)
+    said = shell.log.path.read_text(encoding="utf-8")
+    assert f"optimize {parse(shell.plan._plan.target)}" in said
+    assert "merge into" in said and "phase: Backing up" in said
+    assert "port 8080" not in said, "no texts"
+
+
+def test_a_failure_offers_the_log(shell, window, store):
+    optimized(shell, store)
+    shell.open(str(store.parent / "nowhere"))
+    assert window.notice.log == str(shell.log.path)
+    assert "failed: not_a_store" in shell.log.path.read_text(encoding="utf-8")
+
+
+def test_the_assistants_answer_is_asked_once_for_each_store(shell, window, store):
+    before = optimized(shell, store)
+    shell.close_store()
+    [asked] = shell.welcome.state.asked
+    shell.welcome.answer(asked, works=False)
+    assert shell.welcome.state.asked == ()
+    assert window.question.agree == "Undo"
+    shell.answer(True)
+    assert window.page is Page.RESULT, window.notice
+    assert texts(store) == before
 
 
 def test_f5_analyses_again_with_the_decisions_just_made(shell, window, store):

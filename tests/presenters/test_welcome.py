@@ -2,10 +2,11 @@ import shutil
 
 import pytest
 
-from memdefrag.engine import workspace
+from memdefrag.engine import catalogue, workspace
 from memdefrag.presenters.tasks import DirectRunner
-from memdefrag.presenters.welcome import WelcomePresenter
+from memdefrag.presenters.welcome import AskedCard, WelcomePresenter
 from tests.presenters.fakes import FakeView
+from tests.presenters.stores import drop
 from tests.stores.chroma.folders import made
 
 
@@ -71,3 +72,43 @@ def test_an_environment_variable_names_a_store(home, tmp_path, monkeypatch):
     [card] = refreshed().found
     assert card.place == str(folder)
     assert card.facts.startswith("Chroma folder")
+
+
+class Asked:
+    """The first page, and the changes that the person is in doubt of."""
+
+    def __init__(self) -> None:
+        self.doubted: list[AskedCard] = []
+        self.page = WelcomePresenter(
+            FakeView(), DirectRunner(), lambda _: None, lambda: None, self.doubted.append, pytest.fail
+        )
+        self.page.refresh()
+
+
+def test_the_newest_change_of_each_store_is_asked_about_until_it_is_answered(home, jsonl_file, export_file):
+    drop(jsonl_file)
+    newest = [drop(jsonl_file).step, drop(export_file).step]
+    first = Asked()
+    assert [card.step for card in first.page.state.asked] == newest
+    assert str(jsonl_file) in first.page.state.asked[0].text
+    again = Asked()
+    assert len(again.page.state.asked) == 2
+    again.page.answer(again.page.state.asked[0], works=True)
+    assert again.doubted == []
+    assert [card.step for card in Asked().page.state.asked] == newest[1:], "a yes settles what came before it, too"
+
+
+def test_a_no_leads_to_the_way_back_and_is_not_asked_again(home, jsonl_file):
+    drop(jsonl_file)
+    asked = Asked()
+    [card] = asked.page.state.asked
+    asked.page.answer(card, works=False)
+    assert asked.doubted == [card]
+    assert Asked().page.state.asked == ()
+
+
+def test_it_is_noted_once_that_the_person_was_asked(home, jsonl_file):
+    drop(jsonl_file)
+    Asked()
+    Asked()
+    assert sum(event["event"] == "asked" for event in catalogue.events()) == 1

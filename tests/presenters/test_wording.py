@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.presenters.wording import duration, elided, one_line, utc_moment
+from memdefrag.presenters.wording import duration, elided, named_place, one_line, utc_moment
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,17 @@ def test_a_long_text_is_cut_and_says_by_how_much():
 def test_a_time_that_is_none_stays_as_it_is():
     assert utc_moment("yesterday") == "yesterday"
     assert utc_moment("2025-03-04T05:06:07Z").startswith("2025-03-0")
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("/home/nora/.memory/store.db", "store.db · /home/nora/.memory"),
+        ("C:\\Users\\Nora\\store.db", "store.db · C:/Users/Nora"),
+        ("//host:8000/base", "//host:8000/base"),
+        ("postgresql://host/base", "postgresql://host/base"),
+        ("store.db", "store.db"),
+    ],
+)
+def test_the_name_of_a_store_comes_before_its_folder(location, said):
+    assert named_place(location) == said

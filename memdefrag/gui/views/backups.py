@@ -14,6 +14,7 @@ from memdefrag.gui.views.job import JobPanel
 from memdefrag.gui.widgets import button, column, label, row
 from memdefrag.presenters.backups import BackupsPresenter, BackupsState
 from memdefrag.presenters.shelf import BackupRow
+from memdefrag.presenters.wording import named_place
 
 _COLUMNS = {"Made": 130, "Why": 150, "Store": 0, "Memories": 84, "Size": 76, "Holds": 150, "Found whole": 130}
 
@@ -134,4 +135,4 @@ class BackupsPage(QWidget):
 
 def _cells(row: BackupRow) -> tuple[str, ...]:
     checked = "DAMAGED" if row.damage else row.checked
-    return (row.created, row.reason, row.store, row.memories, row.size, row.holds, checked)
+    return (row.created, row.reason, named_place(row.store), row.memories, row.size, row.holds, checked)

@@ -11,8 +11,9 @@ from memdefrag.base.wording import count
 from memdefrag.gui.models.texts import text_table
 from memdefrag.gui.widgets import button, column, label, row, text_box
 from memdefrag.presenters.changes import ChangesPresenter, ChangesState
+from memdefrag.presenters.wording import named_place
 
-_STEPS = {"When": 130, "What": 330, "Store": 0, "State": 220}
+_STEPS = {"When": 130, "What": 330, "Store": 0, "State": 190}
 _MEMORIES = {"What": 90, "Memory": 200, "Text": 0}
 
 
@@ -56,8 +57,9 @@ class ChangesPage(QWidget):
     def update_state(self, state: ChangesState) -> None:
         before, self._state = self._state, state
         if state.steps != before.steps:
-            damaged = frozenset(number for number, step in enumerate(state.steps) if step.state.isupper())
-            self._steps.fill([(step.time, step.what, step.store, step.state) for step in state.steps], damaged)
+            damaged = frozenset(number for number, step in enumerate(state.steps) if step.damaged)
+            rows = [(each.time, each.what, named_place(each.store), each.state) for each in state.steps]
+            self._steps.fill(rows, damaged)
         if state.selected >= 0 and self.steps.currentIndex().row() != state.selected:
             self.steps.selectRow(state.selected)
         if state.touched != before.touched:
@@ -81,7 +83,7 @@ class ChangesPage(QWidget):
         chosen = state.chosen
         self.undo.setEnabled(bool(chosen and chosen.undoable))
         self.redo.setEnabled(bool(chosen and chosen.redoable))
-        self.show_step.setEnabled(bool(chosen and not chosen.state.isupper()))
+        self.show_step.setEnabled(bool(chosen and not chosen.damaged))
         added = chosen.added if chosen else 0
         caption = f"Bring Back {count(added, 'Memory', 'Memories')} Added Since"
         self.bring_back.setText(caption)
