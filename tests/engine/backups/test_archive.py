@@ -233,6 +233,18 @@ def test_a_cut_export_is_refused(tmp_path: Path, backup: Backup, another_machine
     assert not all_backups()
 
 
+@pytest.mark.parametrize("name", [MANIFEST, MANIFEST_SUM, SUMS, RESTORE, "records.jsonl.zst", "files/store.db.zst"])
+def test_an_export_that_lacks_a_file_is_taken_for_a_damaged_one(
+    tmp_path: Path, backup: Backup, another_machine: Another, name: str
+) -> None:
+    (backup.folder / name).unlink()
+    written = packed(backup.folder, tmp_path / "x.zip")
+    another_machine()
+    with pytest.raises(BackupDamaged):
+        take_in(written, Progress())
+    assert not all_backups()
+
+
 def test_a_backup_that_is_on_the_shelf_is_not_replaced(tmp_path: Path, backup: Backup) -> None:
     before = contents(backup.folder)
     with pytest.raises(UsageError, match="already"):

@@ -223,6 +223,12 @@ def test_a_stream_of_any_length_is_unpacked_to_its_end(folder: Path, export_file
     assert the_same(done, export_file)
 
 
+def test_a_stream_that_ends_just_behind_a_block_is_unpacked_to_its_end(folder: Path, export_file: Path) -> None:
+    data = export_file.read_bytes()
+    (folder / "x").write_bytes(raw_deflate(data + bytes((1 << 20) + 150 - len(data))))
+    assert take(folder / "x").backup.records == 6
+
+
 @pytest.mark.case(31)
 @pytest.mark.parametrize("name", ["../outside", "/outside", "a/../../outside"])
 def test_a_foreign_archive_that_leads_elsewhere_is_refused(tmp_path: Path, folder: Path, name: str) -> None:
