@@ -18,6 +18,7 @@ from memdefrag.base.settings import data_dir
 from memdefrag.engine import catalogue, history, recover
 from memdefrag.engine.apply import NEW_IN_PLACE, apply
 from memdefrag.engine.backups import shelf
+from memdefrag.engine.backups.create import create
 from memdefrag.engine.backups.verify import verify
 from memdefrag.model.address import Address, parse
 from memdefrag.model.hashing import content_hash
@@ -98,6 +99,23 @@ def test_the_backup_before_it_holds_everything(big: Address) -> None:
     verify(backup, Progress())
     with open_store(f"backup:{report.backup}") as store:
         assert content_hash(read_snapshot(store).records) == before
+
+
+def test_a_backup_is_of_one_moment_while_the_assistant_writes(big: Address) -> None:
+    written: list[str] = []
+
+    def interfere(tick: Tick) -> None:
+        if tick.phase == "Backing up" and not written:
+            written.append(tick.phase)
+            with psycopg.connect(big.location) as session:
+                session.execute("UPDATE memories SET content = 'written meanwhile'")
+
+    before = content_of(big)
+    with open_store(big) as store:
+        made = create(store, None, "by hand", Progress(interfere))
+    assert written
+    assert content_of(parse(f"backup:{made.id}")) == before
+    assert content_of(big) != before
 
 
 def test_modules_are_merged_each_for_itself(federated_url: str) -> None:

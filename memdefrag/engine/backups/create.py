@@ -86,7 +86,8 @@ def create(
         if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
             remove(left)
     try:
-        _Filling(partial, final, store, snapshot, progress).fill(reason, state, job)
+        with store.frozen():
+            _Filling(partial, final, store, snapshot, progress).fill(reason, state, job)
     except BaseException:
         remove(partial)
         raise

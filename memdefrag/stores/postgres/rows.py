@@ -32,7 +32,7 @@ def read(row: Mapping[str, str | None], table: Table, *, vectors: bool = True) -
     meant: dict[Role, Any] = {}
     extras: dict[str, Any] = {}
     for column in table.columns:
-        raw, role = row[column.name], table.role_of(column)
+        raw, role = row[column.name], table.meanings.get(column.name)
         if role is None:
             extras[column.name] = _extra(raw, column)
             continue
@@ -62,7 +62,7 @@ def write(record: MemoryRecord, table: Table) -> Row:
     times = {Role.CREATED: record.created, Role.UPDATED: record.updated}
     row: Row = {}
     for column in table.columns:
-        role, kept = table.role_of(column), record.extras.get(column.name)
+        role, kept = table.meanings.get(column.name), record.extras.get(column.name)
         if role is None:
             row[column.name] = _other(record, column, table)
             continue
@@ -74,13 +74,18 @@ def write(record: MemoryRecord, table: Table) -> Row:
 
 
 def normal(record: MemoryRecord, table: Table) -> MemoryRecord:
-    """The record as it will be read after it was written."""
-    return replace(read(write(record, table), table), key=record.key)
+    """The record as it will be read after it was written. Its vector comes back bit for bit, so it is left out."""
+    column = table.roles.get(Role.EMBEDDING)
+    bare = record
+    if record.embedding is not None and column is not None:
+        others = {name: value for name, value in record.extras.items() if name != column.name}
+        bare = replace(record, embedding=None, extras=others)
+    return replace(read(write(bare, table), table), key=record.key, embedding=record.embedding)
 
 
 def is_meant(name: str, raw: Any, table: Table) -> bool:
     """Whether the text of a column says no more than its meaning, so that nothing is lost when that changes."""
-    role = next((role for role, column in table.roles.items() if column.name == name), None)
+    role = table.meanings.get(name)
     if role is None or not isinstance(raw, str):
         return role is not None and raw is None
     readers = {Role.METADATA: values.read_object, Role.TAGS: values.read_array, Role.EMBEDDING: values.read_vector}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -92,7 +92,7 @@ class Table:
 
     Attributes:
         columns: all that hold values of their own, in their order; generated ones are left out.
-        roles: column by role.
+        roles: column by role; `meanings`: role by the column's name.
         hash_column: see `Schema`; empty where the table has none.
         refusals: why this table is only read, one sentence each.
         only_user: the owner there is, where there is exactly one.
@@ -103,12 +103,10 @@ class Table:
     oid: int
     columns: tuple[Column, ...]
     roles: Mapping[Role, Column]
+    meanings: Mapping[str, Role]
     hash_column: str = ""
     refusals: tuple[str, ...] = ()
-    only_user: str | None = field(default=None, compare=False)
-
-    def role_of(self, column: Column) -> Role | None:
-        return next((role for role, found in self.roles.items() if found == column), None)
+    only_user: str | None = None
 
 
 _FIND = """
@@ -155,7 +153,9 @@ def find_tables(database: Database, schema: Schema) -> list[Table]:
             raise UnsupportedFormat(f"The ids of the table {name} are not unique.")
         refusals = tuple(_refusals(database, name, oid, roles, rules=rules))
         hash_column = next((column.name for column in columns if column.name == schema.hash_column), "")
-        found.append(Table(namespace, name, oid, columns, roles, hash_column, refusals, _only_user(database, schema)))
+        meanings = {column.name: role for role, column in roles.items()}
+        user = _only_user(database, schema)
+        found.append(Table(namespace, name, oid, columns, roles, meanings, hash_column, refusals, user))
     return found
 
 

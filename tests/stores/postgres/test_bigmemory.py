@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from memdefrag.base.errors import CollectionNotFound, UnsupportedFormat
-from memdefrag.base.progress import Progress
+from memdefrag.base.progress import Progress, Tick
 from memdefrag.model.hashing import record_hash, text_hash
 from memdefrag.model.plan import Changes, Put, Ref
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation, State
@@ -305,6 +305,21 @@ def test_a_snapshot_is_one_moment(store: Store, bigmemory_url: str) -> None:
         assert everything(store).keys() == first.keys()
         assert store.fetch([Key("memories", "b")]) == []
     assert everything(store).keys() == {Key("memories", "a"), Key("memories", "b")}
+
+
+def test_all_of_a_snapshot_is_of_the_moment_when_reading_began(store: Store, bigmemory_url: str) -> None:
+    insert(bigmemory_url, "a")
+    late: list[str] = []
+
+    def interfere(tick: Tick) -> None:
+        if not late:
+            late.append(tick.phase)
+            insert(bigmemory_url, "b")
+
+    snapshot = read_snapshot(store, Progress(interfere))
+    assert late == ["Reading"]
+    assert [record.key.id for record in snapshot] == ["a"]
+    assert len(everything(store)) == 2
 
 
 def test_the_session_is_found_again_after_the_server_cut_it(server: Server, store: Store, bigmemory_url: str) -> None:
