@@ -60,7 +60,8 @@ def redo(run: Run, writing: Writing, step: StepName, store: StoreOfLast = None) 
             raise HistoryNotFound(f"Nothing that was undone in {store} is left to redo.")
         found = undone[0]
     else:
-        found = history.find(step)
+        named = history.find(step)
+        found = history.find(named.undoes) if named.undoes else named
     restoring.replace(run, writing, history.redo_plan(found))
 
 

@@ -72,13 +72,14 @@ def test_undo_and_redo_last(cli: Cli, store: Address, merged: Callable[[], str])
     assert cli("redo", "last").code == UsageError.exit_code
 
 
-def test_redo_takes_the_name_of_the_step(cli: Cli, store: Address, merged: Callable[[], str]) -> None:
+def test_redo_takes_the_name_of_the_step_or_of_its_undo(cli: Cli, store: Address, merged: Callable[[], str]) -> None:
     merged()
     step = cli("history", "--json").json["steps"][0]["id"]
     after = hash_of(store)
-    cli("undo", step)
-    assert cli("redo", step, "--json").json["reason"] == "redo"
-    assert hash_of(store) == after
+    for back in (None, "of the undo"):
+        undo = cli("undo", step, "--json").json["step"]
+        assert cli("redo", undo if back else step, "--json").json["reason"] == "redo"
+        assert hash_of(store) == after
 
 
 def test_history_tells_what_is_undone_and_what_is_left(cli: Cli, store: Address, merged: Callable[[], str]) -> None:

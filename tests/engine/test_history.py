@@ -302,3 +302,13 @@ def test_a_restore_can_be_undone_and_redone(address: Address) -> None:
     apply(history.redo_plan(restored))
     assert everything(address) == before
     assert history.state(restored) is StepState.APPLIED
+
+
+def test_a_damaged_undo_is_said_of_the_step_it_undid_and_of_no_other(tmp_path: Path) -> None:
+    address = make_store("jsonl", tmp_path)
+    step, other = merged(address), merged(address, 2)
+    undo = history.find(str(apply(history.undo_plan(step)).step))
+    (undo.folder / step_files.TOUCHED).write_text("[")
+    found = history.states(address)
+    assert (found[step.id], found[other.id]) == (StepState.DAMAGED, StepState.APPLIED)
+    assert history.latest(address).id == other.id
