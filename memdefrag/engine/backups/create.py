@@ -88,20 +88,17 @@ def create(
     try:
         with store.frozen():
             _Filling(partial, final, store, snapshot, progress).fill(reason, state, job)
-    except BaseException:
-        remove(partial)
-        raise
-    rename(partial, final)
-    try:
+        rename(partial, final)
         backup = load(final)
         verify(backup, progress)
+        catalogue.record("backup", id=name, folder=str(final), reason=reason, store=str(state.address.select(None)))
     except BackupDamaged:
         rename(final, final.with_name(name + DAMAGED))
         raise
     except BaseException:
+        remove(partial)
         remove(final)
         raise
-    catalogue.record("backup", id=name, folder=str(final), reason=reason, store=str(state.address.select(None)))
     return backup
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from memdefrag.base.errors import BackupDamaged, BackupNotFound, Cancelled, StoreChanged
+from memdefrag.base import fsops
+from memdefrag.base.errors import BackupDamaged, BackupNotFound, Cancelled, StoreChanged, WriteError
 from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.engine import catalogue
 from memdefrag.engine.apply import apply
@@ -250,6 +251,27 @@ def test_everything_is_on_the_disk_before_it_is_called_a_backup(tmp_path: Path) 
     assert order == sorted(order)
     assert passed[renamed + 1] == f"fsync folder {folder_of(address).name}"
     assert passed[renamed - 1].startswith("fsync folder ")
+
+
+@pytest.mark.case(6)
+@pytest.mark.parametrize("kind", ["enospc", "eio"])
+def test_a_disk_that_fails_at_any_step_leaves_no_backup_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    address = make_store("jsonl", tmp_path)
+    failed = 0
+    while True:
+        monkeypatch.setattr(fsops, "_points_passed", 0)
+        monkeypatch.setenv("MEMDEFRAG_FAULT", f"{kind}:{failed + 1}")
+        try:
+            made = back_up(address)
+            break
+        except WriteError:
+            failed += 1
+        assert all_backups() == damaged_backups() == []
+        assert not folder_of(address).exists() or list(folder_of(address).iterdir()) == []
+    assert failed > 20
+    assert [each.id for each in all_backups()] == [made.id]
 
 
 def test_a_server_is_backed_up_by_its_memories_alone(tmp_path: Path) -> None:
