@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 FORMAT = 1
+_REPLACED = "\ufffd".encode()
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -210,9 +211,11 @@ def dump(plan: Plan) -> bytes:
     from pydantic_core import PydanticSerializationError
 
     try:
-        return _adapter().dump_json(plan, indent=2)
+        data = _adapter().dump_json(plan, indent=2)
     except PydanticSerializationError:
-        return json.dumps(_adapter().dump_python(plan, mode="json"), indent=2).encode()
+        data = _REPLACED
+    # In the keys of metadata half characters do not fail but are replaced.
+    return json.dumps(_adapter().dump_python(plan), indent=2).encode() if _REPLACED in data else data
 
 
 def load(path: Path) -> Plan:

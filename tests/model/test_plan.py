@@ -11,7 +11,7 @@ from memdefrag.model import plan as plans
 from memdefrag.model.plan import Changes, Drop, Keep, Merge, Plan, Put, Ref, Result, StoreStep, VectorRule, Write
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+TEXT = st.text(max_size=20) | st.text(st.characters(categories=["Cs", "Lu"]), max_size=4) | st.just("\\ud800")
 KEYS = st.builds(Key, TEXT, TEXT)
 REFS = st.builds(Ref, KEYS, TEXT)
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | TEXT, lambda x: st.lists(x, max_size=3), max_leaves=4)
@@ -46,6 +46,9 @@ def test_a_plan_reads_back_as_it_was(steps: tuple[plans.Step, ...], store: tuple
         (b'{"source": "a"}', "target"),
         (b'{"source": "a", "target": "b", "memdefrag_plan": 99}', "format 99"),
         (b'{"source": "a", "target": "b", "steps": [{"do": "explode"}]}', "steps"),
+        (b'{"source": "\\ud800", "memdefrag_plan": 1}', "target"),
+        (b'{"source": "\\ud800"', "not JSON"),
+        (b'["\\ud800", ' + b"[" * 5000, "not JSON"),
     ],
 )
 def test_a_file_that_is_no_plan_is_refused_with_its_place(data: bytes, says: str) -> None:

@@ -200,6 +200,20 @@ def test_bytes_that_are_not_utf8_survive_a_rewrite_of_their_line(path: Path) -> 
     assert only(store) == replace(record, tags=("new",))
 
 
+@pytest.mark.case(20)
+def test_an_id_that_utf8_cannot_write_is_named_for_good(path: Path) -> None:
+    store = make(path, b'{"id": "\\ud800a", "text": "x"}', b'{"id": "b", "collection": "\xff", "text": "y"}')
+    assert [*everything(store)] == [Key("memories", "?a"), Key("?", "b")]
+    assert [problem for problem in store.problems() if "here" in problem] == [
+        "Line 1 has an id or collection that is not UTF-8 (named '?a' here).",
+        "Line 2 has an id or collection that is not UTF-8 (named 'b' here).",
+    ]
+    gone = everything(store)[Key("?", "b")]
+    store.write(Changes(delete=(Ref.of(gone),)), Progress())
+    assert [*everything(store)] == [Key("memories", "?a")]
+    assert store.problems() == []
+
+
 @pytest.mark.case(24)
 def test_ids_that_occur_twice_are_told_apart_and_named_for_good(path: Path) -> None:
     store = make(
