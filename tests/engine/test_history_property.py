@@ -161,7 +161,7 @@ def test_all_of_it_can_be_taken_back(kind: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=200 if exploring else 4,
+            max_examples=30 if exploring else 4,
             stateful_step_count=8,
             phases=list(Phase) if exploring else [Phase.generate],
             suppress_health_check=list(HealthCheck),
