@@ -61,7 +61,7 @@ def test_a_disk_that_fills_up_meanwhile(
     address = make_store(kind, place, RECORDS)
     scene = Scene(f"a full disk under the {full} ({kind})", address, partial(worker.unforeseen, merge_plan(address)))
     ballast, outcomes = small_disk / "ballast", set()
-    steps = 40 if ledger.ALL_POINTS else 12
+    steps = 40 if ledger.ALL_POINTS else 6
     needed = 5 * address.path.stat().st_size
     for step in range(steps):
         scene.reset()

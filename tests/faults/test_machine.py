@@ -217,7 +217,7 @@ def replaced(texts: Texts, ids: set[str], by: Texts) -> Texts:
 @pytest.mark.parametrize("kind", ["jsonl", "memory-export"])
 def test_any_sequence_is_as_a_dictionary_says(kind: str) -> None:
     machine: Callable[[], Store] = type(f"Store_{kind}", (Store,), {"kind": kind})
-    examples, steps = (40, 30) if ledger.ALL_POINTS else (5, 12)
+    examples, steps = (40, 30) if ledger.ALL_POINTS else (4, 10)
     chosen = settings(
         max_examples=examples, stateful_step_count=steps, suppress_health_check=list(HealthCheck), deadline=None
     )
