@@ -79,6 +79,19 @@ def fsync_dir(path: Path) -> None:
         os.close(handle)
 
 
+def forget_cached(root: Path) -> None:
+    """Let the system forget what it keeps in memory of the files below `root`: they are read from the disk next.
+
+    Only what was pushed to the disk is forgotten, and only where the system has such a call (Linux).
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for path in root.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as handle:
+                os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def fsync_tree(root: Path) -> None:
     """Push every file and folder below `root`, and `root`, to the disk, leaves first."""
     for folder, _, names in os.walk(root, topdown=False):

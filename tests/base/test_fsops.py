@@ -1,6 +1,7 @@
 """The one module that renames and pushes to the disk."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,3 +110,26 @@ def test_a_copy_is_dressed_like_what_it_replaces(tmp_path: Path) -> None:
     fsops.dress_like(tmp_path / "made", tmp_path / "model")
     modes = {name: (tmp_path / "made" / name).stat().st_mode & 0o777 for name in ("", "kept", "new", "new/file")}
     assert modes == {"": 0o750, "kept": 0o640, "new": 0o750, "new/file": 0o640}
+
+
+@pytest.mark.skipif(shutil.which("fincore") is None, reason="needs fincore (util-linux), which tells what is cached")
+def test_what_was_pushed_to_the_disk_can_be_read_from_it_again(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    file = tmp_path / "below" / "file"
+    file.write_bytes(os.urandom(1 << 20))
+    fsops.fsync_tree(tmp_path)
+    if cached_bytes(file) == 0 or not on_disk(tmp_path):
+        pytest.skip("this folder is in memory, or never cached")
+    fsops.forget_cached(tmp_path)
+    assert cached_bytes(file) == 0
+
+
+def cached_bytes(file: Path) -> int:
+    command = ["fincore", "--bytes", "--noheadings", "--output", "RES", str(file)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def on_disk(folder: Path) -> bool:
+    """A tmpfs is memory all through; nothing of it can be forgotten."""
+    command = ["stat", "--file-system", "--format=%T", str(folder)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() != "tmpfs"

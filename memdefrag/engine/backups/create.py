@@ -20,7 +20,7 @@ from typing import Any
 
 import memdefrag
 from memdefrag.base.errors import BackupDamaged, StoreChanged
-from memdefrag.base.fsops import fsync_dir, fsync_tree, make_private_dir, remove, rename, write_durable
+from memdefrag.base.fsops import forget_cached, fsync_dir, fsync_tree, make_private_dir, remove, rename, write_durable
 from memdefrag.base.packed import Packed
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
@@ -89,6 +89,7 @@ def create(
         with store.frozen():
             _Filling(partial, final, store, snapshot, progress).fill(reason, state, job)
         rename(partial, final)
+        forget_cached(final)
         backup = load(final)
         verify(backup, progress)
         catalogue.record("backup", id=name, folder=str(final), reason=reason, store=str(state.address.select(None)))
