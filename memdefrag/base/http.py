@@ -277,9 +277,7 @@ class Client:
         return b"".join(parts)
 
     def _clean(self, text: str) -> str:
-        """Words of a server or a library, short and without the key."""
-        if self._key:
-            text = text.replace(self._key, "***")
+        """Words of a server or a library, short and without the key (`redact` knows every secret of the process)."""
         return redact(" ".join(text.split()))[:_TOLD_CHARACTERS]
 
 

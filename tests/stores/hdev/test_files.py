@@ -196,6 +196,20 @@ def test_an_entry_that_would_hide_another_is_refused(root: Path, present: str, n
     assert tree(root) == before
 
 
+@pytest.mark.parametrize("new", [["v1.2", "v1.3"], ["a", "a/b"]])
+def test_new_entries_that_would_hide_each_other_are_refused(root: Path, new: list[str]) -> None:
+    with pytest.raises(UsageError):
+        put(root, *(record(name) for name in new))
+    assert list(root.iterdir()) == []
+
+
+def test_a_folder_where_a_text_would_be_is_not_touched(root: Path) -> None:
+    (root / "x.md" / "inside").mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"'x\.md' stands where"):
+        put(root, record("x"))
+    assert (root / "x.md" / "inside").is_dir()
+
+
 def test_a_folder_that_is_there_already_hides_nothing_more(root: Path) -> None:
     entry(root, "a")
     entry(root, "a/b")
