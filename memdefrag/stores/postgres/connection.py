@@ -168,17 +168,17 @@ def _password(location: str, options: dict[str, Any], variables: tuple[str, ...]
 
 
 @contextmanager
-def plain_errors(location: str, safe: str | None = None) -> Iterator[None]:
-    """Turns psycopg's errors into ours. `safe` says what holds where it is not "not changed"."""
+def plain_errors(location: str) -> Iterator[None]:
+    """Turns psycopg's errors into ours, which say that nothing was changed: a transaction that fails is none."""
     import psycopg
 
     try:
         yield
     except psycopg.Error as error:
-        raise _translated(error, location, safe) from error
+        raise _translated(error, location) from error
 
 
-def _translated(error: psycopg.Error, location: str, safe: str | None) -> MemdefragError:
+def _translated(error: psycopg.Error, location: str) -> MemdefragError:
     """Only the server's first line is passed on: its details may quote memories."""
     state = error.sqlstate or ""
     lines = str(error.diag.message_primary or error).strip().splitlines() or ["no reason given"]
@@ -186,15 +186,15 @@ def _translated(error: psycopg.Error, location: str, safe: str | None) -> Memdef
     place = redact(location)
     if state == "42501" or state.startswith("28"):
         todo = "Give the user the right to read (and write) the tables of memories."
-        return NotPermitted(f"{place}: {said}.", safe=safe, todo=todo)
+        return NotPermitted(f"{place}: {said}.", todo=todo)
     if state in ("55P03", "40P01", "57014"):
-        return StoreInUse(f"{place} is busy: {said}.", safe=safe)
+        return StoreInUse(f"{place} is busy: {said}.")
     if state == "53100":
-        return NoSpace(f"The disk of {place} is full: {said}.", safe=safe)
+        return NoSpace(f"The disk of {place} is full: {said}.")
     if state.startswith("XX"):
-        return StoreDamaged(f"{place} is damaged: {said}.", safe=safe)
+        return StoreDamaged(f"{place} is damaged: {said}.")
     if state and state[:2] not in ("08", "57"):
-        return WriterFailed(f"{place} refused: {said}.", safe=safe)
+        return WriterFailed(f"{place} refused: {said}.")
     if any(word in said for word in ("password", "authentication", "pg_hba.conf", "does not exist")):
-        return NotPermitted(f"{place}: {said}.", safe=safe, todo="Check user, database and password (PGPASSWORD).")
-    return NotAStore(f"{place} cannot be reached: {said}.", safe=safe, todo="Check the address and the server.")
+        return NotPermitted(f"{place}: {said}.", todo="Check user, database and password (PGPASSWORD).")
+    return NotAStore(f"{place} cannot be reached: {said}.", todo="Check the address and the server.")

@@ -20,6 +20,8 @@ Database: TypeAlias = "Connection[tuple[Any, ...]]"
 VECTOR_TYPES = re.compile(r"vector(\(\d+\))?|real\[\]")
 """Types whose text form a float32 vector gives back exactly."""
 _TIME_TYPES = re.compile(r"timestamp(\((?P<digits>\d)\))? with(?P<zone>out)? time zone")
+_USERS = "users"
+"""The table that owners come from, in both systems."""
 _OTHER_KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table", "p": "a partitioned table"}
 
 
@@ -47,7 +49,6 @@ class Schema:
         marks: columns by which such a table is told from a stranger's of the same name.
         roles: what the columns mean; all but `optional` must be there.
         optional: columns that some versions lack.
-        users: the table that owners come from.
         hash_column: holds the SHA-256 of the text, where it holds that; empty: there is none.
         variables: environment variables in which the system itself keeps its URL.
     """
@@ -57,7 +58,6 @@ class Schema:
     marks: frozenset[str]
     roles: Mapping[str, Role]
     optional: frozenset[str] = frozenset()
-    users: str = "users"
     hash_column: str = ""
     variables: tuple[str, ...] = ()
 
@@ -154,7 +154,7 @@ def find_tables(database: Database, schema: Schema) -> list[Table]:
         refusals = tuple(_refusals(database, name, oid, roles, rules=rules))
         hash_column = next((column.name for column in columns if column.name == schema.hash_column), "")
         meanings = {column.name: role for role, column in roles.items()}
-        user = _only_user(database, schema)
+        user = _only_user(database)
         found.append(Table(namespace, name, oid, columns, roles, meanings, hash_column, refusals, user))
     return found
 
@@ -188,12 +188,12 @@ def _refusals(database: Database, name: str, oid: int, roles: Mapping[Role, Colu
     return found
 
 
-def _only_user(database: Database, schema: Schema) -> str | None:
+def _only_user(database: Database) -> str | None:
     from psycopg import sql
 
-    visible = database.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", [schema.users]).fetchone()
+    visible = database.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", [_USERS]).fetchone()
     if visible != (True,):
         return None
-    query = sql.SQL("SELECT id::text FROM {} LIMIT 2").format(sql.Identifier(schema.users))
+    query = sql.SQL("SELECT id::text FROM {} LIMIT 2").format(sql.Identifier(_USERS))
     users = database.execute(query).fetchall()
     return users[0][0] if len(users) == 1 else None

@@ -7,8 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from memdefrag.base import secrets
 from tests.stores.postgres.schemas import bigmemory, federated
 from tests.stores.postgres.server import Server, running
+
+
+@pytest.fixture(autouse=True)
+def _no_kept_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All databases of the tests are one place to the memory for passwords."""
+    monkeypatch.setattr(secrets, "_kept", {})
 
 
 @pytest.fixture(scope="session")

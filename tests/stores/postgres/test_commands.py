@@ -9,7 +9,7 @@ from memdefrag.engine import history
 from memdefrag.model.address import parse
 from tests.cli.conftest import Cli, cli
 from tests.engine.stores import fill_store
-from tests.stores.postgres.server import PASSWORD
+from tests.stores.postgres.server import GUARDED, PASSWORD
 
 __all__ = ["cli"]
 
@@ -52,7 +52,8 @@ def test_memories_are_exported(cli: Cli, address: str, tmp_path_factory: pytest.
 
 
 @pytest.mark.case(38)
-def test_no_password_is_ever_repeated(cli: Cli, bigmemory_url: str) -> None:
-    with_password = bigmemory_url.replace("tester@", f"tester:{PASSWORD}@")
+def test_a_password_in_the_address_is_used_and_not_repeated(cli: Cli, bigmemory_url: str) -> None:
+    with_password = bigmemory_url.replace("tester@", f"{GUARDED}:{PASSWORD}@")
     ended = cli("inspect", f"bigmemory:{with_password}", "--json")
+    assert ended.code == 0
     assert PASSWORD not in ended.out + ended.err

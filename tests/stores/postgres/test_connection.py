@@ -92,8 +92,7 @@ def test_the_password_may_stand_in_the_environment(guarded: str, monkeypatch: py
         assert store.exists
 
 
-def test_the_password_may_be_kept_for_the_place(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secrets, "_kept", {})
+def test_the_password_may_be_kept_for_the_place(guarded: str) -> None:
     secrets.keep(guarded, PASSWORD)
     with open_store(f"bigmemory:{guarded}") as store:
         assert store.exists

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from memdefrag.base.progress import Progress
 from memdefrag.model.hashing import record_hash
@@ -17,6 +18,7 @@ from tests.stores.contract import everything, hashes
 MANY = 5_000
 
 
+@pytest.mark.slow
 def test_five_thousand_rows_go_there_and_back(bigmemory_url: str) -> None:
     vectors = np.random.default_rng(5).normal(size=(MANY, DIMENSION)).astype(np.float32)
     with open_store(f"bigmemory:{bigmemory_url}") as store:
