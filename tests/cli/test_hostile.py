@@ -81,6 +81,7 @@ def test_no_line_stops_a_command(cli: Cli, hostile: Path, tmp_path: Path) -> Non
     assert cli("optimize", tmp_path / "out.db", "--auto", "sure", "--no-model", "--confirm-shrink").code == 0
 
 
+@pytest.mark.slow
 def test_a_line_of_a_hundred_megabytes_is_read(tmp_path: Path) -> None:
     path = tmp_path / "big.jsonl"
     path.write_bytes(b'{"id": "big", "text": "' + b"memory " * 15_000_000 + b'"}\n{"id": "small", "text": "x"}\n')
@@ -123,6 +124,7 @@ class Bomb:
 
 
 @pytest.mark.case(33)
+@pytest.mark.slow
 def test_a_pickle_bomb_survives_every_command(cli: Cli, tmp_path: Path) -> None:
     marker, store = tmp_path / "marker", made().copy(tmp_path / "store")
     bomb = pickle.dumps({"id_to_label": {"b1": 1}, "x": Bomb(marker)})
