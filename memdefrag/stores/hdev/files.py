@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,11 +55,16 @@ class HdevFiles(HdevStore):
 
     @property
     def format(self) -> str:
-        return "hdev memory folder" + (" (partly of before April 2025)" if self._old() else "")
+        return "hdev memory folder" + (" (partly of before April 2025)" if self._holds_old else "")
 
     @property
     def capabilities(self) -> Capabilities:
-        return replace(CAPABILITIES, writable=not self._old())
+        return replace(CAPABILITIES, writable=not self._holds_old)
+
+    @cached_property
+    def _holds_old(self) -> bool:
+        """Whether there are entries of the older form; asked for every batch, looked up once."""
+        return bool(self._old())
 
     def write(self, changes: Changes, progress: Progress) -> None:
         if not self.capabilities.writable:
