@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtCore import QMimeData, QPoint, Qt, QTimer, QUrl
+from PySide6.QtGui import QDesktopServices, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -22,7 +22,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from memdefrag.base.settings import data_dir
 from memdefrag.engine import workspace
+from memdefrag.engine.backups.shelf import all_backups, damaged_backups
+from memdefrag.gui import theme
 from memdefrag.model.address import parse
 from memdefrag.presenters.shell import Page
 from memdefrag.stores.base import read_snapshot
@@ -31,9 +34,14 @@ from memdefrag.stores.registry import open_store
 KEY = Qt.Key
 
 
-@pytest.fixture(params=["export_file", "jsonl_file"])
+both_kinds = pytest.mark.parametrize("store", ["export_file", "jsonl_file"], indirect=True)
+"""For tests that go through the engine in a way of their own; for the others one kind of store is enough."""
+
+
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> Path:
-    return request.getfixturevalue(request.param)
+    path: Path = request.getfixturevalue(getattr(request, "param", "jsonl_file"))
+    return path
 
 
 def texts(path: Path) -> list[str]:
@@ -69,6 +77,7 @@ def open_by_keys(window, arrive, store: Path) -> QWidget:
     return arrive(Page.REVIEW)
 
 
+@both_kinds
 def test_the_whole_job_by_keyboard_and_back(qtbot, window, arrive, store):
     before = texts(store)
     review = open_by_keys(window, arrive, store)
@@ -318,6 +327,73 @@ def test_what_failed_is_said_in_the_window(qtbot, window, tmp_path):
     assert "nowhere" in QApplication.clipboard().text()
     window._notice.close_button.click()
     assert not window._notice.isVisible()
+
+
+def test_a_failure_after_a_write_offers_the_log(qtbot, window, arrive, store, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
+    optimize_by_keys(window, arrive, store)
+    window.shell.open(str(tmp_path / "nowhere"))
+    qtbot.waitUntil(lambda: window._notice.isVisible(), timeout=60_000)
+    tab_to(window._notice.open_log)
+    press(KEY.Key_Space)
+    assert opened == [QUrl.fromLocalFile(str(window.shell.log.path))]
+    window._notice.copy.click()
+    assert str(window.shell.log.path) in QApplication.clipboard().text()
+
+
+def test_without_a_log_none_is_offered(qtbot, window, tmp_path):
+    window.shell.open(str(tmp_path / "nowhere"))
+    qtbot.waitUntil(lambda: window._notice.isVisible(), timeout=60_000)
+    assert not window._notice.open_log.isVisible()
+
+
+def test_a_damaged_backup_stands_out_and_says_why(qtbot, window, arrive, store):
+    optimize_by_keys(window, arrive, store)
+    window.shell.show_backups()
+    page = arrive(Page.BACKUPS)
+    assert not page._damage.isVisible()
+    file = next(Path(window.shell.backups.state.chosen.folder, "files").rglob("*.zst"))
+    file.write_bytes(b"x" + file.read_bytes()[1:])
+    page.verify.click()
+    qtbot.waitUntil(lambda: page._damage.isVisible(), timeout=60_000)
+    assert page._damage.text().startswith("DAMAGED: ")
+    model = page.backups.model()
+    assert model.data(model.index(0, model.columnCount() - 1)) == "DAMAGED"
+    assert model.data(model.index(0, 0), Qt.ItemDataRole.ForegroundRole).name() == theme.colours().conflict
+
+
+@pytest.mark.qt_log_ignore("This plugin does not support grabbing the keyboard", extend=True)
+def test_everything_rarer_is_in_one_menu_that_opens_with_the_space_bar(qtbot, window, arrive, store):
+    optimize_by_keys(window, arrive, store)
+    window.shell.show_backups()
+    page = arrive(Page.BACKUPS)
+    tab_to(page.more)
+    QTimer.singleShot(0, lambda: press_menu(page, KEY.Key_E))
+    target = store.parent / "carried.zip"
+    page._ask = lambda wanted, proposal: str(target) if wanted == "export" else ""
+    press(KEY.Key_Space)
+    qtbot.waitUntil(target.exists, timeout=60_000)
+    qtbot.waitUntil(lambda: str(target) in window.shell.backups.state.message, timeout=60_000)
+
+
+def press_menu(page, key) -> None:
+    """Choose from the open menu by its letter."""
+    QTest.keyClick(page.more.menu(), key)
+
+
+@pytest.mark.case(42)
+def test_closing_in_the_middle_of_a_backup_leaves_no_half_of_one(qtbot, window, arrive, store):
+    window.shell.open(str(store))
+    arrive(Page.SUMMARY)
+    window.shell.show_backups()
+    page = arrive(Page.BACKUPS)
+    page.back_up.click()
+    window.close()
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=60_000)
+    assert damaged_backups() == []
+    assert not list((data_dir() / "backups").glob("*/*.partial"))
+    assert len(list((data_dir() / "backups").glob("*/*"))) == len(all_backups())
 
 
 def visit_all_pages(qtbot, window, arrive, store) -> None:

@@ -54,9 +54,14 @@ def desk() -> Desk:
     return Desk()
 
 
-@pytest.fixture(params=["export_file", "jsonl_file"])
+both_kinds = pytest.mark.parametrize("store", ["export_file", "jsonl_file"], indirect=True)
+"""For tests that go through the engine in a way of their own; for the others one kind of store is enough."""
+
+
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> Path:
-    return request.getfixturevalue(request.param)
+    path: Path = request.getfixturevalue(getattr(request, "param", "jsonl_file"))
+    return path
 
 
 def backed_up(desk: Desk, store: Path) -> str:
@@ -78,6 +83,7 @@ def test_without_backups_and_stores_there_is_nothing_to_do(desk):
     assert not (data_dir() / "backups").exists()
 
 
+@both_kinds
 def test_a_backup_made_now_holds_both_layers_and_is_selected(desk, store):
     drop(store)
     backed_up(desk, store)
@@ -100,6 +106,7 @@ def test_without_an_open_store_the_one_of_the_selected_backup_is_backed_up(desk,
 
 
 @pytest.mark.case(17)
+@both_kinds
 def test_a_store_in_use_is_backed_up_and_its_user_named(desk, store):
     code = "import sys; f = open(sys.argv[1], 'rb'); print('open', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(store)]
@@ -142,6 +149,7 @@ def test_a_backup_whose_manifest_does_not_hold_is_listed_as_damaged(desk, store)
     assert desk.page.state.target == "", "it cannot tell any more what it was made of"
 
 
+@both_kinds
 def test_a_backup_is_unpacked_beside_everything_else(desk, store, tmp_path):
     backed_up(desk, store)
     target = tmp_path / "elsewhere" / store.name

@@ -15,10 +15,14 @@ from memdefrag.engine.restore import restore_plan
 from memdefrag.presenters import foresight
 from tests.presenters.stores import add_memory, drop, texts
 
+both_kinds = pytest.mark.parametrize("store", ["export_file", "jsonl_file"], indirect=True)
+"""For tests that go through the engine in a way of their own; for the others one kind of store is enough."""
 
-@pytest.fixture(params=["export_file", "jsonl_file"])
+
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> Path:
-    return request.getfixturevalue(request.param)
+    path: Path = request.getfixturevalue(getattr(request, "param", "jsonl_file"))
+    return path
 
 
 def restored(backup: str) -> str:
@@ -26,6 +30,7 @@ def restored(backup: str) -> str:
     return apply(restore_plan(find(backup), None), ApplyOptions(confirm_shrink=True)).step or ""
 
 
+@both_kinds
 def test_a_restore_tells_what_goes_what_changes_and_what_comes(store):
     backup = drop(store, 2).backup
     add_memory(store)

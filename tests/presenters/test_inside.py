@@ -29,11 +29,17 @@ def desk() -> Desk:
     return Desk()
 
 
-@pytest.fixture(params=["export_file", "jsonl_file"])
+both_kinds = pytest.mark.parametrize("store", ["export_file", "jsonl_file"], indirect=True)
+"""For tests that go through the engine in a way of their own; for the others one kind of store is enough."""
+
+
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> Path:
-    return request.getfixturevalue(request.param)
+    path: Path = request.getfixturevalue(getattr(request, "param", "jsonl_file"))
+    return path
 
 
+@both_kinds
 def test_what_is_gone_comes_first_and_can_be_brought_back(desk, store):
     backup = drop(store, 2).backup
     desk.page.show(backup)

@@ -135,17 +135,3 @@ def test_the_figures_name_the_backup_and_the_free_space(new_folder):
 )
 def test_every_choice_has_its_options(choice, options):
     assert writer_options(choice) == options
-
-
-def test_too_many_backups_are_told_before_and_after_a_write(new_folder, monkeypatch):
-    monkeypatch.setenv("MEMDEFRAG_BACKUP_LIMIT", "1")
-    shell, _ = planned(new_folder)
-    assert shell.plan.state.warning == ""
-    shell.plan.optimize()
-    assert any("more than the 1 byte meant for them" in problem for problem in shell.result.state.problems)
-    shell.back_to_store()
-    shell.summary.start_analysis()
-    shell.review.set_threshold(shell.review.data.lowest)
-    shell.review.tick_shown(True)
-    shell.review.optimize()
-    assert "Clean Up" in shell.plan.state.warning

@@ -9,7 +9,9 @@ import pytest
 
 from memdefrag.engine import catalogue, workspace
 from memdefrag.engine.journal import Job
+from memdefrag.engine.recover import Outcome
 from memdefrag.model.address import parse
+from memdefrag.presenters import jobs
 from memdefrag.presenters.asking import Question
 from memdefrag.presenters.shell import Notice, Page, Shell
 from memdefrag.presenters.tasks import DirectRunner
@@ -58,9 +60,14 @@ def shell(window: FakeWindow, runner: DirectRunner) -> Shell:
     return Shell(window, runner)
 
 
-@pytest.fixture(params=["export_file", "jsonl_file"])
+both_kinds = pytest.mark.parametrize("store", ["export_file", "jsonl_file"], indirect=True)
+"""For tests that go through the engine in a way of their own; for the others one kind of store is enough."""
+
+
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> Path:
-    return request.getfixturevalue(request.param)
+    path: Path = request.getfixturevalue(getattr(request, "param", "jsonl_file"))
+    return path
 
 
 def tick_everything(shell: Shell) -> None:
@@ -74,6 +81,7 @@ def optimize(shell: Shell) -> None:
     shell.plan.optimize()
 
 
+@both_kinds
 def test_the_whole_job_and_back(shell, window, store):
     before = texts(store)
     shell.open(str(store))
@@ -101,6 +109,7 @@ def test_contradicting_memories_survive_everything_that_is_done_in_bulk(shell, s
     assert not any("8080" in text and "8081" in text for text in texts(store))
 
 
+@both_kinds
 def test_looking_leaves_no_trace_in_the_store(shell, store):
     listing = sorted(path.name for path in store.parent.iterdir())
     content = store.read_bytes()
@@ -163,6 +172,7 @@ def test_an_unknown_file_is_refused_in_three_sentences(shell, window, tmp_path):
     assert window.notice.message and window.notice.safe and window.notice.todo
 
 
+@both_kinds
 def test_trying_on_a_copy_leaves_the_store_alone(shell, window, store):
     before = store.read_bytes()
     shell.open(str(store))
@@ -200,6 +210,7 @@ def optimized(shell: Shell, store: Path) -> list[str]:
     return before
 
 
+@both_kinds
 def test_a_restore_asks_first_and_brings_everything_back(shell, window, store):
     before = optimized(shell, store)
     shell.show_backups()
@@ -236,6 +247,7 @@ def test_a_question_is_gone_once_its_page_is_left(shell, window, store):
     assert texts(store) == after
 
 
+@both_kinds
 def test_what_came_since_is_counted_before_a_restore_and_brought_back_after_it(shell, window, store):
     before = optimized(shell, store)
     add_memory(store)
@@ -295,6 +307,7 @@ def test_a_backup_is_looked_into_and_opened_as_a_store_that_is_never_changed(she
     assert len(workspace.recent()) == 1 and workspace.recent()[0].endswith(str(store))
 
 
+@both_kinds
 def test_one_memory_of_a_backup_comes_back(shell, window, store):
     before = optimized(shell, store)
     after = texts(store)
@@ -325,6 +338,7 @@ def holder(store: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
 
 
+@both_kinds
 def test_a_program_that_holds_the_store_is_named_and_waited_for(shell, window, runner, store, holder):
     shell.open(str(store))
     shell.summary.start_analysis()
@@ -422,6 +436,36 @@ def test_what_the_engine_learns_only_while_writing_is_agreed_to_on_the_page(shel
     assert "--" not in window.notice.todo
     assert texts(twins) == left
     assert shell.plan.state.concerns and not shell.plan.state.ready
+
+
+def test_too_many_backups_are_told_before_a_write_and_after_it(shell, twins, monkeypatch):
+    plan_to_merge_the_twins(shell, twins)
+    assert shell.plan.state.warning == ""
+    monkeypatch.setenv("MEMDEFRAG_BACKUP_LIMIT", "1")
+    plan_to_merge_the_twins(shell, twins)
+    assert "more than the 1 byte meant for them" in shell.plan.state.warning
+    assert "Clean Up" in shell.plan.state.warning
+    shell.plan.optimize()
+    assert any("meant for them" in problem for problem in shell.result.state.problems)
+
+
+def test_what_recovery_set_aside_or_left_alone_is_told(shell, window, store, monkeypatch):
+    outcome = Outcome("job", str(store), "applied", "A program had made a new store meanwhile; it is kept in /aside.")
+    monkeypatch.setattr(jobs, "recover", lambda progress: [outcome])
+    shell.start(str(store))
+    assert str(store) in window.notice.message and "kept in /aside" in window.notice.message
+
+
+def test_what_cannot_be_recovered_is_told_at_the_start(shell, window, store):
+    job = Job(store)
+    catalogue.record("job", id="crashed", path=str(store), store=str(store))
+    job.begin(id="crashed", kind="file", source_hash="0" * 64)
+    job.note("swap", new_hash="1" * 64)
+    shell.start()
+    assert window.notice.is_error
+    assert "neither the store from before" in window.notice.message
+    assert "backup restore" in window.notice.todo
+    assert job.folder.exists(), "nothing was touched"
 
 
 def test_writing_leaves_a_log_and_looking_does_not(shell, window, store):
