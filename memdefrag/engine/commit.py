@@ -43,7 +43,7 @@ def finish_rollback(path: Path) -> None:
     journal = path.with_name(path.name + "-journal")
     if not journal.exists() or not path.exists():
         return
-    with closing(sqlite3.connect(path, timeout=LOCK_DEADLINE_SECONDS)) as connection:
+    with translated(path), closing(sqlite3.connect(path, timeout=LOCK_DEADLINE_SECONDS)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if journal.exists():
             # An exclusive connection leaves its journal empty; only a change of mode removes it, under a lock.

@@ -172,6 +172,9 @@ def _decide(job: Job, facts: dict[str, Any]) -> Settled:
         return Settled(decided)
     state = facts.get("state")
     if state == JobState.SWAPPED:
+        if facts.get("kind") == Commit.SQLITE:
+            # The disk may have failed when the journal of the finished transaction was to go.
+            finish_rollback(job.target)
         return Settled(APPLIED)
     if state != JobState.SWAP:
         return Settled(DISCARDED)
