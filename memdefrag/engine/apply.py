@@ -40,6 +40,7 @@ from memdefrag.engine.journal import Job, JobState
 from memdefrag.engine.losses import require_no_loss
 from memdefrag.engine.owner import Owner
 from memdefrag.engine.resolve import Resolution, resolve
+from memdefrag.engine.shortcut import ready_made
 from memdefrag.engine.verify import verify_content, verify_probes
 from memdefrag.engine.writers import WriterOptions, choose
 from memdefrag.model.address import parse
@@ -117,8 +118,11 @@ class _Application:
             if self.options.dry_run or nothing:
                 return self._report(store, before, resolution, None)
             self._preflight(store)
+            self.source_hash = "" if self.kind.is_live else state_hash(self.job.target, self.kind)
+            self.ready = None if asked else ready_made(self.plan, self.address, self.source_hash, self.progress)
             # Whole files are put back as they are; no library has to write them.
-            settings = StoreSettings() if self.restores else choose(store, self.options.writer, self.progress)
+            as_they_are = self.restores or self.ready
+            settings = StoreSettings() if as_they_are else choose(store, writer, self.progress)
             return self._write(store, before, resolution, settings)
 
     def _opened(self) -> tuple[Store, Snapshot]:
@@ -189,8 +193,7 @@ class _Application:
         """Carry out, and whatever comes of that: leave the store old or new and nothing beside it."""
         existed = store.exists if self.kind.is_live else self.job.target.exists()
         try:
-            source_hash = "" if self.kind.is_live else state_hash(self.job.target, self.kind)
-            self.job.begin(**facts, kind=self.kind, source_hash=source_hash)
+            self.job.begin(**facts, kind=self.kind, source_hash=self.source_hash)
             # In the job's own folder: a probe that a crash leaves there is tidied up with it.
             probe_writable(self.job.folder)
             report = self._carry_out(store, before, resolution, settings, existed)
@@ -212,9 +215,7 @@ class _Application:
         try:
             return recover.settle(self.job, self.id).outcome
         except MemdefragError as trouble:
-            if not self.kind.is_live:
-                raise
-            trouble.safe = HALF_WAY
+            trouble.safe = HALF_WAY if self.kind.is_live else self.safe
             raise trouble from error
 
     def _carry_out(
@@ -229,10 +230,11 @@ class _Application:
         self._stage(backup)
         after = self._write_staged(resolution, before, settings)
         report = self._report(store, before, resolution, backup)
-        if existed:
-            step = history.save(self._history_step(store, report), self.plan, before, after, resolution.changes)
-            report = replace(report, added_since=step.added)
         new_hash = state_hash(self.job.new, self.kind)
+        if existed:
+            made = replace(self._history_step(store, report), left=new_hash)
+            step = history.save(made, self.plan, before, after, resolution.changes)
+            report = replace(report, added_since=step.added)
         self.job.note(JobState.VERIFIED, new_hash=new_hash)
         self._commit(store)
         return report
@@ -279,12 +281,17 @@ class _Application:
         """The copy to work on comes out of the backup, which so proves that it can be restored."""
         if self.restores:
             backup = find(self.plan.source.partition(":")[2])
+        backup = self.ready or backup
         if backup:
             extract(backup, self.job.new, self.progress)
         self.job.note(JobState.STAGED)
 
     def _write_staged(self, resolution: Resolution, before: Snapshot, settings: StoreSettings) -> Snapshot:
         """Change the copy, push it to the disk, and prove what it holds."""
+        if self.ready:
+            after = self._pushed_and_read(settings)
+            verify_content(before, resolution.changes, after)
+            return after
         staged = open_store(self.address.at(self.job.new), settings, must_exist=False)
         with staged:
             if resolution.changes or settings.chroma_upgrade:

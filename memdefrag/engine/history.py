@@ -40,6 +40,7 @@ class HistoryStep:
         backup: id of the backup made before it; None when the store did not exist yet.
         whole_store: the step replaced or upgraded files, so that only the backup brings them back.
         added: how many records had been added or changed since the state that it put back, and so went away.
+        left: what stood there after it, as `commit.state_hash` tells; empty for stores that are written live.
     """
 
     id: str
@@ -54,6 +55,7 @@ class HistoryStep:
     undoes: str | None = None
     redoes: str | None = None
     added: int = 0
+    left: str = ""
 
     @property
     def folder(self) -> Path:

@@ -126,6 +126,7 @@ def _part(changes: Changes, keys: Collection[Key]) -> Changes:
         tuple(put for put in changes.put if put.record.key in keys),
         tuple(ref for ref in changes.delete if ref.key in keys),
         tuple(record for record in changes.archive if record.key in keys),
+        unarchive=tuple(record for record in changes.unarchive if record.key in keys),
     )
 
 
