@@ -10,7 +10,7 @@ from memdefrag.base.errors import MemdefragError
 from memdefrag.base.settings import PREVIEW_CHARACTERS
 from memdefrag.base.wording import count, moment
 from memdefrag.presenters.tasks import Runner
-from memdefrag.presenters.wording import begun, elided, one_line, utc_moment
+from memdefrag.presenters.wording import begun, elided, one_line, place_of, utc_moment
 
 if TYPE_CHECKING:
     from memdefrag.engine.history import HistoryStep
@@ -224,7 +224,7 @@ def _row(step: HistoryStep, state: str, redoable: bool) -> StepRow:
     return StepRow(
         id=step.id,
         time=utc_moment(step.time),
-        store=step.store.partition(":")[2],
+        store=place_of(step.store),
         what=_what(step),
         state=said + (", redo possible" if redoable else ""),
         undoable=state in (StepState.APPLIED, StepState.PARTLY),

@@ -10,7 +10,7 @@ from memdefrag.base.errors import StoreError, UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.base.wording import count
 from memdefrag.presenters.asking import Question
-from memdefrag.presenters.wording import thousands, utc_moment
+from memdefrag.presenters.wording import place_of, thousands, utc_moment
 
 if TYPE_CHECKING:
     from memdefrag.model.plan import Plan
@@ -63,7 +63,7 @@ def of_restore(backup_id: str, progress: Progress) -> Foreseen:
     if not plan.store_steps and present is None:
         raise _unreadable(backup.address)
     question = Question(
-        f"Put {backup.address.partition(':')[2]} back as it was on {utc_moment(str(backup.manifest['created']))}, "
+        f"Put {place_of(backup.address)} back as it was on {utc_moment(str(backup.manifest['created']))}, "
         f"with {count(backup.records, 'memory', 'memories')}? {_consequences(plan, present, progress)}",
         "Restore",
     )
@@ -110,7 +110,7 @@ def _about_replacing(plan: Plan, agree: str, progress: Progress) -> Question | N
     if StoreStep.REPLACE not in plan.store_steps:
         return None
     consequences = _consequences(plan, present_in(plan.target, progress), progress)
-    return Question(f"This puts the whole store {plan.target.partition(':')[2]} back. {consequences}", agree)
+    return Question(f"This puts the whole store {place_of(plan.target)} back. {consequences}", agree)
 
 
 def _consequences(plan: Plan, present: Snapshot | None, progress: Progress) -> str:

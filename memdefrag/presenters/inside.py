@@ -11,7 +11,7 @@ from memdefrag.base.progress import Progress
 from memdefrag.base.settings import PREVIEW_CHARACTERS
 from memdefrag.base.wording import count, day
 from memdefrag.presenters.tasks import Runner
-from memdefrag.presenters.wording import elided, one_line, thousands, utc_moment
+from memdefrag.presenters.wording import elided, one_line, place_of, thousands, utc_moment
 
 if TYPE_CHECKING:
     from memdefrag.model.records import Key, MemoryRecord
@@ -175,7 +175,7 @@ def read(backup_id: str, progress: Progress) -> Held:
         f"{thousands(number)} {what}" for what in (GONE, CHANGED) if (number := sum(row.now == what for row in rows))
     ]
     title = (
-        f"{backup.address.partition(':')[2]} on {utc_moment(str(backup.manifest['created']))}: "
+        f"{place_of(backup.address)} on {utc_moment(str(backup.manifest['created']))}: "
         f"{count(len(rows), 'memory', 'memories')}" + (f", {', '.join(counts)} in the store now" if counts else "")
     )
     texts = {record.key: record.text or "" for record in held.records}

@@ -10,7 +10,7 @@ from memdefrag.base.errors import MemdefragError
 from memdefrag.base.wording import count, size
 from memdefrag.presenters.rehearsal import PlanFacts, WriterChoice, look, who_holds, writer_options
 from memdefrag.presenters.tasks import Runner
-from memdefrag.presenters.wording import about, thousands
+from memdefrag.presenters.wording import about, place_of, thousands
 
 if TYPE_CHECKING:
     from memdefrag.engine.apply import ApplyOptions
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from memdefrag.model.report import ApplyReport
 
 POLL_SECONDS = 1.0
+_COPY = "A verified backup is made first; the changed copy is proved before it takes the store's place."
+_LIVE = "A verified backup is made first; then memory by memory is written and read back, or all is taken back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class PlanState:
     """The page's content.
 
     Attributes:
+        way: how the store will be written.
         checking: the store is being looked at; the figures are not there yet.
         facts: label and value, in reading order.
         risks: what deserves a second look.
@@ -40,6 +43,7 @@ class PlanState:
     """
 
     store: str = ""
+    way: str = ""
     checking: bool = True
     facts: tuple[tuple[str, str], ...] = ()
     risks: tuple[str, ...] = ()
@@ -89,7 +93,7 @@ class PlanPresenter:
         self._plan, self._risks, self._facts = plan, risks, None
         self._visit += 1
         visit = self._visit
-        self._show(PlanState(store=plan.target.partition(":")[2], risks=risks))
+        self._show(PlanState(store=place_of(plan.target), risks=risks))
 
         def looked(facts: PlanFacts) -> None:
             if visit == self._visit:
@@ -149,6 +153,7 @@ class PlanPresenter:
                 writer=remembered,
                 compact=bool(compact_text) and facts.thins,
                 compact_text=compact_text,
+                way=_LIVE if facts.live else _COPY,
                 warning=facts.backup_warning,
                 concerns=facts.concerns,
                 shrink_text=_shrink_text(facts),

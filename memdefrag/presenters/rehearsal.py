@@ -43,6 +43,7 @@ class PlanFacts:
     Attributes:
         concerns: why the person has to agree first: much goes, or has gone, or more than was ticked.
         backups: how much room all backups take and where; `backup_warning` if that is too much.
+        live: the store is written memory by memory, not replaced by a copy.
         thins: so much of one collection is removed that its index should be built anew.
     """
 
@@ -52,6 +53,7 @@ class PlanFacts:
     backup_warning: str
     concerns: tuple[str, ...]
     thins: bool
+    live: bool
     writers: tuple[WriterChoice, ...] = ()
     remembered: str = ""
 
@@ -76,6 +78,7 @@ def look(plan: Plan, progress: Progress) -> PlanFacts:
             backups=backups,
             backup_warning=warning,
             concerns=concerns,
+            live=store.capabilities.commit.is_live,
             thins=any(gone > SHRINK_GUARD * counts[name] for name, gone in removed.items()),
             writers=_writers(store, remembered) if store.capabilities.written_by else (),
             remembered=remembered,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from memdefrag.base.wording import count, size
-from memdefrag.presenters.wording import duration, thousands
+from memdefrag.presenters.wording import duration, place_of, thousands
 
 if TYPE_CHECKING:
     from memdefrag.model.report import ApplyReport
@@ -102,7 +102,7 @@ def result_state(report: ApplyReport, warning: str = "") -> ResultState:
     lost = [f"{what}: {count(number, 'memory', 'memories')}" for what, number in report.losses.items()]
     return ResultState(
         title=_TITLES.get(report.reason, "Done") if report.step or report.output else "Nothing had to be changed",
-        store=report.store.partition(":")[2],
+        store=place_of(report.store),
         facts=tuple(facts),
         step=report.step,
         backup_folder=report.backup_folder or "",

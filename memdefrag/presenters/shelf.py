@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from memdefrag.base.errors import BackupDamaged, MemdefragError
 from memdefrag.base.progress import Progress
 from memdefrag.base.wording import count, size
-from memdefrag.presenters.wording import begun, thousands, utc_moment
+from memdefrag.presenters.wording import begun, place_of, thousands, utc_moment
 
 if TYPE_CHECKING:
     from memdefrag.engine.backups.retention import Budget, Pruned
@@ -91,7 +91,7 @@ def too_much(budget: Budget) -> str:
 
 def line(pruned: Pruned) -> str:
     """A backup that may go, in a list."""
-    return f"{utc_moment(pruned.created)} · {pruned.store.partition(':')[2]} · {size(pruned.size)}"
+    return f"{utc_moment(pruned.created)} · {place_of(pruned.store)} · {size(pruned.size)}"
 
 
 def back_up(address: str, progress: Progress) -> str:
@@ -106,7 +106,7 @@ def back_up(address: str, progress: Progress) -> str:
 
     made, state = steadily(parse(address).whole(), progress, work)
     memories = count(made.records, "memory", "memories")
-    return f"Backed up {memories} of {state.address.location} ({state}). Every byte was read back."
+    return f"Backed up {memories} of {place_of(address)} ({state}). Every byte was read back."
 
 
 def verify(id: str, deep: bool, progress: Progress) -> str:
@@ -122,10 +122,13 @@ def verify(id: str, deep: bool, progress: Progress) -> str:
     if not deep:
         read_back(find(id), progress)
         return f"Backup {id} is whole: every byte is as it was written."
-    [done] = drill(progress, find(id))
+    backup = find(id)
+    [done] = drill(progress, backup)
     if done.restored is None:
         raise BackupDamaged(done.damage, safe="Neither the store nor the backup was touched.")
     found = done.restored
+    if not backup.raw:
+        return f"All {thousands(found.records)} memories in the backup are what they were. {found.note}"
     search = found.note or (
         f"Its search finds {found.asked - found.lost} of {count(found.asked, 'memory', 'memories')} it was asked for."
     )
@@ -169,7 +172,7 @@ def _row(backup: Backup, checked: str, damage: Damaged | None) -> BackupRow:
         id=backup.id,
         created=utc_moment(str(backup.manifest["created"])),
         reason=str(backup.manifest["reason"]),
-        store=backup.address.partition(":")[2],
+        store=place_of(backup.address),
         address=backup.address,
         memories=thousands(backup.records),
         size=size(backup.size),

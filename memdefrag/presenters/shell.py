@@ -25,6 +25,7 @@ from memdefrag.presenters.result import ResultPresenter, ResultView
 from memdefrag.presenters.summary import SummaryPresenter, SummaryView
 from memdefrag.presenters.tasks import Runner
 from memdefrag.presenters.welcome import AskedCard, WelcomePresenter, WelcomeView
+from memdefrag.presenters.wording import place_of
 from memdefrag.presenters.writing import Applied, Writing
 
 if TYPE_CHECKING:
@@ -352,7 +353,7 @@ class Shell:
 
     def _doubtful(self, card: AskedCard) -> None:
         question = Question(
-            f"Undo the change of {card.store.partition(':')[2]}? Memories that were added or changed since stay as "
+            f"Undo the change of {place_of(card.store)}? Memories that were added or changed since stay as "
             "they are. The backup from before the change is kept in any case.",
             "Undo",
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from memdefrag.base.wording import count, moment, size
 from memdefrag.presenters.welcome import KIND_NAMES
-from memdefrag.presenters.wording import thousands
+from memdefrag.presenters.wording import place_of, thousands
 
 if TYPE_CHECKING:
     from memdefrag.engine.inspect import Summary
@@ -109,12 +109,12 @@ class SummaryPresenter:
 
 def summary_state(summary: Summary, selected: str | None, decided: int, *, is_copy: bool) -> SummaryState:
     """A summary in words."""
-    kind, _, place = summary.address.partition("#")[0].partition(":")
+    kind, place = summary.address.partition(":")[0], place_of(summary.address)
     facts = [
         ("Memories", thousands(summary.count)),
         ("Kind", KIND_NAMES.get(kind, kind)),
         ("Made by", summary.format),
-        ("Size", size(summary.bytes)),
+        ("Size", size(summary.bytes) if summary.bytes else "unknown"),
         ("Last change", moment(summary.modified) or "unknown"),
     ]
     rows = tuple(

@@ -13,7 +13,7 @@ from memdefrag.base.errors import MemdefragError
 from memdefrag.base.progress import Progress
 from memdefrag.base.wording import count, moment, size
 from memdefrag.presenters.tasks import Runner
-from memdefrag.presenters.wording import utc_moment
+from memdefrag.presenters.wording import place_of, utc_moment
 
 if TYPE_CHECKING:
     from memdefrag.engine.inspect import Summary
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 KIND_NAMES = {
     "chroma": "Chroma folder",
     "memory-export": "Memory Defragmenter export",
+    "memory-service": "Memory Service database",
+    "memory-service-json": "Memory Service JSON file",
+    "enhanced": "Enhanced Memory database",
+    "hdev": "hdev folder",
+    "hdev+http": "hdev server",
+    "hdev+https": "hdev server",
+    "bigmemory": "BigMemory database",
+    "federated": "Federated Memory database",
     "jsonl": "JSON lines file",
     "backup": "Backup",
 }
@@ -137,7 +145,7 @@ def open_questions() -> tuple[AskedCard, ...]:
         AskedCard(
             question.step,
             question.store,
-            f"{question.store.partition(':')[2]} was changed on {utc_moment(question.when)}.",
+            f"{place_of(question.store)} was changed on {utc_moment(question.when)}.",
         )
         for question in newest.values()
     )
@@ -166,7 +174,7 @@ def _cards(places: Iterable[tuple[str, str]], progress: Progress) -> Iterable[St
 
 def card(summary: Summary, origin: str = "") -> StoreCard:
     """A store's summary as one entry of a list."""
-    kind, _, place = summary.address.partition(":")
+    kind, place = summary.address.partition(":")[0], place_of(summary.address)
     facts = [KIND_NAMES.get(kind, summary.format), count(summary.count, "memory", "memories"), size(summary.bytes)]
     if summary.modified:
         facts.append(f"changed {moment(summary.modified)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from memdefrag.base.wording import count, moment
+from memdefrag.model.address import parse
 
 _STAMP = len("20261120T205648")
 
@@ -44,6 +45,11 @@ def begun(id: str) -> str:
         return moment(datetime.strptime(id[:_STAMP] + "+0000", "%Y%m%dT%H%M%S%z").timestamp())
     except ValueError:
         return ""
+
+
+def place_of(address: str) -> str:
+    """Where the store of an address stands: a path, or a server's URL."""
+    return parse(address).select(None).url
 
 
 def named_place(location: str) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from memdefrag.presenters.analysis import WorkPresenter
     from memdefrag.presenters.logged import LoggedRunner
 
-UNTIL_THEN = "Until the new store is put in place, nothing is changed and you can cancel."
+UNTIL_THEN = "You can cancel until the result is put in place; what was written until then is taken back."
 _TITLES = {"optimize": "Optimizing", "undo": "Undoing", "redo": "Doing it again", "restore": "Restoring"}
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.presenters.wording import duration, elided, named_place, one_line, utc_moment
+from memdefrag.presenters.wording import duration, elided, named_place, one_line, place_of, utc_moment
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,16 @@ def test_a_time_that_is_none_stays_as_it_is():
 )
 def test_the_name_of_a_store_comes_before_its_folder(location, said):
     assert named_place(location) == said
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("chroma:/data/db#notes", "/data/db"),
+        ("hdev+https://host:8443", "https://host:8443"),
+        ("bigmemory:postgresql://host/base", "postgresql://host/base"),
+        ("jsonl:/data/it's: odd.jsonl", "/data/it's: odd.jsonl"),
+    ],
+)
+def test_a_place_is_a_path_or_a_url(address, place):
+    assert place_of(address) == place

@@ -25,6 +25,7 @@ class PlanPage(QWidget):
         super().__init__()
         self._presenter, self._ask = presenter, ask
         self._store = label("", "muted", wrap=True, selectable=True)
+        self._way = label("", "muted", wrap=True)
         self._facts = QGridLayout()
         self._holders, self._risks, self._ways, self._concerns = (QVBoxLayout() for _ in range(4))
         self._warning = label("", "warning", wrap=True)
@@ -43,11 +44,7 @@ class PlanPage(QWidget):
         content = column(
             label("Review the plan", "title"),
             self._store,
-            label(
-                "A verified backup is made first; the changed copy is proved before it takes the store's place.",
-                "muted",
-                wrap=True,
-            ),
+            self._way,
             self._holders_card,
             card(self._facts),
             self._warning,
@@ -66,6 +63,7 @@ class PlanPage(QWidget):
 
     def update_state(self, state: PlanState) -> None:
         self._store.setText(state.store)
+        self._way.setText(state.way)
         fill_facts(self._facts, state.facts)
         shown = [*state.risks[:SHOWN_RISKS]]
         if len(state.risks) > SHOWN_RISKS:
