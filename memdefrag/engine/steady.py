@@ -9,7 +9,6 @@ before: unchanged index files around one moment of the SQLite file are consisten
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 from memdefrag.base.errors import NoSpace, StoreChanged, StoreInUse
 from memdefrag.base.fsops import file_sha256, free_bytes
 from memdefrag.base.progress import Progress
+from memdefrag.base.scratch import scratch_folder
 from memdefrag.base.settings import LOCK_DEADLINE_SECONDS
 from memdefrag.base.wording import clock
 from memdefrag.engine.in_use import Holder, holders
@@ -88,9 +88,9 @@ def steady(
         if not files or not (users or copy):
             yield store, State(store.address, time.time(), users)
             return
-        with tempfile.TemporaryDirectory(prefix="memdefrag-") as folder:
-            moment = _copy(store, Path(folder), users, progress)
-            with open_store(store.address.at(Path(folder) / store.address.path.name), settings) as copied:
+        with scratch_folder() as folder:
+            moment = _copy(store, folder, users, progress)
+            with open_store(store.address.at(folder / store.address.path.name), settings) as copied:
                 yield copied, State(store.address, moment, users, was_copied=True)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
@@ -20,6 +19,7 @@ from typing import TypeVar
 
 from memdefrag.base.errors import NoSpace, NotAStore, NotPermitted, StoreChanged, StoreDamaged, StoreInUse
 from memdefrag.base.fsops import PRIVATE_FILE, file_sha256, free_bytes
+from memdefrag.base.scratch import scratch_folder
 from memdefrag.base.settings import LOCK_DEADLINE_SECONDS
 
 Result = TypeVar("Result")
@@ -69,8 +69,8 @@ def open_readonly(path: Path) -> Iterator[sqlite3.Connection]:
     with translated(path):
         _require_database(path)
         if pending(path):
-            with tempfile.TemporaryDirectory(prefix="memdefrag-") as folder:
-                copy = _private_copy(path, Path(folder))
+            with scratch_folder() as folder:
+                copy = _private_copy(path, folder)
                 with _connected(copy, "mode=rw") as connection:
                     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                     connection.execute("PRAGMA query_only=ON")

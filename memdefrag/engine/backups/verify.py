@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from memdefrag.base.errors import BackupDamaged, StoreError, WriterFailed, WriterNeeded
 from memdefrag.base.packed import Packed, unpack
 from memdefrag.base.progress import Progress
+from memdefrag.base.scratch import scratch_folder
 from memdefrag.engine import catalogue
 from memdefrag.engine.backups.files import WORKERS, check_sums, extract
 from memdefrag.engine.backups.shelf import Backup, load
@@ -81,8 +81,8 @@ def try_restore(backup: Backup, progress: Progress) -> Restored:
     if not backup.raw:
         return Restored(backup.records, note="There is no copy of the store's own files to try.")
     address = parse(backup.address).select(backup.manifest["selected"])
-    with tempfile.TemporaryDirectory(prefix="memdefrag-drill-") as scratch:
-        target = Path(scratch) / address.path.name
+    with scratch_folder() as scratch:
+        target = scratch / address.path.name
         extract(backup, target, progress)
         try:
             with open_store(address.at(target)) as store:
