@@ -110,10 +110,13 @@ def _rehearse(plan: Plan, progress: Progress) -> tuple[ApplyReport, tuple[str, .
 
 
 def who_holds(address: str) -> list[Holder]:
-    """The programs that have the store's files open."""
+    """The programs that have the store's files open; of a server nobody can tell, nor is it asked."""
     from memdefrag.engine.in_use import holders
+    from memdefrag.model.address import parse
     from memdefrag.stores.registry import open_store
 
+    if not parse(address).is_local:
+        return []
     with open_store(address) as store:
         return holders(store.raw_files())
 

@@ -38,8 +38,8 @@ def server(tmp_path: Path) -> Iterator[MemoryServer]:
 
 
 def test_a_server_is_optimized_backed_up_and_restored(server):
-    window = FakeWindow()
-    shell = Shell(window, DirectRunner())
+    window, runner = FakeWindow(), DirectRunner()
+    shell = Shell(window, runner)
     shell.open(server.address)
     assert shell.summary.state.place == server.url
     assert dict(shell.summary.state.facts)["Kind"] == "hdev server"
@@ -48,6 +48,9 @@ def test_a_server_is_optimized_backed_up_and_restored(server):
     shell.review.tick_shown(True)
     shell.review.optimize()
     assert "memory by memory" in shell.plan.state.way
+    asked = len(server.requests)
+    runner.elapse()
+    assert len(server.requests) == asked, "a server is not asked every second"
     shell.plan.optimize()
     assert window.page is Page.RESULT, window.notice
     assert len(texts(server.address)) == len(SAID) - 1

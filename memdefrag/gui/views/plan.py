@@ -51,13 +51,11 @@ class PlanPage(QWidget):
             self._ways_card,
             self._risks_card,
             self.compact,
-            self._concerns,
-            self.shrink,
             gap=14,
         )
         content.addStretch(1)
-        # The buttons stay in sight however long the page is.
-        actions = column(self._waiting, row(self.optimize, self.back, None))
+        # What has to be agreed to and the buttons stay in sight however long the page is.
+        actions = column(self._concerns, self.shrink, self._waiting, row(self.optimize, self.back, None))
         self.setLayout(column(scrolling(content), narrow(actions), gap=0))
         self.first_focus = self.back
 

@@ -24,7 +24,6 @@ class QuestionBar(QFrame):
         self._lines.setSpacing(4)
         self._list = scrolling(self._lines, 10_000)
         self._lines.setContentsMargins(0, 0, 0, 0)
-        self._list.setMaximumHeight(_MOST_HEIGHT)
         self.agree = button("Yes", lambda: answer(True), "primary")
         self.decline = button("No", lambda: answer(False))
         layout = column(self._text, self._list, row(self.agree, self.decline, None), gap=8)
@@ -38,6 +37,7 @@ class QuestionBar(QFrame):
             return
         self._text.setText(question.text)
         fill_lines(self._lines, question.lines)
+        self._list.setFixedHeight(min(_MOST_HEIGHT, self._lines.sizeHint().height()))
         self._list.setVisible(bool(question.lines))
         for choice, text in ((self.agree, question.agree), (self.decline, question.decline)):
             choice.setText(text.replace("&", "&&"))
