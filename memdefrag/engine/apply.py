@@ -98,6 +98,7 @@ class _Application:
         self.id = catalogue.new_id()
         self.safe = MemdefragError.default_safe
         self.restores = StoreStep.REPLACE in plan.store_steps
+        self.ready: Backup | None = None
 
     def run(self) -> ApplyReport:
         store, before = self._opened()
@@ -119,7 +120,8 @@ class _Application:
                 return self._report(store, before, resolution, None)
             self._preflight(store)
             self.source_hash = "" if self.kind.is_live else state_hash(self.job.target, self.kind)
-            self.ready = None if asked else ready_made(self.plan, self.address, self.source_hash, self.progress)
+            if not asked:
+                self.ready = ready_made(self.plan, resolution.changes, before, self.source_hash, self.progress)
             # Whole files are put back as they are; no library has to write them.
             as_they_are = self.restores or self.ready
             settings = StoreSettings() if as_they_are else choose(store, writer, self.progress)

@@ -8,28 +8,42 @@ from __future__ import annotations
 
 from memdefrag.base.errors import MemdefragError
 from memdefrag.base.progress import Progress
-from memdefrag.engine import history
+from memdefrag.engine import history, step_files
 from memdefrag.engine.backups.files import check_sums
 from memdefrag.engine.backups.shelf import Backup, find
-from memdefrag.model.address import Address
-from memdefrag.model.plan import Plan
+from memdefrag.model.address import parse
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.plan import Changes, Plan
+from memdefrag.model.records import Key, Snapshot
 
 
-def ready_made(plan: Plan, store: Address, state: str, progress: Progress) -> Backup | None:
+def ready_made(plan: Plan, changes: Changes, present: Snapshot, state: str, progress: Progress) -> Backup | None:
     """The backup whose files are what the plan promises; None where there is none, or it cannot be used.
 
     Args:
-        state: what stands there now, as `commit.state_hash` tells.
+        changes: what the plan comes down to.
+        present: what the store holds now. `state`: the same, as `commit.state_hash` tells.
     """
-    last = next(iter(history.steps(store)), None)
+    last = next(iter(history.steps(parse(plan.target).whole())), None)
     if last is None or not last.backup or last.left != state or plan.store_steps:
         return None
     undoes, redoes = (plan.settings.get(name) for name in ("undoes", "redoes"))
     if undoes != last.id and (redoes is None or redoes != last.undoes):
         return None
     try:
+        history.require_whole(last)
+        if not _takes_back(changes, last):
+            return None
         backup = find(last.backup)
         check_sums(backup, progress)
     except MemdefragError:
         return None
-    return backup if backup.raw else None
+    lacks_none = all(info.name in backup.manifest["collections"] for info in present.collections)
+    return backup if backup.raw and lacks_none else None
+
+
+def _takes_back(changes: Changes, last: history.HistoryStep) -> bool:
+    """Whether the changes make each record what it was before that step: no others, and not only some of them."""
+    made: dict[Key, str | None] = {put.record.key: record_hash(put.record) for put in changes.put}
+    made.update((ref.key, None) for ref in changes.delete)
+    return made == {entry.key: entry.before for entry in step_files.touched(last.folder)}
