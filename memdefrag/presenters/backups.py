@@ -148,7 +148,11 @@ class BackupsPresenter:
             "Keep Them",
         )
 
+        agreed = {each.id for each in report.removed}
+
         def remove(progress: Progress) -> str:
+            if {each.id for each in prune(dry_run=True).removed} - agreed:
+                return "Nothing was removed: meanwhile other backups could go, too. Clean Up shows them."
             done = prune(progress=progress)
             return f"{count(len(done.removed), 'backup')} removed, {size(done.freed)} freed."
 

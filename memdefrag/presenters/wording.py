@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from memdefrag.base.wording import count, moment
+from memdefrag.base.wording import count, moment, plain
 from memdefrag.model.address import parse
 
 _STAMP = len("20261120T205648")
@@ -59,13 +59,13 @@ def named_place(location: str) -> str:
 
 
 def one_line(text: str, length: int) -> str:
-    """The beginning of a text without line breaks, cut with an ellipsis."""
-    flat = " ".join(text[: length * 2].split())
+    """The beginning of a text without line breaks, cut with an ellipsis; what cannot be shown made visible."""
+    flat = " ".join(plain(text[: length * 2]).split())
     return flat if len(flat) <= length and len(text) <= length * 2 else flat[: length - 1] + "…"
 
 
 def elided(text: str, length: int) -> str:
-    """A text cut to `length`, saying how much was left out."""
+    """A text cut to `length`, saying how much was left out; what cannot be shown made visible."""
     if len(text) <= length:
-        return text
-    return f"{text[:length]}\n… ({thousands(len(text) - length)} more characters are not shown)"
+        return plain(text)
+    return f"{plain(text[:length])}\n… ({thousands(len(text) - length)} more characters are not shown)"

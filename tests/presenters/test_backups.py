@@ -205,6 +205,20 @@ def test_cleaning_up_lists_first_and_removes_only_what_was_agreed_to(desk, jsonl
     assert len(desk.page.state.shelf.rows) == many - going
 
 
+def test_what_was_not_listed_is_not_removed(desk, store):
+    acceptance.answer(drop(store).step, True)
+    _old_backups(store, 14)
+    desk.page.show("")
+    desk.page.clean_up()
+    many = _old_backups(store, 1)
+    desk.agree()
+    assert "Nothing was removed" in desk.message
+    assert len(desk.page.state.shelf.rows) == many
+    desk.page.clean_up()
+    desk.agree()
+    assert len(desk.page.state.shelf.rows) < many
+
+
 def _old_backups(store: Path, number: int) -> int:
     """Further automatic backups of the same day; returns how many there are now."""
     for _ in range(number):

@@ -1,15 +1,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memdefrag.base.wording import plain
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.presenters.compare import metadata_rows, word_diff
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
-def test_the_runs_are_the_texts(one, other):
+def test_the_runs_are_the_texts_as_they_can_be_shown(one, other):
     ours, theirs = word_diff(one, other)
-    assert "".join(span.text for span in ours) == one
-    assert "".join(span.text for span in theirs) == other
+    assert "".join(span.text for span in ours) == plain(one)
+    assert "".join(span.text for span in theirs) == plain(other)
 
 
 @given(st.text(max_size=100))

@@ -60,3 +60,10 @@ def test_the_name_of_a_store_comes_before_its_folder(location, said):
 )
 def test_a_place_is_a_path_or_a_url(address, place):
     assert place_of(address) == place
+
+
+@pytest.mark.case(20)
+@pytest.mark.parametrize("shown", [one_line, elided])
+def test_bytes_that_are_no_text_and_hidden_directions_are_seen(shown):
+    """Qt leaves out the one and obeys the other."""
+    assert shown("caf\udce9 \u202eabc\x00", 40) == "caf\ufffd \ufffdabc\ufffd"
