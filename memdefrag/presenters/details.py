@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from memdefrag.base.settings import PREVIEW_CHARACTERS
-from memdefrag.base.wording import day
+from memdefrag.base.wording import day, plain
 from memdefrag.presenters.compare import Span, Value, metadata_rows, word_diff
 from memdefrag.presenters.decisions import Choice
 from memdefrag.presenters.review import ReviewPresenter
@@ -17,6 +18,9 @@ LONG_NOTE = "This is long: a search may find its end less well."
 EDITED_NOTE = "Your own wording; it gets a vector of its own, made by the store's model."
 AUTOMATIC_NOTE = "All that the merged memories say, nothing twice. You can edit it."
 TOO_LONG_NOTE = "This text is too long to be shown whole, so it cannot be edited here."
+_LOST = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ud800-\\udfff]")
+"""Characters that a text box does not give back."""
+STRANGE_NOTE = "This text holds characters that cannot be shown, so it cannot be edited here without losing them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,8 @@ class DetailsPresenter:
         merging = _as_if_merged(choice)
         merged = merge_records([records[index] for index in merging], 0, now=time.time(), text=choice.text)
         text = merged.text or ""
-        whole = len(text) <= PREVIEW_CHARACTERS
+        short = len(text) <= PREVIEW_CHARACTERS
+        whole = short and not _LOST.search(text)
         notes = [EDITED_NOTE if choice.text is not None else AUTOMATIC_NOTE]
         notes += [LONG_NOTE] if is_long(text) else []
         return Details(
@@ -104,8 +109,8 @@ class DetailsPresenter:
             survivor=ours,
             member=theirs,
             why="; ".join(data.analysis.reasons(choice.survivor, member)),
-            merged_text=text if whole else text[:PREVIEW_CHARACTERS],
-            merged_note=" ".join(notes) if whole else TOO_LONG_NOTE,
+            merged_text=text if whole else plain(text[:PREVIEW_CHARACTERS]),
+            merged_note=" ".join(notes) if whole else STRANGE_NOTE if short else TOO_LONG_NOTE,
             edited=choice.text is not None,
             editable=whole,
             values=metadata_rows(one, other, merged),

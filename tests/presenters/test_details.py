@@ -3,7 +3,7 @@ import pytest
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import PREVIEW_CHARACTERS
 from memdefrag.presenters.arrange import prepare
-from memdefrag.presenters.details import AUTOMATIC_NOTE, EDITED_NOTE, TOO_LONG_NOTE, DetailsPresenter
+from memdefrag.presenters.details import AUTOMATIC_NOTE, EDITED_NOTE, STRANGE_NOTE, TOO_LONG_NOTE, DetailsPresenter
 from memdefrag.presenters.review import ReviewPresenter
 from tests.presenters.fakes import FakeView, analysed
 
@@ -71,6 +71,26 @@ def test_a_text_too_long_to_show_cannot_be_edited_by_accident():
     assert not view.last.editable
     assert len(view.last.merged_text) == PREVIEW_CHARACTERS
     assert view.last.merged_note == TOO_LONG_NOTE
+
+
+@pytest.mark.case(20)
+def test_a_text_that_cannot_be_shown_as_it_is_cannot_be_edited_by_accident():
+    text = "The caf\udce9 opens at nine."
+    data = prepare(analysed((("a1", text, 1.0), ("a2", text, 2.0))), "", Progress())
+    _review, details, view = opened(data)
+    details.refresh()
+    assert not view.last.editable
+    assert view.last.merged_text == "The caf\ufffd opens at nine."
+    assert view.last.merged_note == STRANGE_NOTE
+
+
+def test_marks_of_direction_stay_in_a_text_that_can_be_edited():
+    text = "The caf\u200fe opens at nine."
+    data = prepare(analysed((("a1", text, 1.0), ("a2", text, 2.0))), "", Progress())
+    _review, details, view = opened(data)
+    details.refresh()
+    assert view.last.editable
+    assert view.last.merged_text == text
 
 
 @pytest.mark.parametrize("key", ["memdefrag_merged_from", "n"])
