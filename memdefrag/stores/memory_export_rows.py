@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from pydantic_core import from_json
 
 from memdefrag.base import foreign_json
 from memdefrag.base.errors import StoreChanged
@@ -146,7 +147,7 @@ def read_vector(raw: Any) -> tuple[Vector | None, str]:
     if raw is None:
         return None, ""
     try:
-        values = json.loads(raw)
+        values = _parsed(raw)
         if not isinstance(values, list):
             raise ValueError("not an array")
         with np.errstate(over="ignore"):
@@ -160,6 +161,14 @@ def read_vector(raw: Any) -> tuple[Vector | None, str]:
     if not np.isfinite(vector).all():
         return vector, "a vector with values that are no numbers"
     return vector, "" if vector.any() else "a vector of zeros"
+
+
+def _parsed(raw: Any) -> Any:
+    """A JSON value; by the quicker reader where it takes it (half of reading an export is reading vectors)."""
+    try:
+        return from_json(raw)
+    except ValueError:
+        return json.loads(raw)
 
 
 def read_metadata(raw: Any) -> tuple[Metadata | None, str]:
