@@ -7,16 +7,19 @@ opened.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
 
+from memdefrag.base.errors import StoreInUse
 from memdefrag.base.fsops import make_private_dir
-from memdefrag.base.settings import data_dir
+from memdefrag.base.settings import LOCK_DEADLINE_SECONDS, data_dir
 
 CLOCK_TOLERANCE = 2.0
 
@@ -52,6 +55,26 @@ def works(facts: Mapping[str, Any]) -> bool:
             return False
     except Timeout:
         return True
+
+
+@contextmanager
+def settling(place: Path) -> Iterator[None]:
+    """Let only one process at a time bring to an end what a dead one left there.
+
+    Raises:
+        StoreInUse: another one is at it, and takes long.
+    """
+    # A hash: what a stranger's journal says is no name for a file. The file stays, or two could lock two of that name.
+    name = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
+    lock = _lock(make_private_dir(_folder()) / f"settling-{name}.lock")
+    try:
+        lock.acquire(timeout=LOCK_DEADLINE_SECONDS)
+    except Timeout:
+        raise StoreInUse(f"Another memdefrag is tidying up in {place}.", todo="Wait for it.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _folder() -> Path:

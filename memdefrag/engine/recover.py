@@ -83,16 +83,19 @@ def set_aside_unsettled(job: Job) -> Path | None:
 
     Returns where the interrupted job's folder was moved; None when there was none, or it could be settled.
     """
-    facts = job.facts()
-    if not job.folder.exists() or owner.works(facts):
+    if not job.folder.exists():
         return None
-    try:
-        settle(job, facts.get("id"))
-    except StoreDamaged:
-        kept = job.folder.with_name(f"{job.folder.name}-kept-{catalogue.new_id()}")
-        rename(job.folder, kept)
-        forget(facts["id"])
-        return kept
+    with owner.settling(job.folder):
+        facts = job.facts()
+        if not job.folder.exists() or owner.works(facts):
+            return None
+        try:
+            settle(job, facts.get("id"))
+        except StoreDamaged:
+            kept = job.folder.with_name(f"{job.folder.name}-kept-{catalogue.new_id()}")
+            rename(job.folder, kept)
+            forget(facts["id"])
+            return kept
     return None
 
 
@@ -123,14 +126,22 @@ def recover_path(target: Path, event: dict[str, Any] | None = None) -> Outcome |
 
     Args:
         event: how the catalogue announced the job. A crash may have come before the journal's first line.
+
+    Raises:
+        StoreInUse: another memdefrag is settling it, and takes long.
     """
     job = Job(target)
+    with owner.settling(job.folder):
+        return _recovered(job, event)
+
+
+def _recovered(job: Job, event: dict[str, Any] | None) -> Outcome | None:
     facts = {**(event or {}), **job.facts()}
     if owner.works(facts):
         return None
     if not job.folder.exists() or (event and facts["id"] != event["id"]):
         # Without the folder around the store its disk is not here; the job waits for it.
-        if event and target.parent.exists():
+        if event and job.target.parent.exists():
             forget(event["id"])
         return None
     place = _place(job)

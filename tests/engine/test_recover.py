@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
@@ -12,7 +13,7 @@ import pytest
 
 from memdefrag.base.errors import StoreDamaged, StoreInUse, UnfinishedJob
 from memdefrag.base.settings import DATA_DIR_VARIABLE
-from memdefrag.engine import catalogue, history, recover
+from memdefrag.engine import catalogue, history, owner, recover
 from memdefrag.engine.apply import apply
 from memdefrag.engine.commit import state_hash
 from memdefrag.engine.journal import Job, JobState
@@ -101,6 +102,31 @@ def test_a_job_whose_owner_holds_its_lock_is_left_alone_and_taken_over_when_it_d
     assert [each.outcome for each in recover.recover_all()] == ["discarded"]
     assert not job.folder.exists()
     apply(merge_plan(address))
+
+
+def test_two_do_not_settle_one_job_at_a_time(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = interrupted(address, JobState.VERIFIED)
+    monkeypatch.setattr(owner, "LOCK_DEADLINE_SECONDS", 0.1)
+    with owner.settling(job.folder), pytest.raises(StoreInUse, match="Another memdefrag"):
+        recover.recover_all()
+    assert job.folder.exists()
+    [outcome] = recover.recover_all()
+    assert outcome.id == "1"
+
+
+def test_the_job_that_another_began_after_settling_is_left_alone(address: Address) -> None:
+    job = interrupted(address, JobState.VERIFIED)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def late(place: Path) -> AbstractContextManager[None]:
+            patch.undo()
+            recover.recover_all()
+            job.begin(id="2", **Owner("2").facts)
+            return owner.settling(place)
+
+        patch.setattr(owner, "settling", late)
+        assert recover.recover_all() == []
+    assert job.facts()["id"] == "2"
 
 
 def test_the_lock_named_in_a_strangers_journal_is_not_opened(address: Address, tmp_path: Path) -> None:
