@@ -64,6 +64,11 @@ def text_box(name: str, *, editable: bool = False) -> QPlainTextEdit:
     return made
 
 
+def text_of(box: QPlainTextEdit) -> str:
+    """What a box holds, with the spaces that must not break, which Qt's own way makes ordinary ones."""
+    return box.document().toRawText().replace("\u2029", "\n").replace("\u2028", "\n")
+
+
 def table(name: str) -> QTableView:
     """A table that is walked by row, with rows of one height."""
     made = QTableView()

@@ -18,8 +18,8 @@ LONG_NOTE = "This is long: a search may find its end less well."
 EDITED_NOTE = "Your own wording; it gets a vector of its own, made by the store's model."
 AUTOMATIC_NOTE = "All that the merged memories say, nothing twice. You can edit it."
 TOO_LONG_NOTE = "This text is too long to be shown whole, so it cannot be edited here."
-_LOST = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ud800-\\udfff]")
-"""Characters that a text box does not give back."""
+_LOST = re.compile("[\\ud800-\\udfff\\ufdd0\\ufdd1]")
+"""Characters that Qt's text box does not give back (tried with all up to U+02FF and the odd ones above)."""
 STRANGE_NOTE = "This text holds characters that cannot be shown, so it cannot be edited here without losing them."
 
 

@@ -141,6 +141,23 @@ def test_decisions_by_keys(window, arrive, store):
     assert presenter.state.shown == 1
 
 
+def test_an_edited_text_keeps_the_spaces_that_must_not_break(qtbot, window, arrive, store):
+    review = open_by_keys(window, arrive, store)
+    press(KEY.Key_E)
+    review.details.merged.setPlainText("10\u00a0km\nto the harbour")
+    review.details.commit_text()
+    assert window.shell.review.choice.text == "10\u00a0km\nto the harbour"
+
+
+def test_looking_into_the_merged_text_is_not_editing_it(qtbot, window, arrive, tmp_path):
+    path = tmp_path / "lines.jsonl"
+    lines = [{"id": name, "text": "First line.\r\nSecond line.", "embedding": [1.0, 0.5]} for name in ("one", "two")]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    open_by_keys(window, arrive, path)
+    press(KEY.Key_E, KEY.Key_Escape)
+    assert window.shell.review.choice.text is None
+
+
 def test_the_box_can_be_clicked(qtbot, window, arrive, store):
     review = open_by_keys(window, arrive, store)
     presenter = window.shell.review

@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QGridLayout, QLayout, QPlainTextEdit, QTabWidget, QWidget
 
 from memdefrag.gui import theme
-from memdefrag.gui.widgets import button, clear, column, label, row, scrolling, text_box
+from memdefrag.gui.widgets import button, clear, column, label, row, scrolling, text_box, text_of
 from memdefrag.presenters.compare import Span
 from memdefrag.presenters.details import Details, DetailsPresenter
 
@@ -34,7 +34,7 @@ class DetailsTabs(QTabWidget):
         self._typing.timeout.connect(self.commit_text)
         self.merged.textChanged.connect(self._typed)
         self._shown: Details | None = None
-        self._filling = False
+        self._filling, self._filled = False, ""
         self.addTab(_tab(self._survivor_name, self.survivor, self._member_name, self.member, self._diff_note), "Diff")
         self.addTab(_tab(self._merged_note, self.merged, row(self.automatic, None)), "Merged text")
         values = column(self._values)
@@ -54,8 +54,9 @@ class DetailsTabs(QTabWidget):
         _fill_spans(self.survivor, details.survivor, colours.added_on)
         _fill_spans(self.member, details.member, colours.removed_on)
         self._filling = True
-        if self.merged.toPlainText() != details.merged_text:
+        if text_of(self.merged) != details.merged_text:
             self.merged.setPlainText(details.merged_text)
+        self._filled = text_of(self.merged)
         self._filling = False
         self.merged.setReadOnly(not details.editable)
         self._merged_note.setText(details.merged_note)
@@ -65,8 +66,9 @@ class DetailsTabs(QTabWidget):
     def commit_text(self) -> None:
         """Hand on what was typed."""
         self._typing.stop()
-        if self._shown is not None and self.merged.toPlainText() != self._shown.merged_text:
-            self._presenter.edit(self.merged.toPlainText())
+        # The box has its own line ends: compared is what it held, not the memory's text.
+        if self._shown is not None and text_of(self.merged) != self._filled:
+            self._presenter.edit(text_of(self.merged))
 
     def _typed(self) -> None:
         if not self._filling:
