@@ -39,13 +39,13 @@ MERGE_CHARACTERS_WARNING = 1_000
 def data_dir() -> Path:
     """The folder of backups, history, decisions and logs (not created here)."""
     named = os.environ.get(DATA_DIR_VARIABLE)
-    return Path(named) if named else Path(platformdirs.user_data_dir("memdefrag", appauthor=False))
+    return Path(named).absolute() if named else Path(platformdirs.user_data_dir("memdefrag", appauthor=False))
 
 
 def cache_dir() -> Path:
     """The folder of things that can be computed again (not created here)."""
     named = os.environ.get(DATA_DIR_VARIABLE)
-    return Path(named) / "cache" if named else Path(platformdirs.user_cache_dir("memdefrag", appauthor=False))
+    return data_dir() / "cache" if named else Path(platformdirs.user_cache_dir("memdefrag", appauthor=False))
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memdefrag.base.errors import UsageError
-from memdefrag.base.settings import backup_limit, data_dir, redact, resource
+from memdefrag.base.settings import backup_limit, cache_dir, data_dir, redact, resource
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,14 @@ def test_ordinary_text_stays(text: str) -> None:
 def test_data_folder_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MEMDEFRAG_DATA_DIR", str(tmp_path / "here"))
     assert data_dir() == tmp_path / "here"
+
+
+def test_a_data_folder_is_the_same_wherever_a_program_stands_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MEMDEFRAG_DATA_DIR", "data")
+    monkeypatch.chdir(tmp_path)
+    assert (data_dir(), cache_dir()) == (tmp_path / "data", tmp_path / "data" / "cache")
 
 
 def test_resources_of_a_checkout_are_found() -> None:
