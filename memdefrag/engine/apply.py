@@ -151,7 +151,7 @@ class _Application:
         guards.require_agreement(
             resolution.changes.removed, len(before.records), self.plan.settings.get("agreed_removals")
         )
-        if self.plan.settings.get("undoes") is None:
+        if self.plan.settings.get("undoes") is None and not self._brings_back:
             require_no_loss(store, before)
 
     def _preflight(self, store: Store) -> None:
@@ -165,7 +165,7 @@ class _Application:
             raise UsageError(f"{self.address} is written record by record; its files cannot be replaced as a whole.")
         if self.options.writer.output and self.job.target.exists():
             raise UsageError(f"{self.job.target} exists already; --output wants a new folder.")
-        if self.restores:
+        if self._brings_back:
             recover.set_aside_unsettled(self.job)
         recover.require_none(self.job)
         self.job.target.parent.mkdir(parents=True, exist_ok=True)
@@ -344,6 +344,11 @@ class _Application:
             self.job.note(JobState.VERIFIED)
             raise
         self.job.note(JobState.SWAPPED)
+
+    @property
+    def _brings_back(self) -> bool:
+        """Whether it is a restore, of files or record by record: the way out of whatever went wrong before."""
+        return self.restores or self._reason == "restore"
 
     @property
     def _reason(self) -> str:

@@ -14,15 +14,18 @@ import pytest
 
 from memdefrag.analysis.merge import merge_records
 from memdefrag.base import http
-from memdefrag.base.errors import ServerRefused, ServerUnreachable, UsageError, VerificationFailed
+from memdefrag.base.errors import ServerRefused, ServerUnreachable, StoreDamaged, UsageError, VerificationFailed
 from memdefrag.base.http import Options, Retry
+from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import catalogue, history, in_place, recover
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups import shelf
-from memdefrag.engine.journal import Job
+from memdefrag.engine.backups.create import create
+from memdefrag.engine.journal import Job, JobState
 from memdefrag.engine.restore import restore_plan
 from memdefrag.model.address import Address, parse
+from memdefrag.model.capabilities import Commit
 from memdefrag.model.hashing import content_hash
 from memdefrag.model.plan import Plan, Ref, VectorRule, Write
 from memdefrag.model.records import CollectionInfo, Key
@@ -119,6 +122,33 @@ def test_a_whole_backup_is_restored_record_by_record(place: Address) -> None:
     report = apply(merge_plan(place))
     assert report.backup is not None
     made = shelf.find(report.backup)
+    apply(restore_plan(made, snapshot_of(place)))
+    assert content_of(place) == before
+    assert_tidy(place)
+
+
+def test_what_lost_much_is_restored_without_another_word(place: Address, root: Path) -> None:
+    before = content_of(place)
+    with open_store(place) as store:
+        made = create(store, None, "by hand", Progress())
+    for file in root.glob("id00*"):
+        file.unlink()
+    apply(restore_plan(made, snapshot_of(place)))
+    assert content_of(place) == before
+
+
+def test_half_a_write_whose_notes_are_damaged_is_mended_by_a_restore(place: Address, root: Path) -> None:
+    before = content_of(place)
+    with open_store(place) as store:
+        made = create(store, None, "by hand", Progress())
+    job = Job.of_live(place.whole())
+    facts = {"id": "1", "store": str(place.whole()), "pid": 2**22 + 1}
+    catalogue.record("job", path=str(job.target), **facts)
+    job.begin(**facts, kind=Commit.IN_PLACE)
+    job.note(JobState.SWAP)
+    change(root, "id001")
+    with pytest.raises(StoreDamaged, match="notes to take it back are damaged"):
+        recover.recover_all()
     apply(restore_plan(made, snapshot_of(place)))
     assert content_of(place) == before
     assert_tidy(place)
