@@ -52,8 +52,9 @@ def finish_rollback(path: Path) -> None:
 
 
 def rows_hash(connection: sqlite3.Connection) -> str:
-    """SHA-256 of an SQLite database's schema and of every row of every table, in rowid order."""
-    digest = hashlib.sha256()
+    """SHA-256 of an SQLite database's versions, its schema, and every row of every table, in rowid order."""
+    versions = [connection.execute(f"PRAGMA {name}").fetchone() for name in ("user_version", "application_id")]
+    digest = hashlib.sha256(repr(versions).encode())
     schema = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name").fetchall()
     for entry in schema:
         digest.update(repr(entry).encode("utf-8", "surrogateescape"))
@@ -140,8 +141,18 @@ def _write_into_live(job: Job, source_hash: str) -> None:
                 raise StoreChanged(f"{job.target.name} was written to meanwhile.")
             live.execute("COMMIT")
             fault_point("copy into the live file")
+            _fit_pages(staged, live)
             staged.backup(live, pages=PAGES_AT_ONCE, progress=give_up)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise
             raise StoreInUse(f"{job.target.name} stayed locked by another program.") from error
+
+
+def _fit_pages(staged: sqlite3.Connection, live: sqlite3.Connection) -> None:
+    """Give the copy pages of the live file's size: with a log (WAL) that file takes no others."""
+    [size] = live.execute("PRAGMA page_size").fetchone()
+    if staged.execute("PRAGMA page_size").fetchone() != (size,):
+        staged.execute("PRAGMA journal_mode=DELETE")
+        staged.execute(f"PRAGMA page_size={size}")
+        staged.execute("VACUUM")

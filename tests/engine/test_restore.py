@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +57,17 @@ def edit(address: Address, at: Key, text: str) -> None:
 
 def key(number: int) -> Key:
     return Key("memories", f"id{number:03}")
+
+
+@pytest.mark.parametrize("address", ["memory-export"], indirect=True)
+def test_a_database_with_a_log_and_pages_of_another_size_is_restored(
+    address: Address, before: str, backup: Backup
+) -> None:
+    with closing(sqlite3.connect(address.path)) as connection:
+        for change in ("PRAGMA journal_mode=DELETE", "PRAGMA page_size=8192", "VACUUM", "PRAGMA journal_mode=WAL"):
+            connection.execute(change)
+    restored(backup, address)
+    assert content_hash(snapshot_of(address)) == before
 
 
 def restored(backup: Backup, address: Address, **chosen: object) -> ApplyReport:

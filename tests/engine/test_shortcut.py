@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +77,16 @@ def test_where_anything_came_since_it_is_written_record_by_record(address: Addre
     assert ready_for(history.undo_plan(later), address, "something else") is None
     apply(history.undo_plan(step))
     assert history.state(later) is history.StepState.APPLIED
+
+
+@pytest.mark.parametrize("address", ["memory-export"], indirect=True)
+def test_a_version_that_its_app_noted_since_is_kept(address: Address) -> None:
+    step = history.find(str(apply(merge_plan(address)).step))
+    with closing(sqlite3.connect(address.path)) as connection:
+        connection.execute("PRAGMA user_version=7")
+    apply(history.undo_plan(step))
+    with closing(sqlite3.connect(address.path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (7,)
 
 
 def test_a_damaged_backup_is_not_used_and_the_undo_works_all_the_same(address: Address) -> None:
