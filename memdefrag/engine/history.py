@@ -191,7 +191,7 @@ def undo_plan(step: HistoryStep) -> Plan:
     timeline = _Timeline.of(step)
     entries = timeline.entries(step, undone=False)
     if step.whole_store and step.backup:
-        return _replacing(step, step.backup if entries else None, {**settings, "since": step.id})
+        return _replacing(step, timeline.last(step, undone=False) if entries else None, settings)
     return Plan(
         source=str(Address("jsonl", str(step.folder / images.BEFORE))),
         target=step.store,
@@ -212,10 +212,7 @@ def redo_plan(step: HistoryStep) -> Plan:
     timeline = _Timeline.of(step)
     entries = timeline.entries(step, undone=True)
     if step.whole_store and step.backup:
-        undo = timeline.last_undo(step) if entries else None
-        if undo is None or undo.backup is None:
-            return _replacing(step, None, settings)
-        return _replacing(step, undo.backup, {**settings, "since": undo.id})
+        return _replacing(step, timeline.last(step, undone=True) if entries else None, settings)
     return Plan(
         source=str(Address("jsonl", str(step.folder / images.AFTER))),
         target=step.store,
@@ -289,8 +286,11 @@ class _Timeline:
         except BackupDamaged:
             return StepState.DAMAGED
 
-    def last_undo(self, step: HistoryStep) -> HistoryStep | None:
-        return next((each for each in reversed(self.ordered) if each.undoes == step.id), None)
+    def last(self, step: HistoryStep, *, undone: bool) -> HistoryStep | None:
+        """The newest one that took its effect away, or that brought it about: an undo, itself, a redo, …"""
+        origin, forth = self._origin(step)
+        every = [(origin, True), *self.movers.get(origin.id, ())]
+        return next((mover for mover, way in reversed(every) if (way is not forth) is undone), None)
 
     def _origin(self, step: HistoryStep) -> tuple[HistoryStep, bool]:
         """The step that began it, and whether this one moves its records forth."""
@@ -315,13 +315,16 @@ def _again(entry: Touched) -> Write | Drop:
     return Write(Ref(entry.key, entry.after), entry.key, entry.before, reason="redo", archive=move)
 
 
-def _replacing(step: HistoryStep, backup: str | None, settings: dict[str, Any]) -> Plan:
-    """The plan that puts a backup's files in the store's place; one without a step where that is done already."""
+def _replacing(step: HistoryStep, last: HistoryStep | None, settings: dict[str, Any]) -> Plan:
+    """The plan that puts in the store's place the files from before the `last` step that moved it; one without a step
+    where that is done already."""
+    if last is None or last.backup is None:
+        return Plan(source=step.store, target=step.store, settings=settings)
     return Plan(
-        source=f"backup:{backup}" if backup else step.store,
+        source=f"backup:{last.backup}",
         target=step.store,
-        store_steps=(StoreStep.REPLACE,) if backup else (),
-        settings=settings,
+        store_steps=(StoreStep.REPLACE,),
+        settings={**settings, "since": last.id},
     )
 
 

@@ -304,6 +304,24 @@ def test_a_restore_can_be_undone_and_redone(address: Address) -> None:
     assert history.state(restored) is StepState.APPLIED
 
 
+def test_an_undo_and_a_redo_of_files_go_back_to_the_last_time(address: Address) -> None:
+    step = merged(address)
+    plan = Plan(source=f"backup:{step.backup}", target=str(address), store_steps=(StoreStep.REPLACE,))
+    restored = history.find(str(apply(plan).step))
+    apply(history.undo_plan(restored))
+    edit(address, Key("memories", "while undone"), "Added since")
+    undone = everything(address)
+    again = history.find(str(apply(history.redo_plan(restored)).step))
+    edit(address, Key("memories", "while done"), "Added since")
+    done = everything(address)
+    assert apply(history.undo_plan(restored)).added_since == 1
+    assert everything(address) == undone
+    apply(history.redo_plan(restored))
+    assert everything(address) == done
+    apply(history.undo_plan(again))
+    assert everything(address) == undone
+
+
 def test_a_damaged_undo_is_said_of_the_step_it_undid_and_of_no_other(tmp_path: Path) -> None:
     address = make_store("jsonl", tmp_path)
     step, other = merged(address), merged(address, 2)
