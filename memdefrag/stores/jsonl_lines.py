@@ -96,7 +96,8 @@ def changed_line(line: Line, record: MemoryRecord, default: str) -> bytes:
     """The line with those fields replaced that say something else now; all others keep their form."""
     assert line.fields is not None and line.record is not None
     fields, old = dict(line.fields), _fields(line.record, default)
-    if line.renamed:
+    if line.renamed or fields.get("id") in (None, ""):
+        # An id that the text gave it would change with the text.
         del old["id"]
     if not _equal(line.record.metadata, record.metadata):
         for name in [name for name in _TOLD_BY_METADATA if fields.get(name) is None]:

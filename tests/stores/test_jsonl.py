@@ -228,6 +228,15 @@ def test_ids_that_occur_twice_are_told_apart_and_named_for_good(path: Path) -> N
     assert store.problems() == []
 
 
+@pytest.mark.parametrize("line", [{"text": "old"}, {"id": None, "text": "old"}, {"id": "", "text": "old"}])
+def test_a_line_without_an_id_keeps_its_name_when_its_text_changes(path: Path, line: dict[str, str]) -> None:
+    store = make(path, line)
+    [(key, old)] = everything(store).items()
+    new = replace(old, text="new")
+    store.write(Changes(put=(Put(new, record_hash(old)),)), Progress())
+    assert everything(store) == {key: new}
+
+
 def test_lines_that_are_not_named_keep_every_byte(path: Path) -> None:
     lines = [
         b'\xef\xbb\xbf{ "text":"one",  "created_at": "2025-01-01" }\r',
