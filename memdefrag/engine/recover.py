@@ -8,9 +8,10 @@ journal says       done
 before ``swap``    the store was not touched: the copy is thrown away
 ``swap``           store == new: finish; store == source: throw the copy away; store missing:
                    put the new one (else the old one) in place; neither, because its owner went on
-                   writing: which of the two lies in the job's folder tells; neither, because a
-                   program made an empty store between two renames: set that aside, put the new one
-                   in place; else touch nothing, raise
+                   writing: which of the two lies in the job's folder tells, or in a database the
+                   records that were to be changed; neither, because a program made an empty store
+                   between two renames: set that aside, put the new one in place; else touch
+                   nothing, raise
 ``swap``, live     the store was written record by record: what was written is taken back
 ``swapped``        finish
 =================  ==========================================================================
@@ -30,8 +31,10 @@ from memdefrag.base.wording import count
 from memdefrag.engine import catalogue, history, images, in_place, owner
 from memdefrag.engine.commit import ABSENT, finish_rollback, state_hash
 from memdefrag.engine.journal import Job, JobState
-from memdefrag.model.address import parse
+from memdefrag.model.address import Address, parse
 from memdefrag.model.capabilities import Commit
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.records import Key
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store, resolve
 
@@ -222,6 +225,9 @@ def _look(job: Job, kind: Commit, *, source: str, new: str, backup: str | None) 
         raise StoreDamaged(f"{job.target} is missing and no copy in {job.folder} is whole.", todo=restore)
     if present in (new, source):
         return Settled(APPLIED if present == new else DISCARDED)
+    told = _told_by_records(job, backup) if kind is Commit.SQLITE and staged == new else None
+    if told:
+        return Settled(told)
     beside = {staged, old} - {ABSENT} if kind is not Commit.SQLITE else set()
     if beside == {source}:
         return Settled(APPLIED)
@@ -247,6 +253,26 @@ def _holds_nothing_of(job: Job) -> bool:
             return theirs.isdisjoint(read_snapshot(before).by_key.keys())
     except MemdefragError:
         return False
+
+
+def _told_by_records(job: Job, backup: str | None) -> str | None:
+    """What became of the write to a database that was written to since, by the records that it was to change: its
+    transaction made all of them new, or none. None where that does not tell."""
+    try:
+        present, new = (_hashes(resolve(str(place))) for place in (job.target, job.new))
+        old = _hashes(Address("backup", str(backup)))
+    except MemdefragError:
+        return None
+    changed = [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
+    is_new, is_old = (any(present.get(key) == side.get(key) for key in changed) for side in (new, old))
+    if is_new is is_old:
+        return None
+    return APPLIED if is_new else DISCARDED
+
+
+def _hashes(address: Address) -> dict[Key, str]:
+    with open_store(address) as store:
+        return {record.key: record_hash(record) for record in read_snapshot(store)}
 
 
 def _take_back(job: Job, facts: dict[str, Any]) -> Settled:

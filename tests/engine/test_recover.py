@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import psutil
@@ -201,6 +202,26 @@ def test_a_store_used_since_the_crash_is_recognised(address: Address, swapped: b
     job.target.write_bytes(used)
     assert [found.outcome for found in recover.recover_all()] == [outcome]
     assert job.target.read_bytes() == used
+    assert not job.folder.exists()
+
+
+@pytest.mark.parametrize(("swapped", "outcome"), [(True, "applied"), (False, "discarded")])
+def test_a_database_used_since_the_crash_is_recognised(tmp_path: Path, swapped: bool, outcome: str) -> None:
+    address = make_store("memory-export", tmp_path)
+    job, before = Job(address.path.resolve()), address.path.read_bytes()
+    source = state_hash(job.target, Commit.SQLITE)
+    backup = apply(merge_plan(address)).backup
+    job.begin(id="1", kind=Commit.SQLITE, source_hash=source, **GONE)
+    catalogue.record("job", id="1", path=str(job.target), **GONE)
+    job.new.write_bytes(address.path.read_bytes())
+    job.note(JobState.SWAP, new_hash=state_hash(job.new, Commit.SQLITE), backup=backup)
+    if not swapped:
+        address.path.write_bytes(before)
+    with closing(sqlite3.connect(address.path)) as connection, connection:
+        connection.execute("UPDATE memories SET content = 'Edited since' WHERE id = 'id019'")
+    used = address.path.read_bytes()
+    assert [found.outcome for found in recover.recover_all()] == [outcome]
+    assert address.path.read_bytes() == used
     assert not job.folder.exists()
 
 
