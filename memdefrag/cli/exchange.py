@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memdefrag.base.errors import UsageError
 from memdefrag.cli.applying import Writing, answer, with_writer
+from memdefrag.cli.output import as_typed
 from memdefrag.cli.read import Store
 from memdefrag.cli.run import Run, command
+
+if TYPE_CHECKING:
+    from memdefrag.model.address import Address
 
 Out = Annotated[str, typer.Argument(metavar="OUT", help="The file to write: .jsonl, .db, or an address.")]
 Source = Annotated[str, typer.Argument(metavar="FILE", help="The file (or store) whose memories are taken.")]
@@ -46,14 +51,7 @@ def export(
         where=dict(_key_and_value(each) for each in where or ()),
         progress=run.progress,
     )
-    hints = [f"To tidy the file: memdefrag optimize {out}", f"To bring it back: memdefrag import {out} {store}"]
-    if target.kind == "jsonl":
-        # JSON lines hold every memory to the letter, so that a plan about them fits the store they came from.
-        hints.append(
-            f"To carry out in the store itself what is sure in the file: memdefrag analyze {out} --save PLAN, "
-            f"then memdefrag apply PLAN --to {store}"
-        )
-    answer(run, report, *hints)
+    answer(run, report, *_hints(run, store, out, target, collection))
 
 
 def import_file(
@@ -78,6 +76,30 @@ def import_file(
         lambda options: import_store(source, target, choices=choices, options=options, progress=run.progress),
     )
     answer(run, report)
+
+
+def _hints(run: Run, store: str, out: str, target: Address, collection: str | None) -> Iterator[str]:
+    """What was taken of several collections, and the commands that go on from here and that the store allows."""
+    from memdefrag.engine.exchange import choose_collection
+    from memdefrag.engine.inspect import inspect
+    from memdefrag.engine.steady import steadily
+    from memdefrag.stores.registry import resolve
+
+    found = steadily(store, run.progress, inspect)
+    name = choose_collection(list(found.collections), collection or resolve(store).collection, store)
+    several = len(found.collections) > 1
+    if several and not collection:
+        yield f"Of {len(found.collections)} collections this is {name}; --collection names another."
+    yield f"To tidy the file: {as_typed('optimize', out)}"
+    if not found.writable:
+        return
+    yield f"To bring it back: {as_typed('import', out, store, *(['--collection', name] if several else []))}"
+    if target.kind == "jsonl":
+        # JSON lines hold every memory to the letter, so that a plan about them fits the store they came from.
+        yield (
+            f"To carry out in the store itself what is sure in the file: {as_typed('analyze', out, '--save', 'PLAN')}, "
+            f"then {as_typed('apply', 'PLAN', '--to', store)}"
+        )
 
 
 def _key_and_value(text: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ markup is never read from them.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -83,6 +84,11 @@ def table(*headings: str, rows: Iterable[Iterable[object]] = ()) -> Table:
     for line in lines:
         made.add_row(*(styled(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in line))
     return made
+
+
+def as_typed(*words: object) -> str:
+    """A command of this program as a shell takes it, whatever is in the names."""
+    return shlex.join(["memdefrag", *map(str, words)])
 
 
 def print_answer(*parts: RenderableType) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from memdefrag.base.errors import ModelUnavailable, UsageError
 from memdefrag.cli.looking import Looking, look, plan_of
+from memdefrag.cli.output import as_typed
 from memdefrag.cli.run import Run, command
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ def inspect(run: Run, store: Store) -> None:
     run.answer(summary.as_dict(), *show.summary(summary))
 
 
-def analyze(
-    run: Run, looking: Looking, stores: Stores, save: Save = None, report: ReportFile = None
-) -> None:
+def analyze(run: Run, looking: Looking, stores: Stores, save: Save = None, report: ReportFile = None) -> None:
     """Find memories that say the same thing, and those that contradict each other. Changes nothing."""
     from memdefrag.base.fsops import write_durable
     from memdefrag.cli import reporting, show
@@ -73,7 +72,7 @@ def analyze(
     if save:
         plan = plan_of(found, snapshots[0], looking.sure(found), looking)
         write_durable(save.expanduser().resolve(), dump(plan))
-        lines.append(f"The plan of all sure merges: {save}. To carry it out: memdefrag apply {save}")
+        lines.append(f"The plan of all sure merges: {save}. To carry it out: {as_typed('apply', save)}")
     if report:
         told = as_bytes(reporting.report(found, survivor, looking.threshold), report)
         write_durable(report.expanduser().resolve(), told)

@@ -42,7 +42,7 @@ class ImportChoices:
     """How a file is brought back.
 
     Attributes:
-        collection: of the target; None: its only one, or Memory Service's.
+        collection: of the target; None: the one the file was exported from, its only one, or Memory Service's.
         mirror: also drop records of the store that the file never held.
         regenerate: make all vectors anew.
     """
@@ -114,11 +114,13 @@ def _export(
     remove(scratch)
     report = apply(plan, ApplyOptions(), progress)
     inside_file = _export_record(state.address.select(name), name, chosen, target.at(scratch))
-    _take_place(scratch, out)
+    older = _take_place(scratch, out)
     write_durable(_record_path(out), inside_file)
     lost = {f"the metric {info.metric}": len(chosen)} if inside and info.metric != "cosine" else {}
-    warnings = (*report.warnings, f"A private copy of the store was read: {state}.") if state.was_copied else ()
-    return replace(report, store=str(target), losses={**report.losses, **lost}, warnings=warnings or report.warnings)
+    copied = f"A private copy of the store was read: {state}." if state.was_copied else ""
+    kept = f"An older file of that name is now {older}." if older else ""
+    warnings = (*report.warnings, *filter(None, (copied, kept)))
+    return replace(report, store=str(target), losses={**report.losses, **lost}, warnings=warnings)
 
 
 def import_store(
@@ -135,7 +137,7 @@ def import_store(
     report = apply(plan, options or ApplyOptions(), progress)
     warnings = [*report.warnings]
     file = parse(plan.source).path
-    if _record_path(file).exists() and not _load_record(file, target):
+    if _record_path(file).exists() and not _load_record(file, target)[1]:
         warnings.append(f"{_record_path(file)} is damaged or of another store: what the file lacks was kept.")
     if not report.dry_run and not report.output:
         try:
@@ -161,13 +163,14 @@ def import_plan(
         if len(names) > 1 and not given.collection:
             raise UsageError(f"{given.location} holds several collections: {', '.join(names)}.")
         file = read_snapshot(store, progress)
+    origin, exported = _load_record(given.path, target)
     with open_store(target, must_exist=False) as store:
         present = read_snapshot(store, progress) if store.exists else Snapshot(str(target), ())
-        wanted = choices.collection or target.collection
+        wanted = choices.collection or target.collection or (origin if present.collection(origin) else None)
         name = wanted or _collection_of(target) or DEFAULT_COLLECTION
         if store.exists:
             name = choose_collection(list(present.collections), wanted, str(target))
-    merger = _Import(file, present, name, _load_record(given.path, target), choices)
+    merger = _Import(file, present, name, exported if origin in ("", name) else {}, choices)
     plan = Plan(
         source=str(given),
         target=str(target.select(None)),
@@ -339,41 +342,47 @@ def _sum(said: Metadata) -> str:
 def _note_import(plan: Plan, target: Address) -> None:
     """Store and file agree again on what was just brought in, so that the next import starts from there."""
     file = parse(plan.source).path
-    records = _load_record(file, target)
+    origin, records = _load_record(file, target)
     if not records:
         return
     with open_store(target.select(None)) as store:
         present = read_snapshot(store).by_key
     for step in plan.steps:
-        if isinstance(step, Drop) and step.record.key not in present:
-            records.pop(step.record.key.id, None)
-        elif isinstance(step, Write) and step.key in present:
-            records[step.key.id] = {"store": record_hash(present[step.key]), "file": step.record.hash}
-    write_durable(_record_path(file), _as_record(target, target.collection or "", records))
+        key = step.key if isinstance(step, Write) else step.record.key if isinstance(step, Drop) else None
+        if key is None or origin not in ("", key.collection):
+            continue
+        if isinstance(step, Drop) and key not in present:
+            records.pop(key.id, None)
+        elif isinstance(step, Write) and key in present:
+            records[key.id] = {"store": record_hash(present[key]), "file": step.record.hash}
+    write_durable(_record_path(file), _as_record(target, origin, records))
 
 
-def _load_record(file: Path, target: Address) -> dict[str, dict[str, str]]:
-    """What the export of this store wrote down; empty when there is none, it is damaged, or of another store.
+def _load_record(file: Path, target: Address) -> tuple[str, dict[str, dict[str, str]]]:
+    """The collection that was exported from this store, and what the export wrote down of its memories.
+
+    Empty when there is none, it is damaged, or of another store.
 
     Records of older exports have no checksum.
     """
     try:
         found = json.loads(_record_path(file).read_bytes())
         if found.get("sha256", _sum(found)) != _sum(found):
-            return {}
+            return "", {}
         same = parse(str(found["source"])).path.resolve() == target.path.resolve()
         said = {id: {side: str(entry[side]) for side in ("store", "file")} for id, entry in found["records"].items()}
-        return said if same else {}
+        return (str(found.get("collection", "")), said) if same else ("", {})
     except (OSError, ValueError, LookupError, TypeError, AttributeError, UsageError):
-        return {}
+        return "", {}
 
 
-def _take_place(scratch: Path, out: Path) -> None:
-    """Let the new file take the old one's place; the old one is kept under another name.
+def _take_place(scratch: Path, out: Path) -> Path | None:
+    """Let the new file take the old one's place; the old one is kept under another name, which is returned.
 
     The old one's record goes first: with the record of another export, an import would take memories that its
     file never held for dropped ones.
     """
+    kept = None
     if out.exists():
         in_use.require_free([out])
         kept = out.with_name(f"{out.name}.{catalogue.new_id()}.bak")
@@ -382,3 +391,4 @@ def _take_place(scratch: Path, out: Path) -> None:
     remove(_record_path(out))
     fsync_dir(out.parent)
     rename(scratch, out)
+    return kept

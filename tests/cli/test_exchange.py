@@ -74,3 +74,26 @@ def test_a_dry_import_with_new_vectors_leaves_no_trace_either(cli: Cli, demo: Pa
     before = traces(demo.parent.parent)
     assert cli("import", export_file, demo, "--dry-run", "--regenerate-embeddings", "--json").json["written"] == 6
     assert traces(demo.parent.parent) == before
+
+
+def test_printed_commands_can_be_pasted_whatever_the_names(cli: Cli, demo: Path, tmp_path: Path) -> None:
+    store = demo.rename(demo.with_name("my störe.jsonl"))
+    out = " ".join(cli("export", store, tmp_path / "an export.jsonl").out.split())
+    assert f"memdefrag import '{tmp_path}/an export.jsonl' '{store}'" in out
+    assert f"apply PLAN --to '{store}'" in out
+
+
+def test_what_can_only_be_read_is_not_offered_a_way_back(cli: Cli, demo: Path, tmp_path: Path) -> None:
+    backup = cli("backup", "create", demo, "--json").json["backup"]["id"]
+    ended = cli("export", f"backup:{backup}", tmp_path / "out.jsonl")
+    assert ended.code == 0
+    assert "optimize" in ended.out and "import" not in ended.out and "--to" not in ended.out
+
+
+def test_of_several_collections_it_is_said_which_was_taken(cli: Cli, tmp_path: Path) -> None:
+    store = tmp_path / "two.jsonl"
+    lines = [{"id": "1", "text": "A note.", "collection": name} for name in ("memory_collection", "b")]
+    store.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    out = cli("export", store, tmp_path / "one.jsonl").out
+    assert "Of 2 collections this is memory_collection" in out
+    assert "--collection b" in cli("export", store, tmp_path / "b.jsonl", "--collection", "b").out

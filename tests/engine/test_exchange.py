@@ -65,7 +65,7 @@ def edit(store: Address, name: str, text: str | None) -> None:
         opened.write(changes, Progress())
 
 
-def bring_back(file: Address, store: Address, **choices: bool) -> ApplyReport:
+def bring_back(file: Address, store: Address, **choices: bool | str) -> ApplyReport:
     return import_store(str(file), store, choices=ImportChoices(**choices), options=WILLING)  # type: ignore[arg-type]
 
 
@@ -184,6 +184,38 @@ def test_an_older_file_is_kept_under_another_name(store: Address, file: Address)
     assert len(texts(file)) == 7
     kept = list(file.path.parent.glob("memory_export.db.*.bak"))
     assert [path.read_bytes() for path in kept] == [before]
+
+
+def test_the_older_files_new_name_is_said(store: Address, file: Address) -> None:
+    report = export_store(str(store), file)
+    [kept] = file.path.parent.glob("memory_export.db.*.bak")
+    assert any(str(kept) in warning for warning in report.warnings)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Address:
+    """A store of two collections, one of them Memory Service's."""
+    path = tmp_path / "two.jsonl"
+    names = ("memory_collection", "other")
+    lines = [{"id": name[0], "text": f"Of {name}.", "collection": name, "embedding": [1.0, 2.0]} for name in names]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return Address("jsonl", str(path))
+
+
+def test_an_export_comes_back_into_its_own_collection(two: Address, tmp_path: Path) -> None:
+    file = Address("jsonl", str(tmp_path / "other.jsonl"))
+    export_store(str(two), file, collection="other")
+    assert bring_back(file, two).kept == ()
+    assert texts(two) == {"m": "Of memory_collection.", "o": "Of other."}
+
+
+def test_an_export_that_goes_into_another_collection_is_all_new_there(two: Address, tmp_path: Path) -> None:
+    file = Address("jsonl", str(tmp_path / "other.jsonl"))
+    export_store(str(two), file, collection="other")
+    written = bring_back(file, two, collection="memory_collection").written
+    assert written == 1
+    assert Key("memory_collection", "o") in snapshot_of(two).by_key
+    assert bring_back(file, two).written == 0
 
 
 def test_an_unknown_collection_is_named_with_those_present(store: Address, tmp_path: Path) -> None:
