@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memdefrag.base.errors import Cancelled, UsageError
+from memdefrag.base.wording import count
 from memdefrag.cli.applying import YES, Writing, answer, carry_out
 from memdefrag.cli.looking import Looking, look, plan_of
+from memdefrag.cli.output import as_typed
 from memdefrag.cli.read import Store
 from memdefrag.cli.run import Run, command
 
@@ -92,25 +94,31 @@ def _ask_about_groups(run: Run, found: Analysis, looking: Looking) -> list[Choic
     for number, group in enumerate(groups, start=1):
         choice = looking.choice(found, group.members)
         run.print("", *show.group(found, group, choice.survivor, f"Group {number} of {len(groups)}"))
-        said = run.ask("Merge it? (y)es, (n)o, all (s)ure ones that are left, (q)uit asking").lower()
-        if said in YES:
+        said = _ask_about_group(run)
+        if said == "y":
             chosen.append(choice)
-        elif said in ("s", "sure"):
+        elif said == "s":
             left = {member for each in groups[number - 1 :] for member in each.members}
             chosen += [each for each in looking.sure(found) if left.issuperset(each.members)]
             break
-        elif said in ("q", "quit"):
+        elif said == "q":
             break
     conflicts = found.conflicts(looking.threshold)
     if conflicts:
         run.print(f"Possible contradictions left alone: {len(conflicts)} (memdefrag analyze lists them).")
-    removed = sum(len(choice.members) - 1 for choice in chosen)
-    if (
-        chosen
-        and run.ask(f"Merge {len(chosen)} groups, so that {removed} memories disappear? (y/n)").lower() not in YES
-    ):
+    merging = f"Merge {count(len(chosen), 'group')}"
+    going = count(sum(len(choice.members) - 1 for choice in chosen), "memory disappears", "memories disappear")
+    if chosen and run.ask(f"{merging}, so that {going}? (y/n)").lower() not in YES:
         raise Cancelled
     return chosen
+
+
+def _ask_about_group(run: Run) -> str:
+    """The first letter of what the person wants; whatever is none of the answers is asked again."""
+    while True:
+        said = run.ask("Merge it? (y)es, (n)o, all (s)ure ones that are left, (q)uit asking").lower()
+        if said in ("y", "yes", "n", "no", "s", "sure", "q", "quit"):
+            return said[0]
 
 
 def _try_then_offer(run: Run, plan: Plan, original: Address, folder: Path, writing: Writing) -> None:
@@ -129,5 +137,5 @@ def _try_then_offer(run: Run, plan: Plan, original: Address, folder: Path, writi
         if run.ask(f"Carry out the same plan on {original}? (y/n)").lower() in YES:
             answer(run, carry_out(run, real, writing))
             return
-    hint = f"That was the copy in {folder}. The same for the store itself: memdefrag apply {file}"
+    hint = f"That was the copy in {folder}. The same for the store itself: {as_typed('apply', file)}"
     answer(run, tried, hint, plan=str(file))

@@ -161,6 +161,12 @@ class TestAtATerminal:
         assert len(left) == 59
         assert "Group 1 of" in shown and "Group 3 of" in shown and "Group 4 of" not in shown
 
+    def test_what_is_no_answer_is_asked_again(self, demo: Path) -> None:
+        code, shown = self.optimize(demo, "?\n", "\n", "y\n", "q\n", "y\n")
+        assert code == 0, shown
+        assert "Group 2 of" in shown and "Group 3 of" not in shown
+        assert "Merge 1 group, so that" in shown
+
     @pytest.mark.parametrize(("answer", "code", "left"), [("n\n", 130, 30), ("y\n", 0, 21)])
     def test_a_store_that_lost_much_since_its_backup_is_asked_about(
         self, cli: Cli, demo: Path, answer: str, code: int, left: int
