@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from memdefrag.base.errors import Cancelled, InternalError, MemdefragError
+from memdefrag.base.errors import Cancelled, InternalError, MemdefragError, NoSpace, NotPermitted
 from memdefrag.base.logs import JobLog
 from memdefrag.base.progress import Progress, Tick
 from memdefrag.base.settings import CA_FILE_VARIABLE, PLAIN_KEY_VARIABLE
@@ -176,12 +176,7 @@ class Run:
             self.keep_log()
         except MemdefragError as trouble:
             self.note(trouble.message)
-        self._fail(
-            InternalError(
-                f"Something unexpected happened ({type(error).__name__}: {error}).",
-                safe="An interrupted write is finished or undone when memdefrag starts the next time.",
-            )
-        )
+        self._fail(_in_our_words(error))
 
     def _tick(self, tick: Tick) -> None:
         if tick.phase != self._phase:
@@ -233,6 +228,18 @@ def command(
         app.command(name)(run_it)
 
     return register
+
+
+def _in_our_words(error: Exception) -> MemdefragError:
+    """What nothing below has told: a disk or a system that says no, or a fault of ours."""
+    from memdefrag.engine.failures import disk_error
+
+    safe = "An interrupted write is finished or undone when memdefrag starts the next time."
+    if isinstance(error, OSError):
+        told = disk_error(error, safe)
+        if isinstance(told, NoSpace | NotPermitted):
+            return told
+    return InternalError(f"Something unexpected happened ({type(error).__name__}: {error}).", safe=safe)
 
 
 def _as_parameters(group: type[Any]) -> Iterator[inspect.Parameter]:

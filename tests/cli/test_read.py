@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -150,6 +151,17 @@ def test_untrusted_texts_cannot_drive_the_terminal(cli: Cli, tmp_path: Path) -> 
         out = cli(*arguments).out
         assert "[bold]hello[/bold]" in out
         assert not {"\x1b", "\x07", "\u202e"} & set(out)
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EACCES, "not_permitted"), (errno.ENOSPC, "no_space")])
+def test_a_plan_or_report_that_the_system_will_not_take_is_no_fault_of_ours(
+    cli: Cli, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    def refused(path: Path, content: bytes) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("memdefrag.base.fsops.write_durable", refused)
+    assert cli("analyze", demo, "--save", tmp_path / "plan.json", "--json").json["error"]["code"] == code
 
 
 def test_a_terminal_that_lacks_letters_gets_escapes(program: Cli, demo: Path) -> None:
