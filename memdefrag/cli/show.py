@@ -127,8 +127,11 @@ def _sizes(done: ApplyReport) -> Iterator[RenderableType]:
     if done.bytes_after is None or not done.bytes_before:
         return
     yield f"The store's files: {size(done.bytes_before)} before, {size(done.bytes_after)} after."
-    shrinks = done.store.startswith(("chroma:", "memory-export:"))
-    if shrinks and done.removed and done.bytes_after >= done.bytes_before and not done.compacted:
+    if not done.removed or done.bytes_after < done.bytes_before:
+        return
+    if done.store.startswith("memory-export:") and done.merged:
+        yield "The file keeps what was merged in its own archive (memory_archive), so it does not become smaller."
+    elif done.store.startswith(("chroma:", "memory-export:")) and not done.compacted:
         yield "Removing memories alone does not make the files smaller; optimize --compact does."
 
 

@@ -9,7 +9,8 @@ from memdefrag.model.report import ApplyReport, Skipped
 
 def report(**told: object) -> ApplyReport:
     facts = {"records_before": 10, "records_after": 9, "merged": 1, "written": 1, "removed": 1, "bytes_before": 1000}
-    return ApplyReport(store="jsonl:/x", reason="optimize", dry_run=False, **(facts | told))  # type: ignore[arg-type]
+    usual = {"store": "chroma:/x", "reason": "optimize", "dry_run": False}
+    return ApplyReport(**(usual | facts | told))  # type: ignore[arg-type]
 
 
 def lines(done: ApplyReport, capsys: pytest.CaptureFixture[str]) -> str:
@@ -28,12 +29,22 @@ GREW = "does not make the files smaller"
         ({"bytes_after": 900}, False),
         ({"bytes_after": 1000, "removed": 0}, False),
         ({"bytes_after": 1000, "compacted": True}, False),
+        ({"bytes_after": 1000, "store": "jsonl:/x"}, False),
+        ({"bytes_after": 1000, "store": "memory-export:/x"}, False),
+        ({"bytes_after": 1000, "store": "memory-export:/x", "merged": 0}, True),
     ],
 )
 def test_who_removed_memories_and_sees_no_smaller_file_is_told_why(
     told: dict[str, object], says_so: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (GREW in lines(report(**told), capsys)) is says_so
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_file_with_an_archive_of_its_own_is_told_to_keep_what_was_merged(
+    compacted: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "memory_archive" in lines(report(store="memory-export:/x", bytes_after=1000, compacted=compacted), capsys)
 
 
 def test_what_was_skipped_is_counted_and_the_first_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
