@@ -195,7 +195,7 @@ class _Application:
         """Carry out, and whatever comes of that: leave the store old or new and nothing beside it."""
         existed = store.exists if self.kind.is_live else self.job.target.exists()
         try:
-            self.job.begin(**facts, kind=self.kind, source_hash=self.source_hash)
+            recover.begin(self.job, **facts, kind=self.kind, source_hash=self.source_hash)
             # In the job's own folder: a probe that a crash leaves there is tidied up with it.
             probe_writable(self.job.folder)
             report = self._carry_out(store, before, resolution, settings, existed)

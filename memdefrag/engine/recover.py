@@ -69,6 +69,23 @@ def require_none(job: Job) -> None:
         StoreInUse: another memdefrag is at it.
         UnfinishedJob: an interrupted one waits to be recovered.
     """
+    if job.folder.exists():
+        with owner.settling(job.folder):
+            _require_none(job)
+
+
+def begin(job: Job, **facts: Any) -> None:
+    """Begin a job where there is none. Whoever looks at the same time sees none, or all that tells whose it is.
+
+    Raises:
+        StoreInUse, UnfinishedJob: as `require_none`.
+    """
+    with owner.settling(job.folder):
+        _require_none(job)
+        job.begin(**facts)
+
+
+def _require_none(job: Job) -> None:
     if not job.folder.exists():
         return
     facts = job.facts()
@@ -161,7 +178,12 @@ def settle(job: Job, job_id: str | None = None) -> Settled:
         StoreDamaged: the store is neither the old nor the new one; nothing was touched.
         MemdefragError: what was written into a live store cannot be taken back yet.
     """
-    settled = _decide(job, job.facts())
+    facts = job.facts()
+    if job_id and facts.get("id", job_id) != job_id:
+        # Somebody else's, who was quicker.
+        forget(job_id)
+        return Settled(DISCARDED)
+    settled = _decide(job, facts)
     if job_id and job_id not in catalogue.outcomes():
         if settled.outcome == DISCARDED:
             history.discard(job_id)

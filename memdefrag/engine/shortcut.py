@@ -22,10 +22,11 @@ def ready_made(plan: Plan, changes: Changes, present: Snapshot, state: str, prog
 
     Args:
         changes: what the plan comes down to.
-        present: what the store holds now. `state`: the same, as `commit.state_hash` tells.
+        present: what the store holds now.
+        state: the same, as `commit.state_hash` tells; empty for a store that is written live.
     """
     last = next(iter(history.steps(parse(plan.target).whole())), None)
-    if last is None or not last.backup or last.left != state or plan.store_steps:
+    if last is None or not last.backup or not state or last.left != state or plan.store_steps:
         return None
     undoes, redoes = (plan.settings.get(name) for name in ("undoes", "redoes"))
     if undoes != last.id and (redoes is None or redoes != last.undoes):

@@ -130,6 +130,19 @@ def test_the_job_that_another_began_after_settling_is_left_alone(address: Addres
     assert job.facts()["id"] == "2"
 
 
+def test_whoever_comes_second_leaves_the_job_of_the_first_alone(address: Address) -> None:
+    job, first = Job(address.path.resolve()), Owner("1")
+    job.begin(id="1", kind="file", source_hash="x", **first.facts)
+    with pytest.MonkeyPatch.context() as patch:
+        # It had looked just before the first one began.
+        patch.setattr(recover, "require_none", lambda _: None)
+        with pytest.raises(StoreInUse, match="Another memdefrag"):
+            apply(merge_plan(address))
+    assert job.facts()["id"] == "1"
+    assert catalogue.unfinished_jobs() == {}
+    first.leave()
+
+
 def test_the_lock_named_in_a_strangers_journal_is_not_opened(address: Address, tmp_path: Path) -> None:
     precious = tmp_path / "precious.txt"
     precious.write_text("mine")
