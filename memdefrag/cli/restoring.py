@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +15,10 @@ from memdefrag.cli.run import Run
 
 if TYPE_CHECKING:
     from memdefrag.engine.backups.shelf import Backup
+    from memdefrag.engine.restore import Foreseen
     from memdefrag.model.plan import Plan
     from memdefrag.model.records import Key, Snapshot
+    from memdefrag.model.report import ApplyReport
 
 BackupId = Annotated[str, typer.Argument(metavar="ID", help="Its id (or the beginning of it) from backup list.")]
 Only = Annotated[
@@ -106,8 +108,21 @@ def replace(run: Run, writing: Writing, plan: Plan, present: Snapshot | None = N
         run.note(told)
         if run.interactive and run.ask("Go on (y/n)").lower() not in ("y", "yes"):
             raise Cancelled
-    report = carry_out(run, plan, writing)
-    answer(run, report, *([told] if writing.dry_run else []), foreseen=asdict(foreseen) if foreseen else None)
+    report = _counted(carry_out(run, plan, writing), plan, foreseen, present)
+    answer(
+        run, report, *([told] if writing.dry_run else []), foreseen=dataclasses.asdict(foreseen) if foreseen else None
+    )
+
+
+def _counted(report: ApplyReport, plan: Plan, foreseen: Foreseen | None, present: Snapshot | None) -> ApplyReport:
+    """Files that change places write no single memory; the person is told what becomes of the memories in them."""
+    from memdefrag.engine.backups.shelf import find
+
+    after = find(plan.source.partition(":")[2]).records
+    if foreseen:
+        written = foreseen.changing + foreseen.coming
+        return dataclasses.replace(report, records_after=after, written=written, removed=foreseen.going)
+    return report if present else dataclasses.replace(report, records_after=after, written=after)
 
 
 def read(run: Run, store: str) -> Snapshot | None:

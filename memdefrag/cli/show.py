@@ -117,17 +117,26 @@ def report(done: ApplyReport) -> Iterator[RenderableType]:
         yield f"Backup of the state before: {_backup_size(done.backup)} in {done.backup_folder}"
         yield from budget()
     if done.step:
-        yield f"To undo this: memdefrag undo {done.step}"
+        yield _way_back(done)
     yield from _shortcomings(done)
     for number, sentence in enumerate(done.next_steps, start=1):
         yield f"{number}. {sentence}"
+
+
+def _way_back(done: ApplyReport) -> str:
+    from memdefrag.engine.backups.shelf import find
+
+    if done.backup and not find(done.backup).neutral:
+        return "What stood there before could not be read; RESTORE.txt in that backup says how to get its files back."
+    return f"To undo this: memdefrag undo {done.step}"
 
 
 def _sizes(done: ApplyReport) -> Iterator[RenderableType]:
     if done.bytes_after is None or not done.bytes_before:
         return
     yield f"The store's files: {size(done.bytes_before)} before, {size(done.bytes_after)} after."
-    if not done.removed or done.bytes_after < done.bytes_before:
+    goes_back = done.reason in ("undo", "redo", "restore")
+    if goes_back or not done.removed or done.bytes_after < done.bytes_before:
         return
     if done.store.startswith("memory-export:") and done.merged:
         yield "The file keeps what was merged in its own archive (memory_archive), so it does not become smaller."

@@ -21,7 +21,7 @@ _LIBRARIES = ("python", "sqlite", "chromadb")
 
 def listed(found: Sequence[Backup], damaged: Sequence[Damaged], total: int, folder: Path) -> Iterator[RenderableType]:
     """A list of backups, good and bad."""
-    rows = [(each.id, each.records, size(each.size), each.manifest["reason"], each.address) for each in found]
+    rows = [(each.id, _records(each), size(each.size), each.manifest["reason"], each.address) for each in found]
     yield table("Id", "Memories", "Size", "Made", "Store", rows=rows) if rows else "There are no backups yet."
     for bad in damaged:
         yield styled(f"DAMAGED {bad.id}: {bad.reason} (in {bad.folder})", "red")
@@ -42,7 +42,7 @@ def facts(found: Backup, verified: str | None) -> Iterator[RenderableType]:
         ("Made", f"{manifest['created']}, {manifest['reason']}"),
         ("By", ", ".join(str(manifest[name]) for name in ("tool", "host") if name in manifest)),
         ("With", ", ".join(f"{name} {manifest[name]}" for name in _LIBRARIES if name in manifest)),
-        ("Memories", count(found.records, "memory", "memories")),
+        ("Memories", count(found.records, "memory", "memories") if found.neutral else _records(found)),
         *((f"  in {name}", str(number)) for name, number in manifest["collections"].items()),
         ("With a vector", str(counts.get("with_embedding", ""))),
         ("Without a text", str(counts.get("null_text", ""))),
@@ -56,6 +56,10 @@ def facts(found: Backup, verified: str | None) -> Iterator[RenderableType]:
         ("Folder", str(found.folder)),
     ]
     yield table("", "", rows=[row for row in rows if row[1]])
+
+
+def _records(found: Backup) -> str:
+    return f"{found.records:,}" if found.neutral else "unreadable"
 
 
 def searched(restored: Restored) -> str:

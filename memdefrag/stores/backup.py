@@ -74,7 +74,7 @@ class BackupStore(Store):
         if not layer:
             raise UnsupportedFormat(
                 f"Backup {self.manifest['id']} holds the store's own files only, no memories to read one by one.",
-                todo=f"Unpack it and open that: memdefrag backup restore {self.manifest['id']} --to FOLDER",
+                todo=f"RESTORE.txt in {self.address.path} says how to unpack them.",
             )
         if not self._is_whole:
             for packed in layer:

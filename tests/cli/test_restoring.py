@@ -161,6 +161,18 @@ def test_a_whole_restore_says_what_goes_and_how_it_comes_back(
     assert "later" in ids(store)
 
 
+def test_a_whole_restore_counts_what_becomes_of_the_memories(
+    cli: Cli, store: Address, merged: Callable[[], str]
+) -> None:
+    backup = merged()
+    add(store, "later", "Added since")
+    now = len(ids(store))
+    for options in (["--dry-run"], []):
+        told = cli("backup", "restore", backup, "--json", *options).json
+        counts = ("records_before", "records_after", "written", "removed")
+        assert [told[name] for name in counts] == [now, 20, 6, 1]
+
+
 def test_added_wants_no_other_condition(cli: Cli, merged: Callable[[], str]) -> None:
     backup = merged()
     assert cli("backup", "restore", backup, "--added", "--tag", "a").code == UsageError.exit_code
@@ -188,6 +200,17 @@ def test_a_damaged_store_gets_its_backup_back(cli: Cli, store: Address, merged: 
     assert cli("backup", "restore", backup, "--only", "id001").code == UsageError.exit_code
     assert cli("backup", "restore", backup).code == 0
     assert hash_of(store) == before
+
+
+def test_no_undo_is_offered_to_a_store_that_could_not_be_read(
+    cli: Cli, store: Address, merged: Callable[[], str]
+) -> None:
+    backup = merged()
+    store.path.write_bytes(store.path.read_bytes()[:100])
+    out = cli("backup", "restore", backup).out
+    assert "20 memories written" in out
+    assert "RESTORE.txt" in out and "memdefrag undo" not in out
+    assert "unreadable" in cli("backup", "list").out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")

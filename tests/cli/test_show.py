@@ -29,6 +29,7 @@ GREW = "does not make the files smaller"
         ({"bytes_after": 900}, False),
         ({"bytes_after": 1000, "removed": 0}, False),
         ({"bytes_after": 1000, "compacted": True}, False),
+        ({"bytes_after": 1000, "reason": "undo"}, False),
         ({"bytes_after": 1000, "store": "jsonl:/x"}, False),
         ({"bytes_after": 1000, "store": "memory-export:/x"}, False),
         ({"bytes_after": 1000, "store": "memory-export:/x", "merged": 0}, True),
