@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from memdefrag.base.errors import MemdefragError, NoSpace, NotPermitted, WriteError
+from memdefrag.base.errors import MemdefragError, NoSpace, NotPermitted, StoreChanged, WriteError
 
 
 def disk_error(error: OSError, safe: str) -> MemdefragError:
@@ -16,6 +16,8 @@ def disk_error(error: OSError, safe: str) -> MemdefragError:
         return NoSpace(f"The disk is full{where}.", safe=safe)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return NotPermitted(f"The system refuses to write{where}: {error.strerror}.", safe=safe)
+    if error.errno == errno.ENOENT:
+        return StoreChanged(f"A file went away: {error.filename}.", safe=safe, todo="Try again.")
     return WriteError(f"The disk failed{where}: {error.strerror}.", safe=safe, todo="Check the disk, then try again.")
 
 
