@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.conftest import DIMENSION
 
-OWNER = "6384e2b2-184b-4bf5-8ecc-f10ca7a6563c"
+OWNER = "0d7c3a52-9b1e-4f60-8a2d-5e4b7c9f1a36"
 _MODULES = ("work", "personal")
 
 
