@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 PREVIEW = 100
 """Characters of a memory that a list shows."""
 
+NAMES = ("Id", "Step", "Backup")
+"""Columns whose cells are typed into the next command."""
+
 WIDTH_OF_FILES = 200
 """Characters of a line where the output is not a terminal."""
 
@@ -80,7 +83,9 @@ def table(*headings: str, rows: Iterable[Iterable[object]] = ()) -> Table:
     lines = [list(row) for row in rows]
     for position, heading in enumerate(headings):
         numeric = bool(lines) and all(isinstance(line[position], int | float) for line in lines)
-        made.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        # Names that are to be pasted stay in one line, whatever becomes of the others.
+        whole = heading in NAMES
+        made.add_column(heading, justify="right" if numeric else "left", overflow="fold", no_wrap=whole)
     for line in lines:
         made.add_row(*(styled(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in line))
     return made

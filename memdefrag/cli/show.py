@@ -157,7 +157,7 @@ def _listed(title: str, skipped: Sequence[Skipped]) -> Iterator[RenderableType]:
     if skipped:
         yield styled(title, "yellow")
     for each in skipped[:SKIPPED_SHOWN]:
-        yield f"  {each.record}: {each.reason}"
+        yield f"  {each.record}: {each.reason.removeprefix(f'{each.record} ')}"
     if len(skipped) > SKIPPED_SHOWN:
         yield f"  … and {len(skipped) - SKIPPED_SHOWN:,} more (--verbose and --json list all)"
 

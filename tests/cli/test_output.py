@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
 import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from memdefrag.base.errors import NotAStore
 from memdefrag.cli import output
@@ -77,3 +79,11 @@ def test_an_error_as_json_stands_on_stdout_without_secrets(capsys: pytest.Captur
         "safe": NotAStore.default_safe,
         "todo": NotAStore.default_todo,
     }
+
+
+@pytest.mark.parametrize("heading", output.NAMES)
+def test_a_name_to_be_pasted_is_not_broken_by_a_narrow_terminal(heading: str) -> None:
+    name, store = "20261120T215648639708Z-fe724e9a", "/a/long/path/" * 9
+    console = Console(width=50, record=True, file=io.StringIO())
+    console.print(output.table(heading, "Store", rows=[(name, store)]))
+    assert name in console.export_text()

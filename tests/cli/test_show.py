@@ -56,6 +56,11 @@ def test_what_was_skipped_is_counted_and_the_first_are_shown(capsys: pytest.Capt
     assert "15 more" in shown
 
 
+def test_what_was_skipped_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    out = lines(report(skipped=(Skipped("c/1", "c/1 was changed"),)), capsys)
+    assert "c/1: was changed" in out
+
+
 def test_losses_warnings_and_next_steps_are_all_said(capsys: pytest.CaptureFixture[str]) -> None:
     done = report(bytes_after=1, losses={"lists": 2}, warnings=("Mind the gap.",), next_steps=("Start it.", "Wait."))
     shown = lines(done, capsys)
