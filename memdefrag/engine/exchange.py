@@ -137,7 +137,7 @@ def import_store(
     report = apply(plan, options or ApplyOptions(), progress)
     warnings = [*report.warnings]
     file = parse(plan.source).path
-    if _record_path(file).exists() and not _load_record(file, target)[1]:
+    if report.records_before and _record_path(file).exists() and not _load_record(file, target)[1]:
         warnings.append(f"{_record_path(file)} is damaged or of another store: what the file lacks was kept.")
     if not report.dry_run and not report.output:
         try:

@@ -292,6 +292,10 @@ def test_a_record_that_was_changed_is_none_and_that_is_said(store: Address, file
     assert any(str(record_of(file)) in warning for warning in report.warnings)
 
 
+def test_a_new_store_keeps_nothing_and_is_told_nothing_of_the_record(file: Address, tmp_path: Path) -> None:
+    assert bring_back(file, Address("jsonl", str(tmp_path / "new.jsonl"))).warnings == ()
+
+
 def test_a_record_of_an_older_export_has_no_checksum_and_counts(store: Address, file: Address) -> None:
     said = json.loads(record_of(file).read_bytes())
     del said["sha256"]
