@@ -228,6 +228,12 @@ def added(step: HistoryStep) -> list[Ref]:
     return step_files.refs(path) if path.exists() else []
 
 
+def present(step: HistoryStep) -> dict[Key, str]:
+    """The hashes of all records right after a step that replaced or upgraded files."""
+    require_whole(step)
+    return dict(step_files.refs(step.folder / step_files.PRESENT))
+
+
 def require_whole(step: HistoryStep) -> None:
     """Insist that everything the step saved is what it saved then.
 
@@ -334,7 +340,7 @@ def _taken_away(plan: Plan, before: Snapshot, after: Snapshot) -> Iterator[Ref]:
     Since the step that is undone: every record that came or was changed. Of a backup that is restored: every record
     that it does not hold; its older versions of others are what was asked for.
     """
-    base = _present(find(str(plan.settings["since"]))) if plan.settings.get("since") else None
+    base = present(find(str(plan.settings["since"]))) if plan.settings.get("since") else None
     for record in before.records:
         hash = record_hash(record)
         if (base.get(record.key) != hash) if base is not None else (record.key not in after.by_key):
@@ -360,12 +366,6 @@ def _entries(step: HistoryStep) -> list[Touched]:
         return step_files.touched(step.folder)
     except (OSError, ValueError, TypeError) as error:
         raise BackupDamaged(f"What the step {step.id} saved for its undo is damaged.", todo=_OTHER_WAY) from error
-
-
-def _present(step: HistoryStep) -> dict[Key, str]:
-    """The hashes of all records right after a step that replaced or upgraded files."""
-    require_whole(step)
-    return dict(step_files.refs(step.folder / step_files.PRESENT))
 
 
 def _folders(store: Address | None = None) -> Iterable[Path]:

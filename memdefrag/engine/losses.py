@@ -22,7 +22,8 @@ def require_no_loss(store: Store, present: Snapshot) -> None:
     newest = next((backup for backup in all_backups(store.address) if backup.manifest["selected"] is None), None)
     if newest is None or len(present.records) >= (1 - guards.SHRINK_GUARD) * newest.records:
         return
-    lost = _keys(newest) - present.by_key.keys() - _merged_away(present) - _removed_since(store.address, newest)
+    held = _keys(newest)
+    lost = held - present.by_key.keys() - _merged_away(present) - _removed_since(store.address, newest, held)
     archived = store.archived()
     guards.require_no_loss({key for key in lost if key.id not in archived}, newest.records, newest.id)
 
@@ -51,15 +52,17 @@ def _merged_away(present: Snapshot) -> set[Key]:
     return named
 
 
-def _removed_since(address: Address, backup: Backup) -> set[Key]:
-    """What our own steps removed since the backup was made."""
+def _removed_since(address: Address, backup: Backup, held: set[Key]) -> set[Key]:
+    """What our own steps removed since the backup was made, which `held` these."""
     removed: set[Key] = set()
     for step in history.steps(address):
         if step.time < backup.manifest["created"]:
             break
         try:
             before, after = images.load(step.folder)
+            removed |= before.keys() - after.keys()
+            if step.whole_store:
+                removed |= held - history.present(step).keys()
         except MemdefragError:
             continue
-        removed |= before.keys() - after.keys()
     return removed

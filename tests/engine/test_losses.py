@@ -12,6 +12,7 @@ from memdefrag.base.progress import Progress
 from memdefrag.engine import history
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups.create import create
+from memdefrag.engine.restore import restore_plan
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Drop, Plan, Ref
 from memdefrag.stores.base import read_snapshot
@@ -54,6 +55,29 @@ def test_a_store_that_lost_much_since_its_backup_is_not_written(address):
     assert len(snapshot_of(address)) == 12
     apply(merge_plan(address), ApplyOptions(confirm_shrink=True))
     assert len(snapshot_of(address)) == 9
+
+
+def test_what_a_restore_took_away_is_no_loss(address):
+    with open_store(address) as store:
+        full = create(store, None, "by hand", Progress())
+    lose(address, 8)
+    with open_store(address) as store:
+        older = create(store, None, "by hand", Progress())
+    apply(restore_plan(full, None))
+    apply(restore_plan(older, None))
+    assert len(snapshot_of(address)) == 12
+    apply(merge_plan(address, 1))
+    assert len(snapshot_of(address)) == 11
+
+
+def test_what_an_undo_of_a_restore_took_away_is_no_loss(address):
+    with open_store(address) as store:
+        full = create(store, None, "by hand", Progress())
+    lose(address, 8)
+    apply(restore_plan(full, None))
+    apply(history.undo_plan(history.latest(address)))
+    apply(merge_plan(address, 1))
+    assert len(snapshot_of(address)) == 11
 
 
 def test_a_dry_run_says_so_too(address):
