@@ -63,6 +63,9 @@ def analyze(run: Run, looking: Looking, stores: Stores, save: Save = None, repor
         require_known(report)
     if save and len(stores) > 1:
         raise UsageError("A plan is about one store; --save takes no more.")
+    for file in filter(None, (save, report)):
+        if not file.expanduser().resolve().parent.is_dir():
+            raise UsageError(f"There is no folder {file.parent}.", todo="Make it, or name another one.")
     snapshots, found = look(run, stores, looking)
 
     def survivor(group: Group) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memdefrag.base.errors import Cancelled, CollectionNotFound, NotAStore, NotPermitted
+from memdefrag.base.errors import Cancelled, CollectionNotFound, NotAStore, NotPermitted, UsageError
 from memdefrag.base.settings import data_dir
 from tests.cli.conftest import Cli, command_line, traces
 
@@ -151,6 +151,13 @@ def test_untrusted_texts_cannot_drive_the_terminal(cli: Cli, tmp_path: Path) -> 
         out = cli(*arguments).out
         assert "[bold]hello[/bold]" in out
         assert not {"\x1b", "\x07", "\u202e"} & set(out)
+
+
+@pytest.mark.parametrize("option", ["--save", "--report"])
+def test_a_folder_that_is_not_there_is_named_before_the_work(cli: Cli, demo: Path, tmp_path: Path, option: str) -> None:
+    ended = cli("analyze", demo, option, tmp_path / "nowhere" / "out.csv")
+    assert ended.code == UsageError.exit_code
+    assert "nowhere" in ended.err and "Reading" not in ended.err
 
 
 @pytest.mark.parametrize(("number", "code"), [(errno.EACCES, "not_permitted"), (errno.ENOSPC, "no_space")])
