@@ -126,7 +126,7 @@ def report(done: ApplyReport) -> Iterator[RenderableType]:
 def _way_back(done: ApplyReport) -> str:
     from memdefrag.engine.backups.shelf import find
 
-    if done.backup and not find(done.backup).neutral:
+    if done.backup and not find(done.backup).is_readable:
         return "What stood there before could not be read; RESTORE.txt in that backup says how to get its files back."
     return f"To undo this: memdefrag undo {done.step}"
 

@@ -42,7 +42,7 @@ def facts(found: Backup, verified: str | None) -> Iterator[RenderableType]:
         ("Made", f"{manifest['created']}, {manifest['reason']}"),
         ("By", ", ".join(str(manifest[name]) for name in ("tool", "host") if name in manifest)),
         ("With", ", ".join(f"{name} {manifest[name]}" for name in _LIBRARIES if name in manifest)),
-        ("Memories", count(found.records, "memory", "memories") if found.neutral else _records(found)),
+        ("Memories", count(found.records, "memory", "memories") if found.is_readable else _records(found)),
         *((f"  in {name}", str(number)) for name, number in manifest["collections"].items()),
         ("With a vector", str(counts.get("with_embedding", ""))),
         ("Without a text", str(counts.get("null_text", ""))),
@@ -59,7 +59,7 @@ def facts(found: Backup, verified: str | None) -> Iterator[RenderableType]:
 
 
 def _records(found: Backup) -> str:
-    return f"{found.records:,}" if found.neutral else "unreadable"
+    return f"{found.records:,}" if found.is_readable else "unreadable"
 
 
 def searched(restored: Restored) -> str:

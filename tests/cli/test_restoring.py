@@ -213,6 +213,19 @@ def test_no_undo_is_offered_to_a_store_that_could_not_be_read(
     assert "unreadable" in cli("backup", "list").out
 
 
+def test_what_is_left_of_a_damaged_store_is_no_state_to_go_back_to(
+    cli: Cli, store: Address, merged: Callable[[], str]
+) -> None:
+    backup = merged()
+    store.path.write_bytes(store.path.read_bytes()[:100])
+    left = cli("backup", "restore", backup, "--json").json["backup"]
+    assert cli("backup", "verify", left).code == 0
+    kept = cli("backup", "prune", "--dry-run", "--json").json["prune"]["kept"]
+    assert "newest verified" not in kept[left]
+    drilled = cli("backup", "drill", "--json")
+    assert (drilled.code, left in drilled.out) == (0, False)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 def test_what_a_step_saves_is_private(cli: Cli, merged: Callable[[], str]) -> None:
     from memdefrag.base.settings import data_dir

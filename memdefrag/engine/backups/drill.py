@@ -37,10 +37,11 @@ def drill(progress: Progress, backup: Backup | None = None) -> list[Drilled]:
 
 
 def newest() -> list[Backup]:
-    """The newest backup of each store."""
+    """The newest backup of each store; what is left of a damaged store is none that could be restored."""
     found: dict[str, Backup] = {}
     for backup in all_backups():
-        found.setdefault(backup.folder.parent.name, backup)
+        if backup.is_readable:
+            found.setdefault(backup.folder.parent.name, backup)
     return list(found.values())
 
 

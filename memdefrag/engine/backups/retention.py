@@ -213,7 +213,7 @@ def entry_of(backup: Backup) -> Entry:
     return Entry(backup.id, backup.folder.parent.name, made, str(backup.manifest["reason"]).startswith(AUTOMATIC))
 
 
-def gather(backups: Iterable[Backup]) -> Facts:
+def gather(backups: Collection[Backup]) -> Facts:
     """What the catalogue and the history say at this moment that concerns these backups."""
     order = catalogue.order()
     verified, imported = set(), set()
@@ -228,6 +228,8 @@ def gather(backups: Iterable[Backup]) -> Facts:
     for question in acceptance.pending():
         questions.setdefault(catalogue.store_id(parse(question.store)), order[question.step])
     busy = {_store_of(job) for job in catalogue.unfinished_jobs().values()}
+    # That a damaged store's files are what they were makes them no state to go back to.
+    verified -= {backup.id for backup in backups if not backup.is_readable}
     return Facts(order, verified, imported, busy, _only_way_back(backups), questions)
 
 

@@ -62,6 +62,11 @@ class Backup:
         """The memories in a form of ours; empty in backups of format 1 and of what could not be read."""
         return neutral_layer(self.manifest)
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether its store could be read when it was made; else it holds files, whatever they are."""
+        return bool(self.neutral or self.records)
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "id": self.id,
