@@ -117,7 +117,7 @@ def find(name: str) -> HistoryStep:
     """
     found = [folder for folder in _folders() if folder.name.startswith(name)]
     if len(found) != 1 or not name:
-        raise HistoryNotFound(f"{len(found)} steps of the history are named {name!r}.")
+        raise HistoryNotFound(f"{len(found) or 'No'} steps of the history are named {name!r}.")
     step = _load(found[0])
     if step is None:
         raise BackupDamaged(f"What the step {found[0].name} saved of itself is damaged.", todo=_OTHER_WAY)

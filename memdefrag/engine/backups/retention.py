@@ -280,7 +280,7 @@ def _safety(store: str, shelf: list[Entry], facts: Facts) -> dict[str, str]:
 def _one(backups: list[Backup], name: str) -> Backup:
     found = [backup for backup in backups if backup.id.startswith(name)]
     if len(found) != 1 or not name:
-        raise BackupNotFound(f"{len(found)} backups are named {name!r}.")
+        raise BackupNotFound(f"{len(found) or 'No'} backups are named {name!r}.")
     return found[0]
 
 
