@@ -17,6 +17,7 @@ _HAS_HOLE = re.compile(r"\b(?:FROM|INTO|UPDATE|TABLE|WHERE|JOIN) \0")
 
 LOOKED_AT = {
     "analysis/vector_cache.py": {"marks"},
+    "engine/commit.py": {"name", "size"},
     "stores/chroma/health.py": {"name"},
     "stores/chroma/staged.py": {"place", "close"},
     "stores/chroma/tables.py": {"flag", "is_other"},

@@ -72,7 +72,7 @@ def test_wrong_usage_is_json_when_json_was_asked_for(cli: Cli) -> None:
 def test_a_fault_of_ours_is_told_with_its_log_and_never_as_a_traceback(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, demo: Path
 ) -> None:
-    monkeypatch.setattr("memdefrag.stores.registry.open_store", None)
+    monkeypatch.setattr("memdefrag.stores.registry.store_class", None)
     ended = cli("inspect", demo, "--json")
     assert ended.code == 70
     told = ended.json["error"]

@@ -33,7 +33,10 @@ SURROUNDINGS = {
     "HDEV_MEMORY_HTTP_API_KEY": IN_VARIABLE,
 }
 
-STUB = """#!{python}
+# A shell starts it, so that the Python's path may hold spaces.
+STUB = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import json, os, sys
 with open({dump!r}, "a") as out:
     out.write(json.dumps([sys.argv, dict(os.environ)]) + "\\n")
