@@ -155,29 +155,20 @@ class _Application:
             require_no_loss(store, before)
 
     def _preflight(self, store: Store) -> None:
+        """Whether all is there that a write needs. The store itself is not touched."""
         self.progress.phase("Checking")
+        output = bool(self.options.writer.output)
         if not store.capabilities.writable and not self.restores:
             raise NotPermitted(
                 f"{store.format} can only be read.",
                 todo="Export its memories and work on those: memdefrag export STORE FILE.jsonl",
             )
-        if self.kind.is_live and (self.restores or self.options.writer.output):
+        if self.kind.is_live and (self.restores or output):
             raise UsageError(f"{self.address} is written record by record; its files cannot be replaced as a whole.")
-        if self.options.writer.output and self.job.target.exists():
-            raise UsageError(f"{self.job.target} exists already; --output wants a new folder.")
         if self._brings_back:
             recover.set_aside_unsettled(self.job)
         recover.require_none(self.job)
-        self.job.target.parent.mkdir(parents=True, exist_ok=True)
-        files = store.raw_files() if store.exists else []
-        if not self.options.writer.output:
-            in_use.require_free(files)
-            guards.require_writable(files)
-            if not self.kind.is_live:
-                guards.require_replaceable(self.job.target)
-        size = sum(path.stat().st_size for path in files)
-        guards.require_space(self.job.target.parent, int(size * guards.SPACE_FACTOR))
-        guards.require_space(data_dir(), int(size * guards.BACKUP_FACTOR))
+        guards.require_place(store, self.job.target, new=output)
 
     def _write(self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings) -> ApplyReport:
         probe_writable(make_private_dir(data_dir()))

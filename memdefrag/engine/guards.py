@@ -8,15 +8,42 @@ from pathlib import Path
 
 import psutil
 
-from memdefrag.base.errors import ConfirmationNeeded, NoSpace, NotPermitted
+from memdefrag.base.errors import ConfirmationNeeded, NoSpace, NotPermitted, UsageError
 from memdefrag.base.fsops import free_bytes
-from memdefrag.base.wording import count, size
+from memdefrag.base.settings import data_dir
+from memdefrag.base.wording import count
+from memdefrag.base.wording import size as in_words
+from memdefrag.engine import in_use
+from memdefrag.stores.base import Store
 
 SPACE_FACTOR = 2.2
 BACKUP_FACTOR = 1.1
 SPACE_RESERVE = 64 << 20
 SHRINK_GUARD = 0.30
 _NETWORK = ("nfs", "cifs", "smb", "sshfs", "9p", "afs", "ceph", "gluster", "davfs", "webdav", "ncp", "lustre")
+
+
+def require_place(store: Store, target: Path, *, new: bool) -> None:
+    """Insist that a result can be put at `target`, and that there is room for it, its copy and the backup.
+
+    Args:
+        new: the store is left alone, and a new one made at `target`.
+
+    Raises:
+        UsageError, StoreInUse, NotPermitted, NoSpace: naming what stands in the way.
+    """
+    if new and target.exists():
+        raise UsageError(f"{target} exists already; --output wants a new folder.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    files = store.raw_files() if store.exists else []
+    if not new:
+        in_use.require_free(files)
+        require_writable(files)
+        if not store.capabilities.commit.is_live:
+            require_replaceable(target)
+    size = sum(path.stat().st_size for path in files)
+    require_space(target.parent, int(size * SPACE_FACTOR))
+    require_space(data_dir(), int(size * BACKUP_FACTOR))
 
 
 def require_space(folder: Path, needed: int) -> None:
@@ -27,7 +54,7 @@ def require_space(folder: Path, needed: int) -> None:
     """
     free, wanted = free_bytes(folder), needed + SPACE_RESERVE
     if free < wanted:
-        raise NoSpace(f"{folder} has {size(free)} free; {size(wanted)} are needed.")
+        raise NoSpace(f"{folder} has {in_words(free)} free; {in_words(wanted)} are needed.")
 
 
 def require_writable(files: Sequence[Path]) -> None:
