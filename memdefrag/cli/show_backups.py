@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memdefrag.base.wording import count, size
+from memdefrag.base.wording import count, moment, size
 from memdefrag.cli.output import styled, table
 
 if TYPE_CHECKING:
@@ -21,12 +22,18 @@ _LIBRARIES = ("python", "sqlite", "chromadb")
 
 def listed(found: Sequence[Backup], damaged: Sequence[Damaged], total: int, folder: Path) -> Iterator[RenderableType]:
     """A list of backups, good and bad."""
-    rows = [(each.id, _records(each), size(each.size), each.manifest["reason"], each.address) for each in found]
-    yield table("Id", "Memories", "Size", "Made", "Store", rows=rows) if rows else "There are no backups yet."
+    rows = [
+        (each.id, _when(each), each.manifest["reason"], _records(each), size(each.size), each.address) for each in found
+    ]
+    yield table("Id", "When", "Why", "Memories", "Size", "Store", rows=rows) if rows else "There are no backups yet."
     for bad in damaged:
         yield styled(f"DAMAGED {bad.id}: {bad.reason} (in {bad.folder})", "red")
     if rows:
         yield f"{count(len(rows), 'backup')}, {size(total)} in {folder}"
+
+
+def _when(backup: Backup) -> str:
+    return moment(datetime.fromisoformat(backup.manifest["created"]).timestamp())
 
 
 def facts(found: Backup, verified: str | None) -> Iterator[RenderableType]:
