@@ -86,13 +86,21 @@ def test_a_killed_assistant_loses_nothing_it_was_told_is_saved(place: Path, seed
 def test_a_crash_of_our_own_chromadb_process_is_reported(place: Path, seed: int) -> None:
     address = protocols.make_chroma(place)
     before, bytes_before = snapshot_of(address), state_hash(address.path, Commit.DIRECTORY)
-    with crashing_child(seed * 0.12) as crashed, pytest.raises(WriterFailed, match=r"signal 11"):
-        apply(merge_plan(address))
-    assert crashed.is_set()
-    assert state_hash(address.path, Commit.DIRECTORY) == bytes_before
+    plan = merge_plan(address)
+    with crashing_child(seed * 0.12) as crashed:
+        try:
+            apply(plan)
+        except WriterFailed as failed:
+            assert "signal 11" in failed.message
+            assert crashed.is_set()
+            assert state_hash(address.path, Commit.DIRECTORY) == bytes_before
+        else:
+            # A late signal may come when the process has done its work; the first one comes at once.
+            assert seed > 0
+            assert len(snapshot_of(address)) == len(before) - 3
     assert [path.name for path in place.iterdir()] == [address.path.name]
     assert catalogue.unfinished_jobs() == {}
-    apply(merge_plan(address))
+    apply(plan)
     assert len(snapshot_of(address)) == len(before) - 3
 
 
@@ -233,7 +241,8 @@ def test_ctrl_c_stops_before_the_commit_and_finishes_after_it(demo: Address, pla
 @pytest.mark.case(19)
 def test_the_second_of_two_programs_is_refused(demo: Address, tmp_path: Path) -> None:
     first = Paced(tmp_path, *OPTIMIZE, demo.path)
-    while not Path(f"{demo.path}.memdefrag", "journal").exists():
+    journal = Path(f"{demo.path}.memdefrag", "journal")
+    while not (journal.exists() and b"backed-up" in journal.read_bytes()):
         first.go(first.points + 1)
     command = [sys.executable, "-m", "memdefrag", *OPTIMIZE, str(demo.path)]
     second = subprocess.run(command, capture_output=True, check=False)
