@@ -72,9 +72,13 @@ class BackupStore(Store):
         """The folder, once its neutral layer was compared with its sums."""
         layer = neutral_layer(self.manifest)
         if not layer:
+            name, guide = self.manifest["id"], self.address.path / RESTORE
+            # What could not be read is not opened by unpacking it either; format 1 had no guide.
+            unpack = f"{guide} says how to unpack them." if guide.exists() else (
+                f"Unpack them beside the store: memdefrag backup restore {name} --to PATH."
+            )
             raise UnsupportedFormat(
-                f"Backup {self.manifest['id']} holds the store's own files only, no memories to read one by one.",
-                todo=f"RESTORE.txt in {self.address.path} says how to unpack them.",
+                f"Backup {name} holds the store's own files only, no memories to read one by one.", todo=unpack
             )
         if not self._is_whole:
             for packed in layer:
