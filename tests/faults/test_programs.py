@@ -34,14 +34,14 @@ from tests.faults.harness import same, snapshot_of
 pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="needs signals"), pytest.mark.timeout(3000)]
 
 ADD = """
-import sys
+import random, sys
 import chromadb
 client = chromadb.PersistentClient(sys.argv[1])
 collection = client.get_collection("memories", embedding_function=None)
 print(flush=True)
 for batch in range(10_000):
     ids = [f"new {batch}-{n}" for n in range(5)]
-    vectors = [[float(batch + 1), float(n + 1), *[0.5] * 6] for n in range(5)]
+    vectors = [[random.gauss() for _ in range(8)] for _ in ids]
     collection.add(ids=ids, documents=ids, embeddings=vectors)
     print(batch, flush=True)
 """
