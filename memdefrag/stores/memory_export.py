@@ -137,10 +137,15 @@ class MemoryExport(Store):
         return damage + [f"{_memories(ids)} with {fault}, the first is {ids[0]!r}." for fault, ids in found.items()]
 
     def sizes(self, removed: Mapping[str, int]) -> Sizes:
+        """What a merge removes goes into the file's archive, beside what the survivor said: the file grows."""
         now = super().sizes(removed).now
+        with open_readonly(self.address.path) as connection:
+            [pages] = connection.execute("PRAGMA freelist_count").fetchone()
+            [page] = connection.execute("PRAGMA page_size").fetchone()
+        free = pages * page
         count = sum(info.count for info in self.collections())
-        kept = 1 - min(1.0, sum(removed.values()) / max(1, count))
-        return Sizes(now, now, int(now * kept), now / _COMPACT_BYTES_PER_SECOND)
+        archived = int((now - free) * min(1.0, sum(removed.values()) / max(1, count)))
+        return Sizes(now, now + max(0, archived - free), now - free + archived, now / _COMPACT_BYTES_PER_SECOND)
 
     def write(self, changes: Changes, progress: Progress) -> None:
         """Carry out the changes in one transaction; rows that are not named keep every byte."""
