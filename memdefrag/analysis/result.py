@@ -12,61 +12,14 @@ import numpy as np
 
 from memdefrag.analysis import guard
 from memdefrag.analysis.groups import Flags, MergeSequence, merge_sequence
+from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pairs import Floats, Ints
+from memdefrag.analysis.scored import ScoredPairs
 from memdefrag.analysis.words import Words, normalise, unwrap
-from memdefrag.base.settings import CANDIDATE_COSINE, DEFAULT_THRESHOLD
 from memdefrag.model.hashing import canonical_json
 from memdefrag.model.records import MemoryRecord
 
 SURE, LIKELY = "sure", "likely"
-
-
-@dataclass(frozen=True, slots=True)
-class AnalysisOptions:
-    """How to look.
-
-    Attributes:
-        floor: pairs of vectors with a smaller cosine are not candidates.
-        threshold: the score from which pairs are suggested, unless a caller names another.
-        use_vectors: False compares texts only.
-        across_collections: whether memories of different collections (and stores) may be the same.
-    """
-
-    floor: float = CANDIDATE_COSINE
-    threshold: float = DEFAULT_THRESHOLD
-    use_vectors: bool = True
-    across_collections: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredPairs:
-    """Pairs of nodes ``i < j``, sorted by (i, j); all arrays are of one length.
-
-    Attributes:
-        cosine: of the vectors; NaN where there are none.
-        words: share of words that stand in both texts; NaN where a text is missing.
-        score: see `analysis.score`.
-        sure: surely the same; `barred`: never to be merged without a person's decision.
-    """
-
-    i: Ints
-    j: Ints
-    cosine: Floats
-    words: Floats
-    score: Floats
-    sure: Flags
-    barred: Flags
-
-    def __len__(self) -> int:
-        return len(self.i)
-
-    def find(self, one: int, other: int) -> int | None:
-        """The position of a pair of nodes, or None."""
-        low, high = sorted((one, other))
-        start = np.searchsorted(self.i, low)
-        end = np.searchsorted(self.i, low, side="right")
-        at = int(start + np.searchsorted(self.j[start:end], high))
-        return at if at < end and self.j[at] == high else None
 
 
 @dataclass(frozen=True, slots=True)

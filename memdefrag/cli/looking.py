@@ -69,7 +69,7 @@ class Looking:
 
 def look(run: Run, stores: Sequence[str], looking: Looking) -> tuple[list[Snapshot], Analysis]:
     """Read the stores and find what says the same."""
-    from memdefrag.analysis.result import AnalysisOptions
+    from memdefrag.analysis.options import AnalysisOptions
     from memdefrag.engine.compare import ModelOptions, compare
     from memdefrag.engine.steady import read_steadily
 

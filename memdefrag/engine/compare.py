@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from memdefrag.analysis import embed
 from memdefrag.analysis.detect import analyze
-from memdefrag.analysis.result import Analysis, AnalysisOptions
+from memdefrag.analysis.options import AnalysisOptions
+from memdefrag.analysis.result import Analysis
 from memdefrag.base.errors import ConfirmationNeeded
 from memdefrag.base.progress import Progress
 from memdefrag.model.records import CollectionInfo, MemoryRecord, Snapshot, State

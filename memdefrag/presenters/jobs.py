@@ -68,7 +68,7 @@ def find(address: Address, no_model: bool, long_work: bool, progress: Progress) 
     Raises:
         ConfirmationNeeded: making vectors takes long, and `long_work` is False.
     """
-    from memdefrag.analysis.result import AnalysisOptions
+    from memdefrag.analysis.options import AnalysisOptions
     from memdefrag.engine import workspace
     from memdefrag.engine.compare import ModelOptions, compare
     from memdefrag.engine.steady import read_steadily

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memdefrag.analysis.detect import analyze
-from memdefrag.analysis.result import Analysis, AnalysisOptions
+from memdefrag.analysis.options import AnalysisOptions
+from memdefrag.analysis.result import Analysis
 from memdefrag.base.errors import Cancelled
 from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot, State, Vector

@@ -6,7 +6,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QAbstractItemModelTester
 
 from memdefrag.analysis.groups import merge_sequence
-from memdefrag.analysis.result import Analysis, AnalysisOptions, ScoredPairs
+from memdefrag.analysis.options import AnalysisOptions
+from memdefrag.analysis.result import Analysis
+from memdefrag.analysis.scored import ScoredPairs
 from memdefrag.base.progress import Progress
 from memdefrag.gui.models.rows import TIER_ROLE, RowsModel
 from memdefrag.model.records import Key, MemoryRecord

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from memdefrag.analysis.detect import analyze
-from memdefrag.analysis.result import Analysis, AnalysisOptions
+from memdefrag.analysis.options import AnalysisOptions
+from memdefrag.analysis.result import Analysis
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 from memdefrag.presenters.arrange import ReviewData
 

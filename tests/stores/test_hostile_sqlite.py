@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memdefrag.analysis.detect import analyze
-from memdefrag.analysis.result import AnalysisOptions
+from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.base.errors import MemdefragError, NotPermitted, StoreDamaged, UnsupportedFormat
 from memdefrag.base.progress import Progress
 from memdefrag.model.hashing import record_hash

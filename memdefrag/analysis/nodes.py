@@ -1,0 +1,84 @@
+"""What takes part in an analysis: records, and the distinct texts (nodes) they come down to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from memdefrag.analysis.options import AnalysisOptions
+from memdefrag.analysis.words import normalise, unwrap
+from memdefrag.base.progress import Progress
+from memdefrag.model.records import MemoryRecord, Snapshot, State, Vector
+
+Space = tuple[int, str | None]
+"""Dimension and model: only vectors of one space can be compared."""
+
+
+class Participant(NamedTuple):
+    """A record with the number of its store and the model of its vector."""
+
+    record: MemoryRecord
+    store: int
+    model: str | None
+
+
+def taking_part(snapshots: Sequence[Snapshot]) -> list[Participant]:
+    """The records that may be compared: the live ones that hold a text or a vector."""
+    found = []
+    for number, snapshot in enumerate(snapshots):
+        models = {info.name: info.model for info in snapshot.collections}
+        found += [
+            Participant(record, number, models.get(record.key.collection))
+            for record in snapshot
+            if record.state is State.LIVE and (_says_something(record) or record.embedding is not None)
+        ]
+    return found
+
+
+def _says_something(record: MemoryRecord) -> bool:
+    return bool(record.text and record.text.strip())
+
+
+class Nodes:
+    """Distinct texts: records whose normalised texts, owners (and collections, if asked) are equal are one node.
+
+    Attributes:
+        of_record: int32, the node of each record.
+        texts: per node the text of its first record ("" where there is none).
+        plain: per node the normalised text without stamps and wrappers.
+        part: per node what it may be compared within: its owner, and its collection if asked.
+        vectors: per space, the vector of each node that has one there.
+    """
+
+    def __init__(
+        self, participants: Sequence[Participant], options: AnalysisOptions, progress: Progress
+    ) -> None:
+        numbers: dict[object, int] = {}
+        of_record = []
+        self.texts: list[str] = []
+        self.part: list[object] = []
+        self.vectors: dict[Space, dict[int, Vector]] = {}
+        progress.phase("Reading texts", len(participants))
+        for record, store, model in participants:
+            part = (record.owner, None if options.across_collections else (store, record.key.collection))
+            same = normalise(record.text) if record.text and _says_something(record) else (store, record.key)
+            node = numbers.setdefault((part, same), len(numbers))
+            if node == len(self.texts):
+                self.texts.append(record.text or "")
+                self.part.append(part)
+            of_record.append(node)
+            if record.embedding is not None and options.use_vectors:
+                space = (len(record.embedding), model)
+                self.vectors.setdefault(space, {}).setdefault(node, record.embedding)
+            progress.step()
+        self.of_record = np.array(of_record, np.int32)
+        self.plain = [normalise(unwrap(text)) for text in self.texts]
+
+    def parts(self, nodes: Sequence[int]) -> Iterator[list[int]]:
+        """The nodes that may be compared with each other, in order."""
+        by_part: dict[object, list[int]] = {}
+        for node in nodes:
+            by_part.setdefault(self.part[node], []).append(node)
+        yield from by_part.values()

@@ -1,0 +1,66 @@
+"""Pairs with all that is known about how alike they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from memdefrag.analysis import fuzzy, guard
+from memdefrag.analysis.groups import Flags
+from memdefrag.analysis.nodes import Nodes
+from memdefrag.analysis.pairs import Floats, Ints
+from memdefrag.analysis.score import LOWEST, SURE_SCORE, score
+from memdefrag.analysis.words import Words
+from memdefrag.base.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPairs:
+    """Pairs of nodes ``i < j``, sorted by (i, j); all arrays are of one length.
+
+    Attributes:
+        cosine: of the vectors; NaN where there are none.
+        words: share of words that stand in both texts; NaN where a text is missing.
+        score: see `analysis.score`.
+        sure: surely the same; `barred`: never to be merged without a person's decision.
+    """
+
+    i: Ints
+    j: Ints
+    cosine: Floats
+    words: Floats
+    score: Floats
+    sure: Flags
+    barred: Flags
+
+    def __len__(self) -> int:
+        return len(self.i)
+
+    def find(self, one: int, other: int) -> int | None:
+        """The position of a pair of nodes, or None."""
+        low, high = sorted((one, other))
+        start = np.searchsorted(self.i, low)
+        end = np.searchsorted(self.i, low, side="right")
+        at = int(start + np.searchsorted(self.j[start:end], high))
+        return at if at < end and self.j[at] == high else None
+
+
+def scored_pairs(nodes: Nodes, i: Ints, j: Ints, cosine: Floats, progress: Progress) -> ScoredPairs:
+    """Score the candidates, forget those below `LOWEST`, and judge the others by the rules of `guard`."""
+    words = fuzzy.shared_words(nodes.plain, i, j, progress)
+    spelling = fuzzy.same_words(nodes.plain, i, j, progress)
+    silent = np.array([not text for text in nodes.texts], np.bool_)
+    words[silent[i] | silent[j]] = np.nan
+    scores = score(cosine, words, spelling)
+    kept = scores >= LOWEST
+    i, j, cosine, words, scores = i[kept], j[kept], cosine[kept], words[kept], scores[kept]
+    sure, barred = np.zeros(len(i), np.bool_), np.zeros(len(i), np.bool_)
+    progress.phase("Looking for differences", len(i))
+    for k, (one, other) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
+        if nodes.texts[one] and nodes.texts[other]:
+            a, b = Words.of(nodes.texts[one]), Words.of(nodes.texts[other])
+            sure[k], barred[k] = guard.judge(a, b, float(cosine[k]))
+        progress.step()
+    scores[sure] = np.maximum(scores[sure], np.float32(SURE_SCORE))
+    return ScoredPairs(i, j, cosine, words, scores, sure, barred)
