@@ -15,7 +15,7 @@ SURE_SCORE = 0.95
 LOWEST = 0.70
 """Pairs that score less are forgotten; no threshold below makes sense."""
 
-_STRETCH = np.float32(0.6)
+_STRETCH = np.float32(0.64)
 """Spreads the mean over the slider so that the best threshold lies at 0.85."""
 
 
