@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from memdefrag.analysis.screen import ROUNDING, screen
+from memdefrag.analysis.screen import FEWEST_ROWS, ROUNDING, screen
 from memdefrag.base.progress import Progress
 
 Floats = npt.NDArray[np.float32]
@@ -44,6 +44,13 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.i)
 
+    def renamed(self, names: Ints) -> Pairs:
+        """The same pairs of other rows: ``names[row]`` for each row."""
+        one, other = names[self.i], names[self.j]
+        i, j = np.minimum(one, other), np.maximum(one, other)
+        order = np.lexsort((j, i))
+        return Pairs(i[order], j[order], self.cosine[order], self.nearest)
+
 
 def unit_rows(vectors: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Rows of length 1, and which rows have a direction at all.
@@ -68,6 +75,7 @@ def similar_pairs(
     block: int = BLOCK,
     limit: int = PAIR_LIMIT,
     threads: int | None = None,
+    fresh: npt.NDArray[np.bool_] | None = None,
 ) -> Pairs:
     """Every pair of rows whose dot product is at least `floor`.
 
@@ -78,15 +86,33 @@ def similar_pairs(
         unit: float32 (n, d), rows of length 1.
         threads: how many work at once, each with one thread of the maths library (many threads in one thin product
             wait for each other more than they work); None: one for each core.
+        fresh: bool (n,). Where given, only pairs with at least one fresh row are looked for, and the work is that of
+            the fresh rows with all: for what is new among many rows whose pairs are known.
 
     Raises:
         Cancelled: between two blocks.
     """
     n = len(unit)
+    if fresh is not None:
+        # The fresh rows first: then only the first blocks of rows are compared with all.
+        order = np.argsort(~fresh, kind="stable").astype(np.int32)
+        count = int(np.count_nonzero(fresh))
+        near = _pairs_of_first(unit[order], count, floor, progress, block, limit, threads)
+        return near.renamed(order)
+    return _pairs_of_first(unit, n, floor, progress, block, limit, threads)
+
+
+def _pairs_of_first(
+    unit: Floats, count: int, floor: float, progress: Progress, block: int, limit: int, threads: int | None
+) -> Pairs:
+    """The pairs with at least one row of the first `count`."""
+    n = len(unit)
     found = PairCollector(n, limit)
-    progress.phase("Comparing vectors", n * (n - 1) // 2)
-    search = _Search(unit, screen(unit, floor), np.float32(floor), block)
-    tiles = [(top, left) for top in range(0, n, block) for left in range(top, n, block)]
+    total = count * (count - 1) // 2 + count * (n - count)
+    progress.phase("Comparing vectors", total)
+    stand_ins = screen(unit, floor) if 2 * total >= FEWEST_ROWS**2 else None
+    search = _Search(unit, count, stand_ins, np.float32(floor), block)
+    tiles = [(top, left) for top in range(0, count, block) for left in range(top, n, block)]
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or os.cpu_count()) as workers:
         for group in range(0, len(tiles), TILES_AT_ONCE):
             for result in workers.map(search.tile, tiles[group : group + TILES_AT_ONCE]):
@@ -104,22 +130,28 @@ class _Tile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """Finds the pairs of any two blocks of rows, by short stand-ins where there are some."""
+    """Finds the pairs of any two blocks of rows, by short stand-ins where there are some.
+
+    Attributes:
+        count: only the first so many rows stand first in a pair.
+    """
 
     unit: Floats
+    count: int
     stand_ins: Floats | None
     floor: np.float32
     block: int
 
     def tile(self, corner: tuple[int, int]) -> _Tile:
         top, left = corner
-        rows, columns = self.unit[top : top + self.block], self.unit[left : left + self.block]
+        end = min(top + self.block, self.count)
+        rows, columns = self.unit[top:end], self.unit[left : left + self.block]
         i, j, cosine = self._screened(corner) or self._compared(rows @ columns.T, self.floor)
         compared = len(rows) * len(columns)
         if top == left:
             upper = i < j
             i, j, cosine = i[upper], j[upper], cosine[upper]
-            compared = len(rows) * (len(rows) - 1) // 2
+            compared -= len(rows) * (len(rows) + 1) // 2
         return _Tile(((i + top).astype(np.int32), (j + left).astype(np.int32), cosine), compared)
 
     def _screened(self, corner: tuple[int, int]) -> tuple[Ints, Ints, Floats] | None:
@@ -127,7 +159,7 @@ class _Search:
         if self.stand_ins is None:
             return None
         top, left = corner
-        bounds = self.stand_ins[top : top + self.block] @ self.stand_ins[left : left + self.block].T
+        bounds = self.stand_ins[top : min(top + self.block, self.count)] @ self.stand_ins[left : left + self.block].T
         i, j, _ = self._compared(bounds, self.floor - ROUNDING)
         if len(i) > bounds.size * MOST_SURVIVORS:
             return None

@@ -32,6 +32,20 @@ def test_all_pairs_above_the_floor_and_no_others(n: int, dimension: int, seed: i
     assert np.allclose(found.cosine, exact[found.i, found.j], atol=1e-5)
 
 
+@given(st.integers(0, 90), st.integers(0, 10_000), st.floats(0, 1), st.integers(1, 50))
+def test_only_pairs_with_a_fresh_row_where_asked(n: int, seed: int, share: float, block: int) -> None:
+    unit = clustered(n, 12, seed)
+    fresh = np.random.default_rng(seed).random(n) < share
+    everything = similar_pairs(unit, 0.6, Progress())
+    wanted = fresh[everything.i] | fresh[everything.j]
+    ticks: list[Tick] = []
+    found = similar_pairs(unit, 0.6, Progress(ticks.append), block=block, fresh=fresh)
+    assert found.i.tolist() == everything.i[wanted].tolist()
+    assert found.j.tolist() == everything.j[wanted].tolist()
+    assert np.allclose(found.cosine, everything.cosine[wanted], atol=1e-6)
+    assert ticks[-1].done == ticks[-1].total == n * (n - 1) // 2 - (~fresh).sum() * ((~fresh).sum() - 1) // 2
+
+
 def test_vectors_without_a_direction_are_none() -> None:
     rows = np.array([[1, 0], [0, 0], [np.nan, 1], [np.inf, 1], [3e38, 3e38], [1e-30, 0]], np.float32)
     unit, valid = unit_rows(rows)
