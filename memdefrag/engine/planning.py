@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from memdefrag.analysis.junk import Junk
 from memdefrag.analysis.merge import SurvivorRule, choose_survivor, merge_records
 from memdefrag.analysis.result import Analysis
-from memdefrag.model.plan import Keep, Merge, Plan, Ref, Step, Write
-from memdefrag.model.records import Metadata
+from memdefrag.model.plan import Drop, Keep, Merge, Plan, Ref, Step, Write
+from memdefrag.model.records import Metadata, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,19 @@ def build_plan(
         target=address,
         source_fingerprint=fingerprint,
         settings={"reason": "optimize", "agreed_removals": agreed, **settings},
+        steps=steps,
+    )
+
+
+def drop_plan(snapshot: Snapshot, found: Iterable[Junk]) -> Plan:
+    """The plan that drops what was found, each memory once."""
+    why = {each.record.key: each.why for each in found}
+    steps = tuple(Drop(Ref.of(snapshot.by_key[key]), reason) for key, reason in why.items())
+    return Plan(
+        source=snapshot.address,
+        target=snapshot.address,
+        source_fingerprint=snapshot.fingerprint.content if snapshot.fingerprint else "",
+        settings={"reason": "junk", "agreed_removals": len(steps)},
         steps=steps,
     )
 
