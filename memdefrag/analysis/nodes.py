@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from memdefrag.analysis.options import AnalysisOptions
+from memdefrag.analysis.scope import is_current, owner_of, text_of_piece
 from memdefrag.analysis.words import normalise, unwrap
 from memdefrag.base.progress import Progress
-from memdefrag.model.records import MemoryRecord, Snapshot, State, Vector
+from memdefrag.model.records import MemoryRecord, Snapshot, Vector
 
 Space = tuple[int, str | None]
 """Dimension and model: only vectors of one space can be compared."""
@@ -24,15 +25,17 @@ class Participant(NamedTuple):
     model: str | None
 
 
-def taking_part(snapshots: Sequence[Snapshot]) -> list[Participant]:
-    """The records that may be compared: the live ones that hold a text or a vector."""
+def taking_part(snapshots: Sequence[Snapshot], options: AnalysisOptions) -> list[Participant]:
+    """The records that may be compared: those in scope that are live, whole, and hold a text or a vector."""
     found = []
     for number, snapshot in enumerate(snapshots):
         models = {info.name: info.model for info in snapshot.collections}
         found += [
             Participant(record, number, models.get(record.key.collection))
             for record in snapshot
-            if record.state is State.LIVE and (_says_something(record) or record.embedding is not None)
+            if is_current(record)
+            and options.scope.admits(record)
+            and (_says_something(record) or record.embedding is not None)
         ]
     return found
 
@@ -41,14 +44,30 @@ def _says_something(record: MemoryRecord) -> bool:
     return bool(record.text and record.text.strip())
 
 
+class Marks(NamedTuple):
+    """What keeps a node from some others whatever they say (`bars`).
+
+    Attributes:
+        store: the number of its (first record's) store.
+        piece_of: the text that it is a piece of; None: it is a whole.
+        told: its content key, where it was told apart from some text.
+    """
+
+    store: int
+    piece_of: object | None
+    told: str | None
+
+
 class Nodes:
-    """Distinct texts: records whose normalised texts, owners (and collections, if asked) are equal are one node.
+    """Distinct texts: records whose normalised texts, owners (and collections, if asked) are equal are one node,
+    unless their marks may keep them from each other.
 
     Attributes:
         of_record: int32, the node of each record.
         texts: per node the text of its first record ("" where there is none).
         plain: per node the normalised text without stamps and wrappers.
         part: per node what it may be compared within: its owner, and its collection if asked.
+        marks: per node what keeps it from others inside its part.
         vectors: per space, the vector of each node that has one there.
     """
 
@@ -59,15 +78,19 @@ class Nodes:
         of_record = []
         self.texts: list[str] = []
         self.part: list[object] = []
+        self.marks: list[Marks] = []
         self.vectors: dict[Space, dict[int, Vector]] = {}
         progress.phase("Reading texts", len(participants))
         for record, store, model in participants:
-            part = (record.owner, None if options.across_collections else (store, record.key.collection))
-            same = normalise(record.text) if record.text and _says_something(record) else (store, record.key)
+            part = (owner_of(record), None if options.across_collections else (store, record.key.collection))
+            marks = _marks(record, store, options)
+            alone = not _says_something(record) or _is_kept_from_its_like(marks, options)
+            same = (store, record.key) if alone else (normalise(record.text or ""), marks.told)
             node = numbers.setdefault((part, same), len(numbers))
             if node == len(self.texts):
                 self.texts.append(record.text or "")
                 self.part.append(part)
+                self.marks.append(marks)
             of_record.append(node)
             if record.embedding is not None and options.use_vectors:
                 space = (len(record.embedding), model)
@@ -82,3 +105,15 @@ class Nodes:
         for node in nodes:
             by_part.setdefault(self.part[node], []).append(node)
         yield from by_part.values()
+
+
+def _marks(record: MemoryRecord, store: int, options: AnalysisOptions) -> Marks:
+    name = text_of_piece(record)
+    piece_of = None if name is None else (store, record.key.collection, name)
+    return Marks(store, piece_of, options.apart.key(record.text or ""))
+
+
+def _is_kept_from_its_like(marks: Marks, options: AnalysisOptions) -> bool:
+    """Whether a record may have to be kept even from one that says the very same."""
+    told_from_itself = marks.told is not None and (marks.told, marks.told) in options.apart.pairs
+    return options.against is not None or marks.piece_of is not None or told_from_itself

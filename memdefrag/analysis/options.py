@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
+from memdefrag.analysis.apart import Apart
+from memdefrag.analysis.scope import Scope
 from memdefrag.base.settings import CANDIDATE_COSINE, DEFAULT_THRESHOLD
+
+
+class Method(StrEnum):
+    """What makes two memories alike; the bars against merging contradictions hold in every method."""
+
+    COMBINED = "combined"
+    """Meaning and words together (`analysis.score`)."""
+    EXACT = "exact"
+    """The same text to the letter."""
+    NORMALISED = "normalised"
+    """The same words, whatever the case and the punctuation."""
+    VECTOR = "vector"
+    """The cosine of the vectors."""
+    FUZZY = "fuzzy"
+    """The spelling: the same letters in the sorted words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +34,18 @@ class AnalysisOptions:
         threshold: the score from which pairs are suggested, unless a caller names another.
         use_vectors: False compares texts only.
         across_collections: whether memories of different collections (and stores) may be the same.
+        method: what the score is made of.
+        scope: which memories take part.
+        apart: the texts that a person told apart; they are never one group and no conflict either.
+        against: the number of the store that all others are compared with: only pairs of one of its memories and
+            one of another store are formed. None: every memory may be the same as any other.
     """
 
     floor: float = CANDIDATE_COSINE
     threshold: float = DEFAULT_THRESHOLD
     use_vectors: bool = True
     across_collections: bool = True
+    method: Method = Method.COMBINED
+    scope: Scope = Scope()
+    apart: Apart = Apart()
+    against: int | None = None

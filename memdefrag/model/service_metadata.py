@@ -51,7 +51,7 @@ def read(metadata: Metadata) -> Meaning:
         _tags(raw) if raw else (),
         _first_moment(metadata, CREATED_KEYS),
         _first_moment(metadata, UPDATED_KEYS),
-        _state(metadata),
+        state_of(metadata),
     )
 
 
@@ -165,7 +165,8 @@ def _first_moment(metadata: Metadata, keys: Sequence[str]) -> float | None:
     return None
 
 
-def _state(metadata: Metadata) -> State:
+def state_of(metadata: Metadata) -> State:
+    """Whether the memory is live, by its metadata alone."""
     if metadata.get("deleted_at"):
         return State.DELETED
     if metadata.get("superseded_by"):

@@ -1,0 +1,105 @@
+"""Which memories are looked at, and which of them never belong together: other people's, pieces of one text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from memdefrag.model.records import MemoryRecord, Metadata, State
+from memdefrag.model.service_metadata import state_of
+
+TYPE_KEYS = ("memory_type", "type", "category", "content_type")
+"""Where stores say of what kind a memory is: Memory Service, its editing tool, Federated Memory, document loaders."""
+
+SOURCE_KEYS = ("source", "source_file", "source_url", "file_path", "file_name", "filename", "path", "url")
+"""Where stores say from where a memory came: Memory Service's document ingestion, Federated Memory, loaders."""
+
+OWNER_KEYS = ("user_id", "owner_id")
+"""Where memories of several users are told apart inside one collection of a store that knows no users."""
+
+PIECE_KEYS = ("chunk_index", "chunk_number", "chunk_no")
+TEXT_KEYS = (
+    "parent_id", "document_id", "doc_id", "ref_doc_id", "original_id", "original_hash", "parent_hash", *SOURCE_KEYS,
+)  # fmt: skip
+"""How a piece of a longer text is marked, and what names that text: Memory Service 12 (`chunk_index` and
+`original_hash`, without `is_chunk`), its document ingestion, and the usual text splitters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which memories are looked at; all others take no part and stay as they are.
+
+    A memory must meet every condition that is given, and one of the values of each.
+
+    Attributes:
+        tags: it has this tag.
+        types: it is of this kind (`TYPE_KEYS`), in whatever case.
+        sources: it came from there (`SOURCE_KEYS`, or its uri); ``*`` and ``?`` stand for other letters.
+        collections: it is in this collection.
+        since, until: it was created at or after, and before this moment (seconds since 1970 UTC). One whose time is
+            unknown meets neither.
+    """
+
+    tags: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
+    collections: frozenset[str] = frozenset()
+    since: float | None = None
+    until: float | None = None
+
+    def admits(self, record: MemoryRecord) -> bool:
+        """Whether a memory is looked at."""
+        return (
+            (not self.collections or record.key.collection in self.collections)
+            and (not self.tags or not self.tags.isdisjoint(record.tags))
+            and (not self.types or not {kind.casefold() for kind in self.types}.isdisjoint(types_of(record)))
+            and (not self.sources or any(fnmatchcase(one, said) for one in sources_of(record) for said in self.sources))
+            and self._in_time(record.created)
+        )
+
+    def _in_time(self, created: float | None) -> bool:
+        if self.since is None and self.until is None:
+            return True
+        return created is not None and (self.since or created) <= created < (self.until or float("inf"))
+
+
+def types_of(record: MemoryRecord) -> set[str]:
+    """All that a memory is said to be, in small letters."""
+    said = (*_said(record.metadata, TYPE_KEYS), *_said(record.extras, TYPE_KEYS))
+    return {kind.casefold() for kind in said}
+
+
+def sources_of(record: MemoryRecord) -> set[str]:
+    """Every place from which a memory is said to come."""
+    return {*_said(record.metadata, SOURCE_KEYS), *_said(record.extras, SOURCE_KEYS), *([record.uri] if record.uri else [])}
+
+
+def owner_of(record: MemoryRecord) -> str | None:
+    """Whose memory it is: by the store, or where that knows no users by the metadata."""
+    if record.owner is not None:
+        return record.owner
+    return next(iter(_said(record.metadata, OWNER_KEYS)), None)
+
+
+def is_current(record: MemoryRecord) -> bool:
+    """Whether a memory is one that searches find, whole: not deleted, superseded, or a piece marked as such."""
+    return record.state is State.LIVE and state_of(record.metadata) is State.LIVE
+
+
+def text_of_piece(record: MemoryRecord) -> str | None:
+    """What names the text that a memory is a piece of, inside its collection; None where it is a whole.
+
+    Pieces of which it is not known of what they are count as pieces of one text.
+    """
+    if all(record.metadata.get(key) is None for key in PIECE_KEYS):
+        return None
+    return next(iter(_said(record.metadata, TEXT_KEYS)), "")
+
+
+def _said(metadata: Metadata, keys: tuple[str, ...]) -> list[str]:
+    return [_named(metadata[key]) for key in keys if metadata.get(key) not in (None, "")]
+
+
+def _named(value: Any) -> str:
+    return value if isinstance(value, str) else str(value)
