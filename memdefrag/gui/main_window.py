@@ -24,9 +24,10 @@ from memdefrag.presenters.asking import Question
 from memdefrag.presenters.backups import BackupsPresenter, BackupsView
 from memdefrag.presenters.changes import ChangesPresenter, ChangesView
 from memdefrag.presenters.inside import InsidePresenter, InsideView
+from memdefrag.presenters.pages import Notice, Page
 from memdefrag.presenters.plan import PlanPresenter, PlanView
 from memdefrag.presenters.result import ResultPresenter, ResultView
-from memdefrag.presenters.shell import Notice, Page, Shell
+from memdefrag.presenters.shell import Shell
 from memdefrag.presenters.summary import SummaryPresenter
 from memdefrag.presenters.welcome import WelcomePresenter
 

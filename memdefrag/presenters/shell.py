@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from memdefrag.base.errors import Cancelled, ConfirmationNeeded, MemdefragError
 from memdefrag.base.logs import JobLog
 from memdefrag.base.progress import Progress
 from memdefrag.presenters import jobs
-from memdefrag.presenters.analysis import WorkPresenter, WorkView
+from memdefrag.presenters.analysis import WorkPresenter
 from memdefrag.presenters.asking import Question
 from memdefrag.presenters.autosave import Autosave
-from memdefrag.presenters.backups import BackupsPresenter, BackupsView
-from memdefrag.presenters.changes import ChangesPresenter, ChangesView
-from memdefrag.presenters.inside import InsidePresenter, InsideView
+from memdefrag.presenters.backups import BackupsPresenter
+from memdefrag.presenters.changes import ChangesPresenter
+from memdefrag.presenters.inside import InsidePresenter
 from memdefrag.presenters.logged import LoggedRunner
-from memdefrag.presenters.plan import PlanPresenter, PlanView
-from memdefrag.presenters.result import ResultPresenter, ResultView
-from memdefrag.presenters.summary import SummaryPresenter, SummaryView
+from memdefrag.presenters.pages import Notice, Page, ShellView
+from memdefrag.presenters.plan import PlanPresenter
+from memdefrag.presenters.result import ResultPresenter
+from memdefrag.presenters.summary import SummaryPresenter
 from memdefrag.presenters.tasks import Runner
-from memdefrag.presenters.welcome import AskedCard, WelcomePresenter, WelcomeView
+from memdefrag.presenters.welcome import AskedCard, WelcomePresenter
 from memdefrag.presenters.wording import place_of
 from memdefrag.presenters.writing import Applied, Writing
 
@@ -33,54 +33,8 @@ if TYPE_CHECKING:
     from memdefrag.engine.apply import ApplyOptions
     from memdefrag.engine.recover import Outcome
     from memdefrag.model.plan import Plan
-    from memdefrag.presenters.review import ReviewPresenter, ReviewView
-    from memdefrag.presenters.updates import UpdatesPresenter, UpdatesView
-
-
-class Page(StrEnum):
-    WELCOME = "welcome"
-    SUMMARY = "summary"
-    WORK = "work"
-    REVIEW = "review"
-    PLAN = "plan"
-    RESULT = "result"
-    BACKUPS = "backups"
-    CHANGES = "changes"
-    INSIDE = "inside"
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A line above the pages.
-
-    Attributes:
-        safe, todo: what that means, where something failed (`is_error`).
-        log: the file that says more; empty: there is none.
-    """
-
-    message: str
-    safe: str = ""
-    todo: str = ""
-    is_error: bool = False
-    log: str = ""
-
-
-class ShellView(Protocol):
-    """The window: makes each page when it is first needed, and shows one of them."""
-
-    def welcome_page(self, presenter: WelcomePresenter) -> WelcomeView: ...
-    def summary_page(self, presenter: SummaryPresenter) -> SummaryView: ...
-    def work_page(self, presenter: WorkPresenter) -> WorkView: ...
-    def review_page(self, presenter: ReviewPresenter) -> ReviewView: ...
-    def updates_page(self, presenter: UpdatesPresenter) -> UpdatesView: ...
-    def plan_page(self, presenter: PlanPresenter) -> PlanView: ...
-    def result_page(self, presenter: ResultPresenter) -> ResultView: ...
-    def backups_page(self, presenter: BackupsPresenter) -> BackupsView: ...
-    def changes_page(self, presenter: ChangesPresenter) -> ChangesView: ...
-    def inside_page(self, presenter: InsidePresenter) -> InsideView: ...
-    def show_page(self, page: Page, store: str) -> None: ...
-    def show_question(self, question: Question | None) -> None: ...
-    def show_notice(self, notice: Notice | None) -> None: ...
+    from memdefrag.presenters.review import ReviewPresenter
+    from memdefrag.presenters.updates import UpdatesPresenter
 
 
 class Shell:

@@ -17,7 +17,7 @@ from shiboken6 import isValid
 
 from memdefrag.gui import theme
 from memdefrag.gui.main_window import MainWindow
-from memdefrag.presenters.shell import Page
+from memdefrag.presenters.pages import Page
 
 PATIENCE_MS = 60_000
 

@@ -11,7 +11,7 @@ from PySide6.QtTest import QTest
 
 from memdefrag.gui import theme
 from memdefrag.gui.app import first_paint
-from memdefrag.presenters.shell import Page
+from memdefrag.presenters.pages import Page
 
 PATIENCE_SECONDS = 90
 

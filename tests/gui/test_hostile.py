@@ -11,7 +11,7 @@ from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QAbstractItemView, QLabel, QMessageBox, QTextEdit, QWidget
 
-from memdefrag.presenters.shell import Page
+from memdefrag.presenters.pages import Page
 
 pytestmark = pytest.mark.case(37)
 

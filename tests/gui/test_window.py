@@ -27,7 +27,7 @@ from memdefrag.engine import workspace
 from memdefrag.engine.backups.shelf import all_backups, damaged_backups
 from memdefrag.gui import theme
 from memdefrag.model.address import parse
-from memdefrag.presenters.shell import Page
+from memdefrag.presenters.pages import Page
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
 

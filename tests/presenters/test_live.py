@@ -11,7 +11,8 @@ from memdefrag.base.progress import Progress
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Changes, Put
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
-from memdefrag.presenters.shell import Page, Shell
+from memdefrag.presenters.pages import Page
+from memdefrag.presenters.shell import Shell
 from memdefrag.presenters.tasks import DirectRunner
 from memdefrag.stores.registry import open_store
 from tests.presenters.stores import texts

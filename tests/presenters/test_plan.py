@@ -7,8 +7,9 @@ import pytest
 
 from memdefrag.engine import writers
 from memdefrag.model.address import parse
+from memdefrag.presenters.pages import Page
 from memdefrag.presenters.rehearsal import WriterChoice, writer_options
-from memdefrag.presenters.shell import Page, Shell
+from memdefrag.presenters.shell import Shell
 from memdefrag.presenters.tasks import DirectRunner
 from tests.presenters.stores import texts
 from tests.presenters.test_shell import FakeWindow

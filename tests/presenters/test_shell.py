@@ -13,7 +13,8 @@ from memdefrag.engine.recover import Outcome
 from memdefrag.model.address import parse
 from memdefrag.presenters import jobs
 from memdefrag.presenters.asking import Question
-from memdefrag.presenters.shell import Notice, Page, Shell
+from memdefrag.presenters.pages import Notice, Page
+from memdefrag.presenters.shell import Shell
 from memdefrag.presenters.tasks import DirectRunner
 from tests.presenters.fakes import FakeView
 from tests.presenters.stores import TWINS, add_memory, forget, texts, with_twins

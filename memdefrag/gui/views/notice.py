@@ -9,7 +9,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QFrame
 
 from memdefrag.gui.widgets import button, column, label, row
-from memdefrag.presenters.shell import Notice
+from memdefrag.presenters.pages import Notice
 
 
 class NoticeBar(QFrame):
