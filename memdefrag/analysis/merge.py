@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from memdefrag.analysis.merge_text import merge_texts
-from memdefrag.base.settings import MERGE_CHARACTERS_WARNING
 from memdefrag.model.codec import unfit
 from memdefrag.model.hashing import canonical_json
 from memdefrag.model.plan import Result, VectorRule
@@ -47,6 +46,13 @@ class SurvivorRule(StrEnum):
     MOST_METADATA = "most-metadata"
 
 
+class CreatedRule(StrEnum):
+    """Which member's time of creation the merged memory carries, and so by which day it is found."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+
 def choose_survivor(records: Sequence[MemoryRecord], rule: SurvivorRule) -> int:
     """Index of the survivor: the record of the smallest `survivor_rank`."""
     return min(range(len(records)), key=lambda index: survivor_rank(records[index], rule))
@@ -68,7 +74,12 @@ def survivor_rank(record: MemoryRecord, rule: SurvivorRule) -> tuple[Any, ...]:
 
 
 def merge_records(
-    records: Sequence[MemoryRecord], survivor: int, *, now: float, text: str | None = None
+    records: Sequence[MemoryRecord],
+    survivor: int,
+    *,
+    now: float,
+    text: str | None = None,
+    created: CreatedRule = CreatedRule.EARLIEST,
 ) -> Result:
     """What the survivor will say once the other records are gone.
 
@@ -79,6 +90,7 @@ def merge_records(
         survivor: index of the record that stays.
         now: seconds since 1970 UTC, the time of the change.
         text: the person's own wording; None: the union of all texts.
+        created: whose time of creation it carries.
     """
     own = records[survivor]
     united = _united_text(records, survivor)
@@ -88,7 +100,7 @@ def merge_records(
     result = Result(
         text=said,
         tags=_united_tags(records, survivor),
-        created=min((record.created for record in records if record.created is not None), default=None),
+        created=_moment(created, [record.created for record in records if record.created is not None]),
         updated=now,
         uri=next((record.uri for record in _survivor_first(records, survivor) if record.uri is not None), None),
         vector=rule,
@@ -101,7 +113,7 @@ def merge_metadata(records: Sequence[MemoryRecord], survivor: int) -> Metadata:
     """The members' metadata in one: equal values once, differing ones as the list of all, the survivor's first.
 
     Four kinds of values stay the survivor's: tags and times that a service keeps in the metadata (united and
-    earliest, they are stated by `merge_records`), the content hash, `memory_type`/`type`, by which services
+    chosen, they are stated by `merge_records`), the content hash, `memory_type`/`type`, by which services
     filter: a list there would hide the memory, and `version`, to which hdev adds one. Null and "" say nothing and
     conflict with nothing.
     """
@@ -135,9 +147,9 @@ def mean_vector(vectors: Sequence[Vector], metric: str) -> Vector:
     return np.asarray(direction if metric == "cosine" else direction * lengths.mean(), dtype=np.float32)
 
 
-def is_long(text: str | None) -> bool:
-    """Whether a merged text may be longer than what one vector can stand for."""
-    return len(text or "") > MERGE_CHARACTERS_WARNING
+def _moment(rule: CreatedRule, moments: Sequence[float]) -> float | None:
+    choose = min if rule is CreatedRule.EARLIEST else max
+    return choose(moments, default=None)
 
 
 def _united_text(records: Sequence[MemoryRecord], survivor: int) -> str | None:

@@ -32,9 +32,6 @@ PREVIEW_CHARACTERS = 20_000
 LOCK_DEADLINE_SECONDS = 15.0
 """How long a write waits for another program's SQLite lock."""
 
-MERGE_CHARACTERS_WARNING = 1_000
-"""A merged text longer than this may exceed the model's window of 256 tokens."""
-
 
 def data_dir() -> Path:
     """The folder of backups, history, decisions and logs (not created here)."""

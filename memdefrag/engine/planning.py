@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from memdefrag.analysis.junk import Junk
-from memdefrag.analysis.merge import SurvivorRule, choose_survivor, merge_records
+from memdefrag.analysis.merge import CreatedRule, SurvivorRule, choose_survivor, merge_records
 from memdefrag.analysis.result import Analysis
 from memdefrag.model.plan import Drop, Keep, Merge, Plan, Ref, Step, Write
 from memdefrag.model.records import Metadata, Snapshot
@@ -51,7 +51,13 @@ def by_collection(analysis: Analysis, members: Iterable[int]) -> list[tuple[int,
 
 
 def build_plan(
-    analysis: Analysis, choices: Iterable[Choice], *, now: float, settings: Metadata, fingerprint: str = ""
+    analysis: Analysis,
+    choices: Iterable[Choice],
+    *,
+    now: float,
+    settings: Metadata,
+    fingerprint: str = "",
+    created: CreatedRule = CreatedRule.EARLIEST,
 ) -> Plan:
     """The plan that carries out disjoint choices about one store.
 
@@ -59,15 +65,16 @@ def build_plan(
         now: seconds since 1970 UTC, the time of the change.
         settings: noted in the plan, with the reason "optimize".
         fingerprint: `Fingerprint.content` of the store.
+        created: whose time of creation a merged memory carries; noted in the plan, too.
     """
     [address] = analysis.stores
-    steps = tuple(_merge(analysis, choice, now) for choice in choices)
+    steps = tuple(_merge(analysis, choice, now, created) for choice in choices)
     agreed = sum(len(step.members) for step in steps)
     return Plan(
         source=address,
         target=address,
         source_fingerprint=fingerprint,
-        settings={"reason": "optimize", "agreed_removals": agreed, **settings},
+        settings={"reason": "optimize", "agreed_removals": agreed, "created": created.value, **settings},
         steps=steps,
     )
 
@@ -85,11 +92,11 @@ def drop_plan(snapshot: Snapshot, found: Iterable[Junk]) -> Plan:
     )
 
 
-def _merge(analysis: Analysis, choice: Choice, now: float) -> Merge:
+def _merge(analysis: Analysis, choice: Choice, now: float, created: CreatedRule) -> Merge:
     members = [choice.survivor, *(member for member in choice.members if member != choice.survivor)]
     records = [analysis.records[member] for member in members]
     survivor, *gone = map(Ref.of, records)
-    result = merge_records(records, 0, now=now, text=choice.text)
+    result = merge_records(records, 0, now=now, text=choice.text, created=created)
     return Merge(survivor, tuple(gone), result, "; ".join(analysis.reasons(members[0], members[1])))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from memdefrag.analysis.merge import is_long
+from memdefrag.analysis.windows import is_long
 from memdefrag.engine import planning
 from memdefrag.model.plan import Merge, Plan
 from memdefrag.presenters.arrange import ReviewData

@@ -16,14 +16,13 @@ from memdefrag.analysis.merge import (
     MERGED_TYPES,
     MERGED_URIS,
     MERGED_VECTOR,
+    CreatedRule,
     SurvivorRule,
     choose_survivor,
-    is_long,
     mean_vector,
     merge_metadata,
     merge_records,
 )
-from memdefrag.base.settings import MERGE_CHARACTERS_WARNING
 from memdefrag.model.plan import VectorRule
 from memdefrag.model.records import Key, MemoryRecord, Metadata, Vector
 from memdefrag.model.service_metadata import content_hash, read
@@ -105,9 +104,19 @@ def test_the_persons_own_wording_is_taken_as_it_is() -> None:
     assert (result.text, result.vector) == ("Something else. ", VectorRule.EMBED)
 
 
-def test_long_texts_are_noticed() -> None:
-    assert is_long("x" * (MERGE_CHARACTERS_WARNING + 1)) and not is_long("x" * MERGE_CHARACTERS_WARNING)
-    assert not is_long(None)
+@pytest.mark.parametrize(("rule", "created"), [(CreatedRule.EARLIEST, 10.0), (CreatedRule.LATEST, 30.0)])
+def test_the_time_of_creation_is_a_choice(rule: CreatedRule, created: float) -> None:
+    times = (20.0, None, 10.0, 30.0)
+    records = [
+        memory(str(number), created=time, metadata={"created_at": time} if time else {})
+        for number, time in enumerate(times)
+    ]
+    result = merge_records(records, 0, now=NOW, created=rule)
+    assert (result.created, result.metadata["created_at"]) == (created, created)
+
+
+def test_no_time_of_creation_is_made_up() -> None:
+    assert merge_records([memory("a"), memory("b")], 0, now=NOW, created=CreatedRule.LATEST).created is None
 
 
 # ── metadata ─────────────────────────────────────────────────────────────────────────────────────────────

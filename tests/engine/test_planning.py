@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memdefrag.analysis.detect import analyze
-from memdefrag.analysis.merge import SurvivorRule
+from memdefrag.analysis.merge import CreatedRule, SurvivorRule
 from memdefrag.analysis.result import Analysis
 from memdefrag.base.progress import Progress
 from memdefrag.engine.apply import ApplyOptions, apply
@@ -114,8 +114,18 @@ def test_a_plan_names_records_with_what_they_said(found: Analysis) -> None:
     assert step.reason
     assert plan.source == plan.target == found.stores[0]
     assert plan.source_fingerprint == "f"
-    assert plan.settings == {"reason": "optimize", "agreed_removals": plan.removed, "threshold": 0.85, "rule": "oldest"}
+    noted = {"reason": "optimize", "agreed_removals": plan.removed, "created": "earliest"}
+    assert plan.settings == noted | {"threshold": 0.85, "rule": "oldest"}
     assert plan.removed == len(choice.members) - 1
+
+
+def test_a_plan_says_whose_time_of_creation_is_carried(found: Analysis) -> None:
+    [choice, *_] = sure_choices(found, SurvivorRule.OLDEST)
+    plan = build_plan(found, [choice], now=NOW, settings={}, created=CreatedRule.LATEST)
+    [step] = plan.steps
+    assert isinstance(step, Merge)
+    assert step.result.created == max(found.records[member].created or 0 for member in choice.members)
+    assert plan.settings["created"] == "latest"
 
 
 def test_a_plan_survives_its_file(found: Analysis) -> None:
