@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from memdefrag.analysis import embed
 from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.options import AnalysisOptions
+from memdefrag.analysis.pair_cache import PairCache
 from memdefrag.analysis.result import Analysis
 from memdefrag.base.errors import ConfirmationNeeded
 from memdefrag.base.progress import Progress
+from memdefrag.base.settings import cache_dir
 from memdefrag.model.records import CollectionInfo, MemoryRecord, Snapshot, State
 
 LONG_WORK_SECONDS = 120.0
@@ -53,7 +55,7 @@ def compare(
     model, progress = model or ModelOptions(), progress or Progress()
     notes: list[str] = []
     completed = [_completed(snapshot, model, progress, notes) for snapshot in snapshots]
-    found = analyze(completed, options, progress)
+    found = analyze(completed, options, progress, PairCache(cache_dir() / "pairs"))
     stored = [snapshots[store].by_key[record.key] for store, record in zip(found.store, found.records, strict=True)]
     return replace(found, records=tuple(stored)), tuple(notes)
 
