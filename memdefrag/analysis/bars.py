@@ -26,11 +26,9 @@ def allowed(nodes: Nodes, pairs: ScoredPairs, options: AnalysisOptions) -> Score
     return selected(pairs, keep)
 
 
-def selected(pairs: ScoredPairs, keep: Flags) -> ScoredPairs:
-    """Those of the pairs that are marked."""
-    if keep.all():
-        return pairs
-    return ScoredPairs(**{column.name: getattr(pairs, column.name)[keep] for column in fields(ScoredPairs)})
+def selected(pairs: ScoredPairs, chosen: Flags | Ints) -> ScoredPairs:
+    """Those of the pairs that are marked, or named by their places."""
+    return ScoredPairs(**{column.name: getattr(pairs, column.name)[chosen] for column in fields(ScoredPairs)})
 
 
 def _same_text(nodes: Nodes, pairs: ScoredPairs) -> Flags:

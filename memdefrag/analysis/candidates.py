@@ -49,9 +49,11 @@ def candidates(nodes: Nodes, options: AnalysisOptions, progress: Progress, fresh
     if not fresh.any():
         return Candidates(*_once([_pairs([])]), None, True)
     alike, whole = _equal_but_for_wrapping(nodes)
-    with_vector = np.zeros(len(nodes.texts), np.bool_)
-    found = [alike, *_by_vectors(nodes, options, progress, fresh, with_vector)]
-    found += _by_text(nodes, progress, fresh, with_vector)
+    found = [alike]
+    if not options.equal_only:
+        with_vector = np.zeros(len(nodes.texts), np.bool_)
+        found += _by_vectors(nodes, options, progress, fresh, with_vector)
+        found += _by_text(nodes, progress, fresh, with_vector)
     nearest = min((near.nearest for near in found if near.nearest is not None), default=None)
     i, j, cosine = _once(found)
     new = fresh[i] | fresh[j]

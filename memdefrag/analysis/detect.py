@@ -9,6 +9,7 @@ import numpy as np
 from memdefrag.analysis.bars import allowed
 from memdefrag.analysis.groups import merge_sequence
 from memdefrag.analysis.incremental import all_pairs
+from memdefrag.analysis.methods import by_method
 from memdefrag.analysis.nodes import Nodes, taking_part
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pair_cache import PairCache
@@ -45,7 +46,7 @@ def analyze(
     pairs = allowed(nodes, found.pairs, options)
     progress.phase("Grouping")
     sequence = merge_sequence(len(nodes.texts), pairs.i, pairs.j, pairs.score, pairs.barred)
-    return Analysis(
+    combined = Analysis(
         records=records,
         stores=stores,
         store=np.array([store for _, store, _ in participants], np.int32),
@@ -55,3 +56,4 @@ def analyze(
         options=options,
         nearest=found.nearest,
     )
+    return by_method(combined, options.method, progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from memdefrag.analysis.apart import Apart
@@ -46,6 +46,11 @@ class AnalysisOptions:
     use_vectors: bool = True
     across_collections: bool = True
     method: Method = Method.COMBINED
-    scope: Scope = Scope()
-    apart: Apart = Apart()
+    scope: Scope = field(default_factory=Scope)
+    apart: Apart = field(default_factory=Apart)
     against: int | None = None
+
+    @property
+    def equal_only(self) -> bool:
+        """Whether nothing but equal texts can come out."""
+        return self.method in (Method.EXACT, Method.NORMALISED)

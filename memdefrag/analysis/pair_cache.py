@@ -104,7 +104,8 @@ class PairCache:
 
 def name_of(stores: Sequence[str], options: AnalysisOptions) -> str:
     """The file for these stores, these options (as far as pairs depend on them) and the rules of this program."""
-    asked = [list(stores), options.floor, options.use_vectors, options.across_collections, _rules()]
+    looked_at = [options.floor, options.use_vectors, options.across_collections, options.equal_only]
+    asked = [list(stores), *looked_at, _rules()]
     return hashlib.sha256(canonical_json(asked)).hexdigest()[:32]
 
 

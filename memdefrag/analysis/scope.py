@@ -72,7 +72,8 @@ def types_of(record: MemoryRecord) -> set[str]:
 
 def sources_of(record: MemoryRecord) -> set[str]:
     """Every place from which a memory is said to come."""
-    return {*_said(record.metadata, SOURCE_KEYS), *_said(record.extras, SOURCE_KEYS), *([record.uri] if record.uri else [])}
+    named = [record.uri] if record.uri else []
+    return {*_said(record.metadata, SOURCE_KEYS), *_said(record.extras, SOURCE_KEYS), *named}
 
 
 def owner_of(record: MemoryRecord) -> str | None:
