@@ -41,11 +41,16 @@ def compare(
     options: AnalysisOptions | None = None,
     model: ModelOptions | None = None,
     progress: Progress | None = None,
+    *,
+    remember: bool = True,
 ) -> tuple[Analysis, tuple[str, ...]]:
     """Analyse stores; also says, one sentence each, which memories were compared by their words, and why.
 
     A collection without any vector is embedded with the model. One that has some must have them from this very
     model: by its name, or because the model makes the stored vectors anew (`embed.probe`).
+
+    Args:
+        remember: whether scored pairs are kept in the cache folder, and those that are there are used.
 
     Raises:
         ModelUnavailable: the model that was named is not here.
@@ -55,7 +60,7 @@ def compare(
     model, progress = model or ModelOptions(), progress or Progress()
     notes: list[str] = []
     completed = [_completed(snapshot, model, progress, notes) for snapshot in snapshots]
-    found = analyze(completed, options, progress, PairCache(cache_dir() / "pairs"))
+    found = analyze(completed, options, progress, PairCache(cache_dir() / "pairs") if remember else None)
     stored = [snapshots[store].by_key[record.key] for store, record in zip(found.store, found.records, strict=True)]
     return replace(found, records=tuple(stored)), tuple(notes)
 
