@@ -12,6 +12,7 @@ import typer
 
 from memdefrag.base.settings import DEFAULT_THRESHOLD
 from memdefrag.cli.run import Run
+from memdefrag.cli.scoping import Scoping
 
 if TYPE_CHECKING:
     from memdefrag.analysis.merge import SurvivorRule
@@ -30,6 +31,16 @@ class Survivor(StrEnum):
     MOST_METADATA = "most-metadata"
 
 
+class By(StrEnum):
+    """What makes memories alike; the values of `analysis.options.Method`, which loads too much for a start."""
+
+    COMBINED = "combined"
+    EXACT = "exact"
+    NORMALISED = "normalised"
+    VECTOR = "vector"
+    FUZZY = "fuzzy"
+
+
 @dataclass(frozen=True)
 class Looking:
     """The options of every command that looks for what says the same."""
@@ -37,6 +48,7 @@ class Looking:
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, metavar="SCORE", help="Pairs from this score on are suggested.")
     ] = DEFAULT_THRESHOLD
+    method: Annotated[By, typer.Option(metavar="METHOD", help="What makes memories alike.")] = By.COMBINED
     survivor: Annotated[Survivor, typer.Option(metavar="RULE", help="Which memory of a group stays.")] = Survivor.OLDEST
     no_model: Annotated[
         bool, typer.Option("--no-model", help="Load no model: memories without a vector are compared by text.")
@@ -67,23 +79,49 @@ class Looking:
         return SurvivorRule(self.survivor.value)
 
 
-def look(run: Run, stores: Sequence[str], looking: Looking) -> tuple[list[Snapshot], Analysis]:
-    """Read the stores and find what says the same."""
-    from memdefrag.analysis.options import AnalysisOptions
+def look(
+    run: Run,
+    stores: Sequence[str],
+    looking: Looking,
+    scoping: Scoping,
+    *,
+    across_collections: bool = False,
+    against: str | None = None,
+) -> tuple[list[Snapshot], Analysis]:
+    """Read the stores and find what says the same.
+
+    Args:
+        across_collections: whether memories of different collections of one store are compared, too.
+        against: the store that all others are compared with; it is read last.
+    """
+    from memdefrag.analysis.options import AnalysisOptions, Method
+    from memdefrag.engine import apart
     from memdefrag.engine.compare import ModelOptions, compare
     from memdefrag.engine.steady import read_steadily
 
+    scope = scoping.scope()
     snapshots = []
-    for each in stores:
+    for each in (*stores, against) if against else stores:
         snapshot, state = read_steadily(each, run.progress)
         run.tell_state(state)
         snapshots.append(snapshot)
-    # Each collection has its own readers; only stores that are compared on purpose are one heap.
-    options = AnalysisOptions(threshold=looking.threshold, across_collections=len(stores) > 1)
+    scoping.require_collections(snapshots)
+    options = AnalysisOptions(
+        threshold=looking.threshold,
+        use_vectors=looking.method in (By.COMBINED, By.VECTOR),
+        # Each collection has its own readers; only stores that are compared on purpose are one heap.
+        across_collections=across_collections or len(snapshots) > 1,
+        method=Method(looking.method.value),
+        scope=scope,
+        apart=apart.load(),
+        against=len(stores) if against else None,
+    )
     model = ModelOptions(use=not looking.no_model, name=looking.model, long_work=looking.yes)
     found, notes = compare(snapshots, options, model, run.progress)
     for note in notes:
         run.note(note)
+    if scoping != Scoping():
+        run.note(f"{len(found.records):,} of {sum(map(len, snapshots)):,} memories are looked at.")
     return snapshots, found
 
 

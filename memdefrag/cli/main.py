@@ -10,7 +10,21 @@ import typer
 
 import memdefrag
 from memdefrag.base.errors import Cancelled, UsageError
-from memdefrag.cli import answer, backup, demo, exchange, junk, keyring, optimize, output, read, secrets, window, write
+from memdefrag.cli import (
+    answer,
+    apart,
+    backup,
+    demo,
+    exchange,
+    junk,
+    keyring,
+    optimize,
+    output,
+    read,
+    secrets,
+    window,
+    write,
+)
 
 app = typer.Typer(
     name="memdefrag",
@@ -40,7 +54,7 @@ def _entry(
     """Options before the command."""
 
 
-for module in (window, demo, read, junk, optimize, write, answer, exchange, backup, keyring):
+for module in (window, demo, read, junk, apart, optimize, write, answer, exchange, backup, keyring):
     module.add_to(app)
 
 

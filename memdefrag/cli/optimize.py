@@ -16,6 +16,7 @@ from memdefrag.cli.looking import Looking, look, plan_of
 from memdefrag.cli.output import as_typed
 from memdefrag.cli.read import Store
 from memdefrag.cli.run import Run, command
+from memdefrag.cli.scoping import Scoping
 
 if TYPE_CHECKING:
     from memdefrag.analysis.result import Analysis
@@ -46,6 +47,7 @@ def add_to(app: typer.Typer) -> None:
 def optimize(
     run: Run,
     looking: Looking,
+    scoping: Scoping,
     writing: Writing,
     store: Store,
     auto: AutoOption = None,
@@ -65,7 +67,7 @@ def optimize(
         raise UsageError("A dry run writes nothing, so it needs no copy: name --dry-run or --on-copy.")
     address = resolve(store)
     target = _copied(run, address, on_copy) if on_copy else address
-    snapshots, found = look(run, [str(target)], looking)
+    snapshots, found = look(run, [str(target)], looking, scoping)
     choices = looking.sure(found) if auto else _ask_about_groups(run, found, looking)
     plan = plan_of(found, snapshots[0], choices, looking)
     if compact:

@@ -13,7 +13,8 @@ from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pair_cache import PairCache
 from memdefrag.analysis.result import Analysis
-from memdefrag.base.errors import ConfirmationNeeded
+from memdefrag.analysis.scope import Scope
+from memdefrag.base.errors import LongEmbedding
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import cache_dir
 from memdefrag.model.records import CollectionInfo, MemoryRecord, Snapshot, State
@@ -29,11 +30,13 @@ class ModelOptions:
         use: False compares them by their words.
         name: a model on this machine; None: the default one.
         long_work: whether embedding may take more than two minutes.
+        threads: how many work at once; None: as many as its library finds right, usually one for each core.
     """
 
     use: bool = True
     name: str | None = None
     long_work: bool = False
+    threads: int | None = None
 
 
 def compare(
@@ -54,22 +57,26 @@ def compare(
 
     Raises:
         ModelUnavailable: the model that was named is not here.
-        ConfirmationNeeded: embedding will take more than two minutes.
-        Cancelled: at any time.
+        LongEmbedding: embedding will take more than two minutes.
+        Cancelled: at any time; vectors made so far are remembered.
     """
-    model, progress = model or ModelOptions(), progress or Progress()
+    options, model, progress = options or AnalysisOptions(), model or ModelOptions(), progress or Progress()
     notes: list[str] = []
-    completed = [_completed(snapshot, model, progress, notes) for snapshot in snapshots]
+    completed = list(snapshots)
+    if options.use_vectors:
+        completed = [_completed(snapshot, options.scope, model, progress, notes) for snapshot in snapshots]
     found = analyze(completed, options, progress, PairCache(cache_dir() / "pairs") if remember else None)
     stored = [snapshots[store].by_key[record.key] for store, record in zip(found.store, found.records, strict=True)]
     return replace(found, records=tuple(stored)), tuple(notes)
 
 
-def _completed(snapshot: Snapshot, model: ModelOptions, progress: Progress, notes: list[str]) -> Snapshot:
+def _completed(
+    snapshot: Snapshot, scope: Scope, model: ModelOptions, progress: Progress, notes: list[str]
+) -> Snapshot:
     infos, records = list(snapshot.collections), {record.key: record for record in snapshot}
     for number, info in enumerate(snapshot.collections):
         present = [record for record in snapshot if record.key.collection == info.name]
-        lacking = [record for record in present if _lacks_a_vector(record)]
+        lacking = [record for record in present if _lacks_a_vector(record) and scope.admits(record)]
         if not lacking:
             continue
         with_vector = [record for record in present if record.embedding is not None]
@@ -78,7 +85,7 @@ def _completed(snapshot: Snapshot, model: ModelOptions, progress: Progress, note
             number_of = f"{len(lacking):,} memories of {info.name}"
             notes.append(f"{number_of} have no vector and were compared by their words: {fitting}.")
             continue
-        vectors = fitting.embed([record.text or "" for record in lacking], progress)
+        vectors = fitting.embed_whole([record.text or "" for record in lacking], progress)
         made = zip(lacking, vectors, strict=True)
         records.update((record.key, replace(record, embedding=vector)) for record, vector in made)
         if not with_vector:
@@ -107,15 +114,12 @@ def _fitting(
     if model.name is None and not embed.is_available():
         return "the models extra is not installed"
     progress.phase("Loading the model")
-    embedder = embed.load(model.name)
+    embedder = embed.load(model.name, model.threads)
     if not own and embed.probe(embedder, with_vector, progress) < embed.SAME_MODEL:
         return f"{name} did not make the others"
-    seconds = embed.estimate_seconds(embedder, [record.text or "" for record in lacking])
+    seconds = embed.estimate_seconds(embedder, [record.text or "" for record in lacking], progress)
     if seconds > LONG_WORK_SECONDS and not model.long_work:
-        raise ConfirmationNeeded(
-            f"Making vectors for {len(lacking):,} memories will take about {seconds / 60:.0f} minutes.",
-            todo="Add --yes to start it, or --no-model to compare these memories by their words.",
-        )
+        raise LongEmbedding(len(lacking), seconds)
     return embedder
 
 
