@@ -3,53 +3,39 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from memdefrag.analysis.screen import FEWEST_ROWS, ROUNDING, screen
+from memdefrag.analysis.collect import Crowd as Crowd
+from memdefrag.analysis.collect import Floats as Floats
+from memdefrag.analysis.collect import Ints as Ints
+from memdefrag.analysis.collect import PairCollector as PairCollector
+from memdefrag.analysis.collect import Pairs as Pairs
+from memdefrag.analysis.collect import PairsFound
+from memdefrag.analysis.equal_rows import FAMILY, EqualRows
+from memdefrag.analysis.screen import ROUNDING, pays, screen
 from memdefrag.base.progress import Progress
+from memdefrag.base.settings import pair_memory
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-
-BLOCK = 1024
-TILES_AT_ONCE = 16
-"""Between two looks at the switch that stops the work; their pairs are in memory at once."""
-ROWS_AT_ONCE = 4_096
+BLOCK = 512
+"""Rows of a tile; it has twice as many columns, so that its product stays in the processor's cache."""
+TILES_AHEAD = 3
+"""Tiles under way for each thread: their pairs may be in memory at once."""
+TILE_BYTES = 48
+"""What a pair of a tile needs in memory where all of them are found."""
 MOST_SURVIVORS = 0.01
 """Where more of a tile passes the screen, its full product is quicker than so many single ones."""
 PAIR_LIMIT = 1_000_000
-"""More pairs than anybody reviews; beyond it only each row's nearest are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Pairs of rows ``i < j``, sorted by (i, j), with the cosine of their vectors.
-
-    Attributes:
-        nearest: None when these are all pairs above the floor. Otherwise there were too many, and a pair was kept
-            when it is among the so many nearest of one of its rows.
-    """
-
-    i: Ints
-    j: Ints
-    cosine: Floats
-    nearest: int | None = None
-
-    def __len__(self) -> int:
-        return len(self.i)
-
-    def renamed(self, names: Ints) -> Pairs:
-        """The same pairs of other rows: ``names[row]`` for each row."""
-        one, other = names[self.i], names[self.j]
-        i, j = np.minimum(one, other), np.maximum(one, other)
-        order = np.lexsort((j, i))
-        return Pairs(i[order], j[order], self.cosine[order], self.nearest)
+"""More pairs than anybody reviews."""
+PAIRS_PER_ROW = 200
+"""With more on average, only each row's nearest are kept."""
 
 
 def unit_rows(vectors: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -72,172 +58,131 @@ def similar_pairs(
     floor: float,
     progress: Progress,
     *,
-    block: int = BLOCK,
-    limit: int = PAIR_LIMIT,
-    threads: int | None = None,
     fresh: npt.NDArray[np.bool_] | None = None,
+    block: int = BLOCK,
+    limit: int | None = None,
+    memory: int | None = None,
+    threads: int | None = None,
 ) -> Pairs:
     """Every pair of rows whose dot product is at least `floor`.
 
-    Memory is bounded by `limit` pairs and a few blocks: where thousands of rows are all alike, each keeps only its
-    nearest, so that they do not crowd out the others (see `Pairs.nearest`).
+    Where there are more than `limit`, each row keeps its nearest only, so that thousands of rows that are all alike
+    do not crowd out the others (see `Pairs.nearest`). Equal rows are compared once; of more than 31 of them not all
+    pairs are named (see `equal_rows`).
 
     Args:
         unit: float32 (n, d), rows of length 1.
-        threads: how many work at once, each with one thread of the maths library (many threads in one thin product
-            wait for each other more than they work); None: one for each core.
         fresh: bool (n,). Where given, only pairs with at least one fresh row are looked for, and the work is that of
             the fresh rows with all: for what is new among many rows whose pairs are known.
+        limit: None: `PAIRS_PER_ROW` for each row.
+        memory: bytes that may be used beside `unit` and a short stand-in for each row; pairs that need more are
+            kept in a temporary file. None: as the settings say.
+        threads: how many work at once, each with one thread of the maths library (many threads in one thin product
+            wait for each other more than they work); None: one for each core.
 
     Raises:
         Cancelled: between two blocks.
+        NoSpace: the pairs need a temporary file, and there is no room for it.
     """
-    n = len(unit)
-    if fresh is not None:
-        # The fresh rows first: then only the first blocks of rows are compared with all.
-        order = np.argsort(~fresh, kind="stable").astype(np.int32)
-        count = int(np.count_nonzero(fresh))
-        near = _pairs_of_first(unit[order], count, floor, progress, block, limit, threads)
-        return near.renamed(order)
-    return _pairs_of_first(unit, n, floor, progress, block, limit, threads)
-
-
-def _pairs_of_first(
-    unit: Floats, count: int, floor: float, progress: Progress, block: int, limit: int, threads: int | None
-) -> Pairs:
-    """The pairs with at least one row of the first `count`."""
-    n = len(unit)
-    found = PairCollector(n, limit)
-    total = count * (count - 1) // 2 + count * (n - count)
+    memory = pair_memory() if memory is None else memory
+    found = PairCollector(len(unit), PAIRS_PER_ROW * len(unit) if limit is None else limit, memory // 2)
+    most_threads = memory // 2 // (2 * block * block * TILE_BYTES)
+    rows = EqualRows(unit, fresh)
+    total = rows.fresh * (rows.fresh - 1) // 2 + rows.fresh * (len(rows) - rows.fresh)
     progress.phase("Comparing vectors", total)
-    stand_ins = screen(unit, floor) if 2 * total >= FEWEST_ROWS**2 else None
-    search = _Search(unit, count, stand_ins, np.float32(floor), block)
-    tiles = [(top, left) for top in range(0, count, block) for left in range(top, n, block)]
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or os.cpu_count()) as workers:
-        for group in range(0, len(tiles), TILES_AT_ONCE):
-            for result in workers.map(search.tile, tiles[group : group + TILES_AT_ONCE]):
-                found.add(*result.found)
-                progress.step(result.compared)
-    return found.pairs()
+    with threadpool_limits(1, user_api="blas"):
+        stand_ins = screen(unit, floor, rows.order) if pays(total, unit.shape[1]) else None
+        search = _Search(rows, stand_ins, np.float32(floor), block)
+        for tile in _in_turn(search.tile, search.tiles(), max(1, min(threads or os.cpu_count() or 1, most_threads))):
+            found.add(*rows.between(*tile.found))
+            progress.step(tile.compared)
+    found.add(*rows.within(np.float32(floor)))
+    return found.pairs(Crowd(*rows.largest) if rows.largest[1] > FAMILY + 1 else None)
 
 
 class _Tile(NamedTuple):
     """The pairs of two blocks of rows, and how many were compared."""
 
-    found: tuple[Ints, Ints, Floats]
+    found: PairsFound
     compared: int
 
 
-@dataclass(frozen=True, slots=True)
+def _in_turn(
+    work: Callable[[tuple[int, int]], _Tile], corners: Iterable[tuple[int, int]], threads: int
+) -> Iterator[_Tile]:
+    """The tiles in order, some of them at work at once."""
+    under_way: deque[Future[_Tile]] = deque()
+    with ThreadPoolExecutor(threads) as workers:
+        try:
+            for corner in corners:
+                under_way.append(workers.submit(work, corner))
+                if len(under_way) > TILES_AHEAD * threads:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            workers.shutdown(cancel_futures=True)
+
+
 class _Search:
-    """Finds the pairs of any two blocks of rows, by short stand-ins where there are some.
+    """Finds the pairs of any two blocks of rows, by short stand-ins where there are some."""
 
-    Attributes:
-        count: only the first so many rows stand first in a pair.
-    """
+    def __init__(self, rows: EqualRows, stand_ins: Floats | None, floor: np.float32, block: int) -> None:
+        self._rows, self._stand_ins, self._floor, self._block = rows, stand_ins, floor, block
+        self._own = threading.local()
 
-    unit: Floats
-    count: int
-    stand_ins: Floats | None
-    floor: np.float32
-    block: int
+    def tiles(self) -> Iterator[tuple[int, int]]:
+        """The first row and column of each tile that holds a pair to compare."""
+        for top in range(0, self._rows.fresh, self._block):
+            for left in range(top, len(self._rows), 2 * self._block):
+                yield top, left
 
     def tile(self, corner: tuple[int, int]) -> _Tile:
         top, left = corner
-        end = min(top + self.block, self.count)
-        rows, columns = self.unit[top:end], self.unit[left : left + self.block]
-        i, j, cosine = self._screened(corner) or self._compared(rows @ columns.T, self.floor)
-        compared = len(rows) * len(columns)
+        rows = slice(top, min(top + self._block, self._rows.fresh))
+        columns = slice(left, min(left + 2 * self._block, len(self._rows)))
+        i, j, cosine = self._screened(rows, columns) or self._compared(rows, columns)
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        compared = height * width
         if top == left:
             upper = i < j
             i, j, cosine = i[upper], j[upper], cosine[upper]
-            compared -= len(rows) * (len(rows) + 1) // 2
-        return _Tile(((i + top).astype(np.int32), (j + left).astype(np.int32), cosine), compared)
+            compared -= height * (height + 1) // 2
+        return _Tile(PairsFound(i, j, cosine), compared)
 
-    def _screened(self, corner: tuple[int, int]) -> tuple[Ints, Ints, Floats] | None:
+    def _screened(self, rows: slice, columns: slice) -> PairsFound | None:
         """By the stand-ins, then the full product of what passed; None where so much passed that it does not pay."""
-        if self.stand_ins is None:
+        if self._stand_ins is None:
             return None
-        top, left = corner
-        bounds = self.stand_ins[top : min(top + self.block, self.count)] @ self.stand_ins[left : left + self.block].T
-        i, j, _ = self._compared(bounds, self.floor - ROUNDING)
-        if len(i) > bounds.size * MOST_SURVIVORS:
+        product, flat = self._at_least(self._stand_ins[rows], self._stand_ins[columns], self._floor - ROUNDING)
+        if len(flat) > product.size * MOST_SURVIVORS:
             return None
-        cosine = np.empty(len(i), np.float32)
-        for part in range(0, len(i), ROWS_AT_ONCE):
-            some = slice(part, part + ROWS_AT_ONCE)
-            np.einsum("nd,nd->n", self.unit[i[some] + top], self.unit[j[some] + left], out=cosine[some])
-        near = cosine >= self.floor
-        return i[near], j[near], cosine[near]
+        i, j = _places(flat, rows, columns)
+        found = PairsFound(i, j, self._rows.products(i, j))
+        return found.where(found.cosine >= self._floor)
 
-    @staticmethod
-    def _compared(product: Floats, floor: np.float32) -> tuple[Ints, Ints, Floats]:
-        flat = np.flatnonzero(product >= floor)
-        i, j = np.divmod(flat, product.shape[1])
-        return i, j, product.ravel()[flat]
+    def _compared(self, rows: slice, columns: slice) -> PairsFound:
+        product, flat = self._at_least(self._rows.rows(rows), self._rows.rows(columns), self._floor)
+        return PairsFound(*_places(flat, rows, columns), product.ravel()[flat])
 
-
-class PairCollector:
-    """Collects pairs of `n` things with their likeness; beyond the limit only the nearest of each.
-
-    Each pair may be added once.
-    """
-
-    def __init__(self, n: int, limit: int) -> None:
-        self._limit = limit
-        self._parts: list[tuple[Ints, Ints, Floats]] = []
-        self._count = 0
-        self._nearest: int | None = None
-        self._last_kept = np.full(n, -np.inf, np.float32)
-
-    def add(self, i: Ints, j: Ints, cosine: Floats) -> None:
-        """Add pairs ``i < j``."""
-        if self._nearest is not None:
-            near = cosine > np.minimum(self._last_kept[i], self._last_kept[j])
-            i, j, cosine = i[near], j[near], cosine[near]
-        if len(i):
-            self._parts.append((i, j, cosine))
-            self._count += len(i)
-        if self._count > self._limit:
-            self._keep_nearest()
-
-    def _keep_nearest(self, nearest: int | None = None) -> None:
-        """Keep the so many nearest of each row; as many as fit into half of the limit where None."""
-        i, j, cosine = self._joined()
-        ranks_i, ranks_j = _ranks(i, j, cosine)
-        ranks = np.minimum(ranks_i, ranks_j)
-        if nearest is None:
-            # Half of the limit stays free, so that this happens rarely.
-            fitting = int(np.searchsorted(np.cumsum(np.bincount(ranks)), self._limit // 2, side="right"))
-            nearest = max(1, fitting if self._nearest is None else min(fitting, self._nearest))
-        for ends, end_ranks in ((i, ranks_i), (j, ranks_j)):
-            last = end_ranks == nearest - 1
-            self._last_kept[ends[last]] = cosine[last]
-        kept = ranks < nearest
-        self._nearest = nearest
-        self._parts = [(i[kept], j[kept], cosine[kept])]
-        self._count = int(kept.sum())
-
-    def _joined(self) -> tuple[Ints, Ints, Floats]:
-        if not self._parts:
-            return np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32)
-        i, j, cosine = zip(*self._parts, strict=True)
-        return np.concatenate(i), np.concatenate(j), np.concatenate(cosine)
-
-    def pairs(self) -> Pairs:
-        """What was collected, sorted."""
-        if self._nearest is not None:
-            self._keep_nearest(self._nearest)
-        i, j, cosine = self._joined()
-        order = np.lexsort((j, i))
-        return Pairs(i[order], j[order], np.minimum(cosine[order], np.float32(1)), self._nearest)
+    def _at_least(self, rows: Floats, columns: Floats, floor: np.float32) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """The product of two blocks, in memory that the thread's next one overwrites, and where it is high enough."""
+        if not hasattr(self._own, "product"):
+            self._own.product = np.empty(2 * self._block**2, np.float32)
+            # Looked at by eight: the last may be filled up.
+            self._own.passes = np.zeros(-(-2 * self._block**2 // 8) * 8, np.bool_)
+        shape, size = (len(rows), len(columns)), len(rows) * len(columns)
+        product: Floats = self._own.product[:size].reshape(shape)
+        np.matmul(rows, columns.T, out=product)
+        passes: npt.NDArray[np.bool_] = self._own.passes
+        np.greater_equal(product, floor, out=passes[:size].reshape(shape))
+        eight = -(-size // 8)
+        passes[size : 8 * eight] = False
+        some = np.flatnonzero(passes[: 8 * eight].view(np.uint64) != 0)
+        at, place = np.nonzero(passes[: 8 * eight].reshape(-1, 8)[some])
+        return product, 8 * some[at] + place
 
 
-def _ranks(i: Ints, j: Ints, cosine: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For each pair its place (from 0) among all pairs of its first, and of its second row, nearest first."""
-    ends = np.concatenate((i, j))
-    order = np.lexsort((np.tile(-cosine, 2), ends))
-    first = np.searchsorted(ends[order], ends[order])
-    ranks = np.empty(len(ends), np.int64)
-    ranks[order] = np.arange(len(ends)) - first
-    return ranks[: len(i)], ranks[len(i) :]
+def _places(flat: npt.NDArray[np.int64], rows: slice, columns: slice) -> tuple[Ints, Ints]:
+    i, j = np.divmod(flat, columns.stop - columns.start)
+    return (i + rows.start).astype(np.int32), (j + columns.start).astype(np.int32)

@@ -13,53 +13,73 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-FEWEST_ROWS = 8_000
-"""Below, finding the axes takes longer than it saves."""
+ROWS_PER_DIMENSION = 6
+"""With fewer rows, finding the axes takes longer than it saves."""
 
-ROUNDING = np.float32(2e-6)
+ROUNDING = np.float32(4e-6)
 """What float32 sums of some hundred products may be off by."""
 
-_SAMPLE_FOR_AXES = 8_000
-_SAMPLE_FOR_LENGTH = 1_500
-_LENGTHS = (32, 48, 64, 80, 96, 128, 160, 192)
-_PER_PAIR = 30.0
+_LENGTH_ROUNDING = 1e-6
+"""Added to the square of a rest's length, so that no rounding makes the rest shorter than it is."""
+_SAMPLE_FOR_AXES = 4_000
+_SAMPLE_FOR_LENGTH = (512, 2_048)
+_ROWS_AT_ONCE = 4_096
+_LENGTHS = (24, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192)
+_PER_PAIR = 6.0
 """What looking at a product costs, in multiply-adds of one pair; measured on one core."""
 _PER_SURVIVOR = 28_000.0
 """What fetching two rows for their full product costs, in the same unit."""
 
 
-def screen(unit: Floats, floor: float) -> Floats | None:
+def pays(pairs: int, dimension: int) -> bool:
+    """Whether so many pairs of rows are worth the time to find their axes."""
+    return 2 * pairs >= (ROWS_PER_DIMENSION * dimension) ** 2
+
+
+def screen(unit: Floats, floor: float, order: npt.NDArray[np.int32] | None = None) -> Floats | None:
     """Stand-ins (n, p + 1) whose dot products are nowhere below those of `unit`, but for `ROUNDING`.
 
-    None where no length pays: too few rows, or a floor too low for their spread.
+    None where no length pays: the floor is too low for the spread of the rows.
 
     Args:
         unit: float32 (n, d), rows of length 1.
+        order: the rows whose stand-ins are wanted, in this order; None: all.
     """
     n, dimension = unit.shape
-    if n < FEWEST_ROWS:
-        return None
-    sample = unit[:: -(-n // _SAMPLE_FOR_AXES)].astype(np.float64)
-    axes = np.linalg.eigh(sample.T @ sample)[1][:, ::-1].astype(np.float32)
-    rotated = unit[:: -(-n // _SAMPLE_FOR_LENGTH)] @ axes
-    costs = {
-        length: (length + _PER_PAIR) + _PER_SURVIVOR * _survivors(_shortened(rotated[:, :length]), floor)
-        for length in _LENGTHS
-        if length < dimension
-    }
-    length = min(costs, key=costs.__getitem__, default=0)
-    if not length or costs[length] >= dimension:
-        return None
-    return _shortened(unit @ axes[:, :length])
+    sample = unit[:: -(-n // _SAMPLE_FOR_AXES)]
+    axes = np.linalg.eigh((sample.T @ sample).astype(np.float64))[1][:, ::-1].astype(np.float32)
+    length = _cheapest_length(unit[:: -(-n // _SAMPLE_FOR_LENGTH[1])] @ axes[:, : _LENGTHS[-1]], dimension, floor)
+    return None if length is None else _shortened(unit, order, axes[:, :length])
 
 
-def _shortened(first: Floats) -> Floats:
-    """The first coordinates of unit rows, and the length of what is left."""
-    rest = np.sqrt(np.maximum(0, 1 - np.einsum("nd,nd->n", first, first)), dtype=np.float32)
-    return np.concatenate((first, rest[:, None]), axis=1)
+def _cheapest_length(rotated: Floats, dimension: int, floor: float) -> int | None:
+    """How many coordinates make the cheapest search, judged by a sample; None where the full product is cheaper."""
+    best, least = None, dimension + _PER_PAIR
+    for length in _LENGTHS:
+        if length >= dimension or length > least:
+            break
+        cost = length + _PER_PAIR + _PER_SURVIVOR * _survivors(_with_rest(rotated[:, :length]), floor)
+        if cost < least:
+            best, least = length, cost
+    return best
 
 
 def _survivors(stand_ins: Floats, floor: float) -> float:
     """The share of a sample's pairs that would need a full product; the rows' products with themselves left out."""
-    count = np.count_nonzero(stand_ins @ stand_ins.T >= np.float32(floor) - ROUNDING)
-    return (count - len(stand_ins)) / max(1, len(stand_ins) * (len(stand_ins) - 1))
+    some = stand_ins[:: -(-len(stand_ins) // _SAMPLE_FOR_LENGTH[0])]
+    count = np.count_nonzero(some @ stand_ins.T >= np.float32(floor) - ROUNDING)
+    return (count - len(some)) / max(1, len(some) * (len(stand_ins) - 1))
+
+
+def _shortened(unit: Floats, order: npt.NDArray[np.int32] | None, axes: Floats) -> Floats:
+    """The first coordinates of unit rows, and the length of what is left; a few rows at a time."""
+    stand_ins = np.empty((len(unit) if order is None else len(order), axes.shape[1] + 1), np.float32)
+    for start in range(0, len(stand_ins), _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        stand_ins[some] = _with_rest(unit[some if order is None else order[some]] @ axes)
+    return stand_ins
+
+
+def _with_rest(first: Floats) -> Floats:
+    rest = np.sqrt(np.maximum(0, 1 - np.einsum("nd,nd->n", first, first)) + _LENGTH_ROUNDING, dtype=np.float32)
+    return np.concatenate((first, rest[:, None]), axis=1)

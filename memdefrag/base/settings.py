@@ -16,6 +16,7 @@ DATA_DIR_VARIABLE = "MEMDEFRAG_DATA_DIR"
 CA_FILE_VARIABLE = "MEMDEFRAG_CA_FILE"
 PLAIN_KEY_VARIABLE = "MEMDEFRAG_ALLOW_PLAIN_KEY"
 BACKUP_LIMIT_VARIABLE = "MEMDEFRAG_BACKUP_LIMIT"
+PAIR_MEMORY_VARIABLE = "MEMDEFRAG_PAIR_MEMORY"
 
 BATCH_RECORDS = 5_000
 """Records handed over at once by a store's scan."""
@@ -48,19 +49,37 @@ def cache_dir() -> Path:
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
+PAIR_MEMORY = 512 * 10**6
+"""Bytes that the search for similar pairs may use beside the vectors, unless the person says otherwise."""
+
+
 def backup_limit() -> int | None:
     """How many bytes the person allows all backups, as ``20 GB`` or a number of bytes; None: not said.
 
     Raises:
         UsageError: what is said is no size.
     """
-    said = os.environ.get(BACKUP_LIMIT_VARIABLE, "").strip()
+    return _size(BACKUP_LIMIT_VARIABLE)
+
+
+def pair_memory() -> int:
+    """How many bytes the search for similar pairs may use beside the vectors.
+
+    Raises:
+        UsageError: what the person says is no size.
+    """
+    said = _size(PAIR_MEMORY_VARIABLE)
+    return PAIR_MEMORY if said is None else said
+
+
+def _size(variable: str) -> int | None:
+    said = os.environ.get(variable, "").strip()
     if not said:
         return None
     size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", said, re.I)
     if not size:
         raise UsageError(
-            f"{BACKUP_LIMIT_VARIABLE} is {said!r}, which is no size.", todo="Say a size such as 20 GB, or unset it."
+            f"{variable} is {said!r}, which is no size.", todo="Say a size such as 20 GB, or unset it."
         )
     return int(float(size[1]) * _UNITS[size[2].lower()])
 

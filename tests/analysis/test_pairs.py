@@ -18,7 +18,7 @@ def clustered(n: int, dimension: int, seed: int) -> Floats:
     return unit_rows(rows.astype(np.float32))[0]
 
 
-@given(st.integers(0, 90), st.integers(1, 40), st.integers(0, 10_000), st.floats(-0.5, 0.99), st.integers(1, 50))
+@given(st.integers(0, 90), st.integers(2, 40), st.integers(0, 10_000), st.floats(-0.5, 0.99), st.integers(1, 50))
 def test_all_pairs_above_the_floor_and_no_others(n: int, dimension: int, seed: int, floor: float, block: int) -> None:
     unit = clustered(n, dimension, seed)
     found = similar_pairs(unit, floor, Progress(), block=block)

@@ -24,7 +24,7 @@ def spread(n: int, dimension: int, decay: float, seed: int) -> Floats:
 
 @pytest.fixture(autouse=True)
 def small_stores_are_screened_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screening, "FEWEST_ROWS", 2)
+    monkeypatch.setattr(screening, "ROWS_PER_DIMENSION", 0)
     monkeypatch.setattr(screening, "_LENGTHS", (2, 5, 9, 16))
 
 
@@ -73,14 +73,27 @@ def test_where_no_length_pays_there_is_no_screen() -> None:
 
 
 def test_few_rows_are_not_screened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screening, "FEWEST_ROWS", 100)
-    monkeypatch.setattr(screening, "_PER_PAIR", 0.0)
-    monkeypatch.setattr(screening, "_PER_SURVIVOR", 1.0)
-    assert screen(spread(99, 32, 0.8, 1), 0.9) is None
-    assert screen(spread(100, 32, 0.8, 1), 0.9) is not None
+    monkeypatch.setattr(screening, "ROWS_PER_DIMENSION", 6)
+    assert not screening.pays(pairs=100 * 99 // 2, dimension=32)
+    assert screening.pays(pairs=200 * 199 // 2, dimension=32)
+
+
+def test_no_rounding_hides_a_pair_of_a_row_that_its_axes_say_nearly_all_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(7)
+    rows = np.zeros((1_000, 64), np.float32)
+    rows[:, :16] = rng.standard_normal((1_000, 16))
+    rows[::2] += 0.3 * rng.standard_normal((500, 64)).astype(np.float32)
+    unit = unit_rows(rows)[0]
+    monkeypatch.setattr(screening, "_LENGTHS", (16,))
+    monkeypatch.setattr(screening, "_PER_SURVIVOR", 0.0)
+    stand_ins = screen(unit, 0.72)
+    assert stand_ins is not None
+    assert (stand_ins[:, -1] > 0).all()
+    exact = unit.astype(np.float64) @ unit.T.astype(np.float64)
+    assert (exact <= stand_ins @ stand_ins.T + ROUNDING).all()
 
 
 def test_a_crowd_that_passes_the_screen_is_compared_as_a_whole() -> None:
-    unit = np.tile(spread(1, 32, 0.8, 3), (300, 1))
+    unit = unit_rows(np.tile(spread(1, 32, 0.8, 3), (300, 1)) + np.random.default_rng(0).normal(0, 0.01, (300, 32)))[0]
     found = similar_pairs(unit, 0.9, Progress(), block=64)
     assert len(found) == 300 * 299 // 2
