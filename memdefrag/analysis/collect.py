@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 NEAREST = 10
-"""Of rows with too many pairs, so many nearest are kept."""
+"""Where there are too many pairs, so many of each row are kept; fewer where not even these fit."""
 BYTES_PER_PAIR = 64
 """What a pair needs in memory while it is sorted among others."""
 
@@ -122,20 +122,20 @@ class PairCollector:
             self._parts.append(found)
             self._count += len(found.i)
         if self._nearest is None and self._all > self._limit:
-            self._nearest = NEAREST
-            self._keep_nearest()
+            self._nearest = max(1, min(NEAREST, self._limit // (2 * len(self._alike))))
+            self._keep_nearest(self._nearest)
         elif self._count > self._most_in_memory:
-            self._keep_nearest() if self._nearest is not None else self._spill()
+            self._spill() if self._nearest is None else self._keep_nearest(self._nearest)
 
-    def _keep_nearest(self) -> None:
+    def _keep_nearest(self, nearest: int) -> None:
         """Keep the nearest of each row, of what is in memory and in the file, a part at a time."""
         kept = PairsFound.none()
         for some in (*self._runs, PairsFound.together(self._parts)):
             joined = PairsFound.together([kept, some])
             ranks_i, ranks_j = _ranks(*joined)
-            kept = joined.where(np.minimum(ranks_i, ranks_j) < NEAREST)
+            kept = joined.where(np.minimum(ranks_i, ranks_j) < nearest)
             for ends, ranks in ((joined.i, ranks_i), (joined.j, ranks_j)):
-                last = ranks == NEAREST - 1
+                last = ranks == nearest - 1
                 self._last_kept[ends[last]] = joined.cosine[last]
         self._runs = []
         self._parts, self._count = [kept], len(kept.i)
@@ -144,20 +144,17 @@ class PairCollector:
         self._runs.append(_in_file([PairsFound.together(self._parts).in_order()]))
         self._parts, self._count = [], 0
 
-    def pairs(self, crowd: Crowd | None = None) -> Pairs:
+    def pairs(self) -> Pairs:
         """What was collected, sorted.
-
-        Args:
-            crowd: a crowd whose pairs were not all added.
 
         Raises:
             NoSpace: as for `add`.
         """
+        crowd = None
         if self._nearest is not None:
-            self._keep_nearest()
+            self._keep_nearest(self._nearest)
             row = int(np.argmax(self._alike))
-            found = Crowd(row, int(self._alike[row]) + 1)
-            crowd = max(found, crowd or found, key=lambda each: each.alike)
+            crowd = Crowd(row, int(self._alike[row]) + 1)
         if self._runs:
             if self._count:
                 self._spill()

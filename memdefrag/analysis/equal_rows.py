@@ -9,10 +9,12 @@ Which pairs are named:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
-from memdefrag.analysis.collect import Floats, Ints, PairsFound
+from memdefrag.analysis.collect import Crowd, Floats, Ints, Pairs, PairsFound
 
 FAMILY = 30
 """So many equal rows are named in full; it bounds the pairs of a crowd by so many for each row."""
@@ -26,7 +28,7 @@ class EqualRows:
     Attributes:
         order: per family the number of its first row; None where every row is alone and all are fresh.
         fresh: how many families hold a fresh row.
-        largest: first row and size of the largest family.
+        largest: the largest family.
     """
 
     def __init__(self, unit: Floats, fresh: npt.NDArray[np.bool_] | None = None) -> None:
@@ -41,7 +43,7 @@ class EqualRows:
         self.order: Ints | None = None if self._alone and fresh is None else first[by_first]
         self.fresh = int(np.count_nonzero(new))
         at = int(np.argmax(self._size)) if len(starts) else 0
-        self.largest = (int(first[by_first][at]), int(self._size[at])) if len(starts) else (0, 0)
+        self.largest = Crowd(int(first[by_first][at]), int(self._size[at])) if len(starts) else Crowd(0, 0)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -84,11 +86,18 @@ class EqualRows:
             np.cumsum(self._size[several]) - self._size[several], self._size[several]
         )
         found = [PairsFound.none()]
-        for apart in range(1, min(FAMILY, self.largest[1] - 1) + 1):
+        for apart in range(1, min(FAMILY, self.largest.alike - 1) + 1):
             at = np.flatnonzero((named[apart:] == named[:-apart]) & (lengths[named[apart:]] >= floor))
             i, j = self._members[places[at]], self._members[places[at + apart]]
             found.append(self._wanted(i, j, lengths[named[at]]))
         return PairsFound(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+    def told(self, found: Pairs) -> Pairs:
+        """The same, with the largest family where not all of its pairs were named."""
+        if self.largest.alike <= FAMILY + 1:
+            return found
+        crowd = max(self.largest, found.crowd or self.largest, key=lambda each: each.alike)
+        return replace(found, nearest=found.nearest or FAMILY, crowd=crowd)
 
     def _wanted(self, i: Ints, j: Ints, cosine: Floats) -> PairsFound:
         found = PairsFound(np.minimum(i, j), np.maximum(i, j), cosine)

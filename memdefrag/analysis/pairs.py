@@ -19,7 +19,7 @@ from memdefrag.analysis.collect import Ints as Ints
 from memdefrag.analysis.collect import PairCollector as PairCollector
 from memdefrag.analysis.collect import Pairs as Pairs
 from memdefrag.analysis.collect import PairsFound
-from memdefrag.analysis.equal_rows import FAMILY, EqualRows
+from memdefrag.analysis.equal_rows import EqualRows
 from memdefrag.analysis.screen import ROUNDING, pays, screen
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import pair_memory
@@ -97,7 +97,7 @@ def similar_pairs(
             found.add(*rows.between(*tile.found))
             progress.step(tile.compared)
     found.add(*rows.within(np.float32(floor)))
-    return found.pairs(Crowd(*rows.largest) if rows.largest[1] > FAMILY + 1 else None)
+    return rows.told(found.pairs())
 
 
 class _Tile(NamedTuple):
