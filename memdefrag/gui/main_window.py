@@ -22,8 +22,10 @@ from memdefrag.gui.widgets import column
 from memdefrag.presenters.analysis import WorkPresenter
 from memdefrag.presenters.asking import Question
 from memdefrag.presenters.backups import BackupsPresenter, BackupsView
+from memdefrag.presenters.calibration import CalibrationPresenter, CalibrationView
 from memdefrag.presenters.changes import ChangesPresenter, ChangesView
 from memdefrag.presenters.inside import InsidePresenter, InsideView
+from memdefrag.presenters.junk import JunkPresenter, JunkView
 from memdefrag.presenters.pages import Notice, Page
 from memdefrag.presenters.plan import PlanPresenter, PlanView
 from memdefrag.presenters.result import ResultPresenter, ResultView
@@ -119,6 +121,16 @@ class MainWindow(QMainWindow):
 
         return self._add(Page.INSIDE, InsidePage(presenter, lambda: self.shell.leave()))
 
+    def calibration_page(self, presenter: CalibrationPresenter) -> CalibrationView:
+        from memdefrag.gui.views.calibration import CalibrationPage
+
+        return self._add(Page.CALIBRATION, CalibrationPage(presenter))
+
+    def junk_page(self, presenter: JunkPresenter) -> JunkView:
+        from memdefrag.gui.views.junk import JunkPage
+
+        return self._add(Page.JUNK, JunkPage(presenter))
+
     def _add(self, name: Page, page: AnyPage) -> AnyPage:
         self._pages[name] = page
         self._stack.addWidget(page)
@@ -188,6 +200,8 @@ class MainWindow(QMainWindow):
         store = self.menuBar().addMenu("&Store")
         self._action(store, "Start &Analysis", shell.analyse_again, "F5")
         self._action(store, "Try It on a &Copy", shell.try_on_copy)
+        self._action(store, "&Hardly Memories", shell.show_junk, "Ctrl+J")
+        self._action(store, "&Where to Draw the Line", shell.calibrate, "Ctrl+L")
         view = self.menuBar().addMenu("&View")
         themes = QActionGroup(self)
         for choice in theme.CHOICES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QFontDatabase
+from PySide6.QtGui import QColor, QFontDatabase, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from memdefrag.base.settings import PREVIEW_CHARACTERS
+from memdefrag.presenters.compare import Span
 from memdefrag.presenters.wording import elided
 
 GAP = 12
@@ -67,6 +68,18 @@ def text_box(name: str, *, editable: bool = False) -> QPlainTextEdit:
 def text_of(box: QPlainTextEdit) -> str:
     """What a box holds, with the spaces that must not break, which Qt's own way makes ordinary ones."""
     return box.document().toRawText().replace("\u2029", "\n").replace("\u2028", "\n")
+
+
+def fill_spans(box: QPlainTextEdit, spans: tuple[Span, ...], ground: str) -> None:
+    """Show runs of text; what only this text has is set off by ground and underline."""
+    plain, own = QTextCharFormat(), QTextCharFormat()
+    own.setBackground(QColor(ground))
+    own.setFontUnderline(True)
+    box.clear()
+    cursor = QTextCursor(box.document())
+    for span in spans:
+        cursor.insertText(span.text, own if span.own else plain)
+    box.moveCursor(QTextCursor.MoveOperation.Start)
 
 
 def table(name: str) -> QTableView:

@@ -10,9 +10,11 @@ from memdefrag.presenters.autosave import TOPIC, saved_count
 
 if TYPE_CHECKING:
 
+    from memdefrag.analysis.calibrate import Calibration
     from memdefrag.engine.inspect import Summary
     from memdefrag.engine.recover import Outcome
     from memdefrag.model.address import Address
+    from memdefrag.model.records import Snapshot
     from memdefrag.presenters.arrange import ReviewData
 
 
@@ -69,14 +71,16 @@ def find(address: Address, no_model: bool, long_work: bool, progress: Progress) 
         ConfirmationNeeded: making vectors takes long, and `long_work` is False.
     """
     from memdefrag.analysis.options import AnalysisOptions
-    from memdefrag.engine import workspace
+    from memdefrag.engine import apart
+    from memdefrag.engine.calibration import threshold_of
     from memdefrag.engine.compare import ModelOptions, compare
     from memdefrag.engine.steady import read_steadily
     from memdefrag.presenters.arrange import prepare
 
     snapshot, state = read_steadily(address, progress)
+    saved = _decided(address, snapshot)
     # A collection has its own readers: they must not lose a memory because another collection holds it too.
-    options = AnalysisOptions(across_collections=False)
+    options = AnalysisOptions(threshold=threshold_of(address), across_collections=False, apart=apart.load())
     model = ModelOptions(use=not no_model, long_work=long_work)
     analysis, notes = compare([snapshot], options, model, progress)
     if state.was_copied:
@@ -85,7 +89,27 @@ def find(address: Address, no_model: bool, long_work: bool, progress: Progress) 
         many = f"Very many memories are alike: of each one only the {analysis.nearest} nearest were compared."
         notes = (*notes, many)
     fingerprint = snapshot.fingerprint.content if snapshot.fingerprint else ""
-    return Found(prepare(analysis, fingerprint, progress), workspace.load(address, TOPIC), notes)
+    return Found(prepare(analysis, fingerprint, progress), saved, notes)
+
+
+def _decided(address: Address, snapshot: Snapshot) -> dict[str, Any]:
+    """The decisions about a store. What it once told apart for itself moves to the list for all stores."""
+    from memdefrag.engine import apart, workspace
+    from memdefrag.presenters.decisions import move_apart
+
+    saved = workspace.load(address, TOPIC)
+    pairs, left = move_apart(saved, snapshot.records)
+    if pairs:
+        apart.add(pairs, str(address))
+        workspace.save(address, TOPIC, left)
+    return left
+
+
+def remember_line(address: Address, fitted: Calibration) -> None:
+    """Keep the person's line for the next time the store is analysed."""
+    from memdefrag.engine import calibration
+
+    calibration.remember(address, fitted)
 
 
 def recover(progress: Progress) -> list[Outcome]:

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from memdefrag.presenters.analysis import WorkPresenter, WorkView
     from memdefrag.presenters.asking import Question
     from memdefrag.presenters.backups import BackupsPresenter, BackupsView
+    from memdefrag.presenters.calibration import CalibrationPresenter, CalibrationView
     from memdefrag.presenters.changes import ChangesPresenter, ChangesView
     from memdefrag.presenters.inside import InsidePresenter, InsideView
+    from memdefrag.presenters.junk import JunkPresenter, JunkView
     from memdefrag.presenters.plan import PlanPresenter, PlanView
     from memdefrag.presenters.result import ResultPresenter, ResultView
     from memdefrag.presenters.review import ReviewPresenter, ReviewView
@@ -30,6 +32,8 @@ class Page(StrEnum):
     BACKUPS = "backups"
     CHANGES = "changes"
     INSIDE = "inside"
+    CALIBRATION = "calibration"
+    JUNK = "junk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class ShellView(Protocol):
     def backups_page(self, presenter: BackupsPresenter) -> BackupsView: ...
     def changes_page(self, presenter: ChangesPresenter) -> ChangesView: ...
     def inside_page(self, presenter: InsidePresenter) -> InsideView: ...
+    def calibration_page(self, presenter: CalibrationPresenter) -> CalibrationView: ...
+    def junk_page(self, presenter: JunkPresenter) -> JunkView: ...
     def show_page(self, page: Page, store: str) -> None: ...
     def show_question(self, question: Question | None) -> None: ...
     def show_notice(self, notice: Notice | None) -> None: ...

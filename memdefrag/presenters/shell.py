@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from memdefrag.base.errors import Cancelled, ConfirmationNeeded, MemdefragError
 from memdefrag.base.logs import JobLog
-from memdefrag.base.progress import Progress
 from memdefrag.presenters import jobs
 from memdefrag.presenters.analysis import WorkPresenter
 from memdefrag.presenters.asking import Question
@@ -19,6 +18,7 @@ from memdefrag.presenters.backups import BackupsPresenter
 from memdefrag.presenters.changes import ChangesPresenter
 from memdefrag.presenters.inside import InsidePresenter
 from memdefrag.presenters.logged import LoggedRunner
+from memdefrag.presenters.opening import OPENING, Opening
 from memdefrag.presenters.pages import Notice, Page, ShellView
 from memdefrag.presenters.plan import PlanPresenter
 from memdefrag.presenters.result import ResultPresenter
@@ -30,9 +30,12 @@ from memdefrag.presenters.writing import Applied, Writing
 
 if TYPE_CHECKING:
 
+    from memdefrag.analysis.calibrate import Calibration
     from memdefrag.engine.apply import ApplyOptions
     from memdefrag.engine.recover import Outcome
     from memdefrag.model.plan import Plan
+    from memdefrag.presenters.calibration import CalibrationPresenter
+    from memdefrag.presenters.junk import JunkPresenter
     from memdefrag.presenters.review import ReviewPresenter
     from memdefrag.presenters.updates import UpdatesPresenter
 
@@ -46,7 +49,7 @@ class Shell:
         self._agreed: Callable[[], None] | None = None
         self.page = Page.WELCOME
         self.opened: jobs.Opened | None = None
-        self._come_from = Page.WELCOME
+        self._come_from, self._planned_on = Page.WELCOME, Page.REVIEW
         self._written = ""
         self._autosave: Autosave | None = None
         self.welcome = WelcomePresenter(
@@ -79,7 +82,7 @@ class Shell:
     @cached_property
     def plan(self) -> PlanPresenter:
         return PlanPresenter(
-            self._view.plan_page, self._runner, self.apply, lambda: self._go(Page.REVIEW), self.failed
+            self._view.plan_page, self._runner, self.apply, lambda: self._go(self._planned_on), self.failed
         )
 
     @cached_property
@@ -106,6 +109,22 @@ class Shell:
         )
 
     @cached_property
+    def calibration(self) -> CalibrationPresenter:
+        from memdefrag.presenters.calibration import CalibrationPresenter
+
+        return CalibrationPresenter(self._view.calibration_page, self._use_line, lambda: self._go(Page.REVIEW))
+
+    @cached_property
+    def junk(self) -> JunkPresenter:
+        from memdefrag.presenters.junk import JunkPresenter
+
+        return JunkPresenter(self._view.junk_page, self._runner, self.show_plan, self.leave, self.failed)
+
+    @cached_property
+    def opening(self) -> Opening:
+        return Opening(self.work, self._start_work, self._opened, self.failed)
+
+    @cached_property
     def writing(self) -> Writing:
         return Writing(self.work, self._runner, self.ask, self._begin, self._applied, self.failed)
 
@@ -116,38 +135,23 @@ class Shell:
         self._runner.run(jobs.recover, self._recovered, self.failed, lane=OPENING)
         self.welcome.refresh()
         if address:
-            self._open(address)
+            self.opening.store(address)
 
     def open(self, text: str) -> None:
         """Open a store by its address or by a path in, at or around it."""
         self.dismiss()
-        self._open(text)
-
-    def _open(self, text: str) -> None:
-        self._load("Opening the store", lambda progress: jobs.look(text, progress))
+        self.opening.store(text)
 
     def open_demo(self) -> None:
         """Open a fresh private copy of the demo store."""
-
-        def task(progress: Progress) -> jobs.Opened:
-            from memdefrag.engine.demo import fresh_copy
-
-            return jobs.look(str(fresh_copy()), progress)
-
         self.dismiss()
-        self._load("Opening the demo store", task)
+        self.opening.demo()
 
     def try_on_copy(self) -> None:
         """Copy the open store into the data folder and open the copy."""
-        if self.opened is None:
-            return
-        address = self.opened.address
-
-        def copied(progress: Progress) -> jobs.Opened:
-            return jobs.look(str(jobs.copy_of(address, progress)), progress)
-
-        self.dismiss()
-        self._load("Copying the store", copied)
+        if self.opened is not None:
+            self.dismiss()
+            self.opening.copy_of(self.opened.address)
 
     def back_to_store(self) -> None:
         """Look anew at the store that was written last."""
@@ -159,14 +163,6 @@ class Shell:
         self.opened = None
         self._go(Page.WELCOME)
         self.welcome.refresh()
-
-    def _load(self, title: str, task: Callable[[Progress], jobs.Opened]) -> None:
-        if self.work.running:
-            return
-        self.flush()
-        came_from = self.page
-        if self.work.start(title, task, self._opened, lambda error: self.failed(error, came_from), lane=OPENING):
-            self._go(Page.WORK)
 
     def _opened(self, opened: jobs.Opened) -> None:
         self.opened = opened
@@ -225,9 +221,29 @@ class Shell:
         if not plan.steps:
             self._view.show_notice(Notice("Nothing is ticked yet, so there is nothing to optimize."))
             return
+        self.show_plan(plan, risks)
+
+    def show_plan(self, plan: Plan, risks: tuple[str, ...] = ()) -> None:
+        """Show what a plan will do, before anything is done."""
+        self._planned_on = self.page
         self._view.show_notice(None)
         self.plan.show(plan, risks)
         self._go(Page.PLAN)
+
+    def calibrate(self) -> None:
+        """Ask about borderline pairs of the results under review."""
+        if self.page is Page.REVIEW and self.review.data is not None:
+            self._view.show_notice(None)
+            self.calibration.show(self.review.data.analysis)
+            self._go(Page.CALIBRATION)
+
+    def _use_line(self, fitted: Calibration) -> None:
+        """Show the results from the person's own line on, and remember it for this store."""
+        assert self.opened is not None
+        address = self.opened.address
+        self.review.set_threshold(fitted.threshold)
+        self._go(Page.REVIEW)
+        self._runner.run(lambda _: jobs.remember_line(address, fitted), lambda _: None, self.failed)
 
     def apply(self, plan: Plan, options: ApplyOptions) -> None:
         """Carry out the plan of the plan page."""
@@ -242,9 +258,13 @@ class Shell:
         self.writing.apply(plan, options, failed)
 
     def _begin(self) -> Callable[[], None]:
-        """Show that work begins; returns the way back."""
-        came_from = self.page
         self._view.show_notice(None)
+        return self._start_work()
+
+    def _start_work(self) -> Callable[[], None]:
+        """Show that work begins; returns the way back."""
+        self.flush()
+        came_from = self.page
         self._go(Page.WORK)
         return lambda: self._go(came_from)
 
@@ -272,6 +292,12 @@ class Shell:
             self.changes.refresh()
             self._go(Page.CHANGES)
 
+    def show_junk(self) -> None:
+        """What hardly is a memory in the open store."""
+        if self.opened is not None and self._leaves_for(Page.JUNK):
+            self.junk.show(self.opened.address)
+            self._go(Page.JUNK)
+
     def look_inside(self, backup_id: str) -> None:
         """The memories of a backup."""
         self.inside.show(backup_id)
@@ -289,7 +315,7 @@ class Shell:
         """Whether the person may go there now; remembers where they were."""
         if self.work.running or self.page is page:
             return False
-        if self.page not in (Page.BACKUPS, Page.CHANGES, Page.INSIDE):
+        if self.page not in (Page.BACKUPS, Page.CHANGES, Page.INSIDE, Page.JUNK):
             self._come_from = self.page
         return True
 
@@ -343,7 +369,3 @@ class Shell:
             self.answer(False)
         self.page = page
         self._view.show_page(page, self.opened.address.location if self.opened else "")
-
-
-OPENING = "opening"
-"""The lane of recovery and opening: no store is opened before interrupted writes are settled."""

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from memdefrag.base.progress import Progress
 from memdefrag.presenters.arrange import ReviewData, prepare
-from tests.presenters.fakes import FakeView, analysed
+from memdefrag.presenters.shell import Shell
+from memdefrag.presenters.tasks import DirectRunner
+from tests.presenters.fakes import FakeView, FakeWindow, analysed
 
 
 @pytest.fixture
@@ -16,3 +20,24 @@ def data() -> ReviewData:
 @pytest.fixture
 def view() -> FakeView:
     return FakeView()
+
+
+@pytest.fixture
+def window() -> FakeWindow:
+    return FakeWindow()
+
+
+@pytest.fixture
+def runner() -> DirectRunner:
+    return DirectRunner()
+
+
+@pytest.fixture
+def shell(window: FakeWindow, runner: DirectRunner) -> Shell:
+    return Shell(window, runner)
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.getfixturevalue(getattr(request, "param", "jsonl_file"))
+    return path

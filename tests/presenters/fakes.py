@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 
 from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.result import Analysis
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 from memdefrag.presenters.arrange import ReviewData
+from memdefrag.presenters.asking import Question
+from memdefrag.presenters.pages import Notice, Page
+from memdefrag.presenters.shell import Shell
 
 MEMORIES = (
     ("a1", "Nora keeps the blue ladder in the shed.", 1.0),
@@ -71,3 +75,44 @@ def hash_of(name: str) -> int:
 
 def analysed(memories: tuple[tuple[str, str, float], ...] = MEMORIES) -> Analysis:
     return analyze([snapshot(memories)], AnalysisOptions(across_collections=False))
+
+
+class FakeWindow:
+    """Every page is a fake view."""
+
+    def __init__(self) -> None:
+        self.page = Page.WELCOME
+        self.notice: Notice | None = None
+        self.told: list[Notice | None] = []
+        self.pages: dict[str, FakeView] = {}
+        self.question: Question | None = None
+
+    def __getattr__(self, name: str) -> FakeView:
+        if not name.endswith("_page"):
+            raise AttributeError(name)
+        return self.pages.setdefault(name, FakeView())
+
+    def show_page(self, page: Page, store: str) -> None:
+        self.page, self.store = page, store
+
+    def show_question(self, question: Question | None) -> None:
+        self.question = question
+
+    def show_notice(self, notice: Notice | None) -> None:
+        self.notice = notice
+        self.told.append(notice)
+
+
+def tick_everything(shell: Shell) -> None:
+    shell.review.set_threshold(shell.review.data.lowest)
+    shell.review.tick_shown(True)
+
+
+def optimize(shell: Shell) -> None:
+    shell.review.optimize()
+    shell.plan.agree_to_shrink(True)
+    shell.plan.optimize()
+
+
+both_kinds = pytest.mark.parametrize("store", ["export_file", "jsonl_file"], indirect=True)
+"""For tests that go through the engine in a way of their own; for the others one kind of store is enough."""

@@ -18,7 +18,7 @@ from memdefrag.presenters.backups import BackupsPresenter
 from memdefrag.presenters.logged import LoggedRunner
 from memdefrag.presenters.tasks import DirectRunner
 from memdefrag.stores.registry import open_store, resolve
-from tests.presenters.fakes import FakeView
+from tests.presenters.fakes import FakeView, both_kinds
 from tests.presenters.stores import drop, texts
 
 
@@ -52,16 +52,6 @@ class Desk:
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
-
-
-both_kinds = pytest.mark.parametrize("store", ["export_file", "jsonl_file"], indirect=True)
-"""For tests that go through the engine in a way of their own; for the others one kind of store is enough."""
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Path:
-    path: Path = request.getfixturevalue(getattr(request, "param", "jsonl_file"))
-    return path
 
 
 def backed_up(desk: Desk, store: Path) -> str:

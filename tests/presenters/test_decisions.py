@@ -1,11 +1,14 @@
 import json
 from dataclasses import replace
+from itertools import combinations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memdefrag.analysis.apart import content_key, pair_of
+from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import Key, MemoryRecord
-from memdefrag.presenters.decisions import Action, Choice, Decisions, pack
+from memdefrag.presenters.decisions import Action, Choice, Decisions, move_apart, pack
 
 RECORDS = tuple(MemoryRecord(Key("m", f"id-{n}"), f"text {n}", created=float(n)) for n in range(6))
 
@@ -36,13 +39,50 @@ def test_undoing_every_step_leaves_nothing(steps):
 def test_what_was_saved_is_there_again(taken):
     decisions, again = Decisions(), Decisions()
     decisions.take(taken)
-    again.load(json.loads(json.dumps(decisions.dump(RECORDS)())), RECORDS)
+    saved = json.loads(json.dumps(decisions.dump(RECORDS)()))
+    again.load(saved, RECORDS)
+    apart = {choice for choice in decisions if choice.action is Action.APART}
+    assert set(again) == set(decisions) - apart
+    assert {tuple(pair) for pair in saved["apart"]} == {
+        pair_of(content_key(f"text {one}"), content_key(f"text {other}"))
+        for choice in apart
+        for one, other in combinations(choice.members, 2)
+    }
+
+
+def test_memories_without_text_are_told_apart_by_their_keys():
+    silent = (replace(RECORDS[0], text=None), *RECORDS[1:])
+    decisions, again = Decisions(), Decisions()
+    decisions.take([Choice(frozenset({0, 1, 2}), Action.APART, 0)])
+    saved = decisions.dump(silent)()
+    assert saved["apart"] == []
+    again.load(saved, silent)
     assert set(again) == set(decisions)
+
+
+def old_choice(action, *members):
+    """As decisions were saved when texts were told apart for one store alone."""
+    named = [[*RECORDS[member].key, record_hash(RECORDS[member])] for member in members]
+    return {"members": named, "action": action, "survivor": named[0], "kept": [], "text": None, "update": False}
+
+
+def test_texts_that_were_told_apart_store_by_store_move_over():
+    saved = {"format": 1, "rule": "oldest", "choices": [old_choice("apart", 0, 1), old_choice("merge", 2, 3)]}
+    pairs, left = move_apart(saved, RECORDS)
+    assert pairs == {pair_of(content_key("text 0"), content_key("text 1"))}
+    assert left == saved | {"choices": [saved["choices"][1]]}
+    assert move_apart(left, RECORDS) == (frozenset(), left)
+    assert move_apart({}, RECORDS) == (frozenset(), {})
+
+
+def test_what_was_told_apart_of_memories_that_are_gone_stays_where_it_is():
+    saved = {"format": 1, "choices": [old_choice("apart", 0, 5)]}
+    assert move_apart(saved, RECORDS[:5]) == (frozenset(), saved)
 
 
 def test_a_decision_about_a_memory_that_says_something_else_now_is_forgotten():
     decisions, again = Decisions(), Decisions()
-    decisions.take([Choice(frozenset({0, 1}), Action.MERGE, 0), Choice(frozenset({2, 3}), Action.APART, 2)])
+    decisions.take([Choice(frozenset({0, 1}), Action.MERGE, 0), Choice(frozenset({2, 3}), Action.LEAVE, 2)])
     changed = (replace(RECORDS[0], text="something else"), *RECORDS[1:])
     again.load(decisions.dump(RECORDS)(), changed)
     assert [choice.members for choice in again] == [frozenset({2, 3})]

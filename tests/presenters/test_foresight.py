@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from memdefrag.base.errors import UsageError
@@ -13,16 +11,8 @@ from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups.shelf import find
 from memdefrag.engine.restore import restore_plan
 from memdefrag.presenters import foresight
+from tests.presenters.fakes import both_kinds
 from tests.presenters.stores import add_memory, drop, texts
-
-both_kinds = pytest.mark.parametrize("store", ["export_file", "jsonl_file"], indirect=True)
-"""For tests that go through the engine in a way of their own; for the others one kind of store is enough."""
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Path:
-    path: Path = request.getfixturevalue(getattr(request, "param", "jsonl_file"))
-    return path
 
 
 def restored(backup: str) -> str:

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from memdefrag.base.progress import Progress
 from memdefrag.presenters import inside
 from memdefrag.presenters.inside import CHANGED, GONE, SAME, UNKNOWN, InsidePresenter
 from memdefrag.presenters.tasks import DirectRunner
-from tests.presenters.fakes import FakeView
+from tests.presenters.fakes import FakeView, both_kinds
 from tests.presenters.stores import drop
 
 
@@ -27,16 +25,6 @@ class Desk:
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
-
-
-both_kinds = pytest.mark.parametrize("store", ["export_file", "jsonl_file"], indirect=True)
-"""For tests that go through the engine in a way of their own; for the others one kind of store is enough."""
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Path:
-    path: Path = request.getfixturevalue(getattr(request, "param", "jsonl_file"))
-    return path
 
 
 @both_kinds

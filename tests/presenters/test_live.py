@@ -15,8 +15,8 @@ from memdefrag.presenters.pages import Page
 from memdefrag.presenters.shell import Shell
 from memdefrag.presenters.tasks import DirectRunner
 from memdefrag.stores.registry import open_store
+from tests.presenters.fakes import FakeWindow
 from tests.presenters.stores import texts
-from tests.presenters.test_shell import FakeWindow
 from tests.stores.hdev.server import MemoryServer, serving
 
 SAID = (

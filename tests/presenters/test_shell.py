@@ -7,79 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from memdefrag.engine import catalogue, workspace
+from memdefrag.engine import apart, catalogue, workspace
 from memdefrag.engine.journal import Job
 from memdefrag.engine.recover import Outcome
 from memdefrag.model.address import parse
+from memdefrag.model.hashing import record_hash
 from memdefrag.presenters import jobs
-from memdefrag.presenters.asking import Question
-from memdefrag.presenters.pages import Notice, Page
+from memdefrag.presenters.pages import Page
 from memdefrag.presenters.shell import Shell
 from memdefrag.presenters.tasks import DirectRunner
-from tests.presenters.fakes import FakeView
+from tests.presenters.fakes import FakeWindow, both_kinds, optimize, tick_everything
 from tests.presenters.stores import TWINS, add_memory, forget, texts, with_twins
-
-
-class FakeWindow:
-    """Every page is a fake view."""
-
-    def __init__(self) -> None:
-        self.page = Page.WELCOME
-        self.notice: Notice | None = None
-        self.told: list[Notice | None] = []
-        self.pages: dict[str, FakeView] = {}
-        self.question: Question | None = None
-
-    def __getattr__(self, name: str) -> FakeView:
-        if not name.endswith("_page"):
-            raise AttributeError(name)
-        return self.pages.setdefault(name, FakeView())
-
-    def show_page(self, page: Page, store: str) -> None:
-        self.page, self.store = page, store
-
-    def show_question(self, question: Question | None) -> None:
-        self.question = question
-
-    def show_notice(self, notice: Notice | None) -> None:
-        self.notice = notice
-        self.told.append(notice)
-
-
-@pytest.fixture
-def window() -> FakeWindow:
-    return FakeWindow()
-
-
-@pytest.fixture
-def runner() -> DirectRunner:
-    return DirectRunner()
-
-
-@pytest.fixture
-def shell(window: FakeWindow, runner: DirectRunner) -> Shell:
-    return Shell(window, runner)
-
-
-both_kinds = pytest.mark.parametrize("store", ["export_file", "jsonl_file"], indirect=True)
-"""For tests that go through the engine in a way of their own; for the others one kind of store is enough."""
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Path:
-    path: Path = request.getfixturevalue(getattr(request, "param", "jsonl_file"))
-    return path
-
-
-def tick_everything(shell: Shell) -> None:
-    shell.review.set_threshold(shell.review.data.lowest)
-    shell.review.tick_shown(True)
-
-
-def optimize(shell: Shell) -> None:
-    shell.review.optimize()
-    shell.plan.agree_to_shrink(True)
-    shell.plan.optimize()
 
 
 @both_kinds
@@ -146,7 +84,7 @@ def test_a_review_goes_on_where_it_was_left(shell, window, runner, store):
     shell.open(str(store))
     shell.summary.start_analysis()
     shell.review.set_threshold(shell.review.data.lowest)
-    shell.review.not_duplicates()
+    shell.review.merge_all()
     runner.elapse()
     again = Shell(FakeWindow(), DirectRunner())
     again.open(str(store))
@@ -159,7 +97,7 @@ def test_a_decision_made_a_moment_before_the_end_is_not_lost(shell, store):
     shell.open(str(store))
     shell.summary.start_analysis()
     shell.review.set_threshold(shell.review.data.lowest)
-    shell.review.not_duplicates()
+    shell.review.merge_all()
     assert workspace.load(parse(str(store)), "decisions") == {}
     shell.flush()
     assert len(workspace.load(parse(str(store)), "decisions")["choices"]) == 1
@@ -504,10 +442,49 @@ def test_f5_analyses_again_with_the_decisions_just_made(shell, window, store):
     shell.open(str(store))
     shell.summary.start_analysis()
     shell.review.set_threshold(shell.review.data.lowest)
-    shell.review.not_duplicates()
+    shell.review.merge_all()
     shell.analyse_again()
     assert window.page is Page.REVIEW
     assert len(shell.review.decisions) == 1
+
+
+def test_what_was_told_apart_is_told_apart_for_good_and_in_every_store(shell, window, runner, store, tmp_path):
+    copy = tmp_path / "elsewhere.jsonl"
+    copy.write_bytes(store.read_bytes())
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    groups = len(shell.review.table)
+    shell.review.not_duplicates()
+    runner.elapse()
+    for each in (store, copy):
+        shell.open(str(each))
+        shell.summary.start_analysis()
+        assert len(shell.review.table) == groups - 1
+    assert len(apart.told()) == 1
+
+
+def test_what_was_told_apart_by_mistake_is_taken_back_from_the_list(shell, runner, store):
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    shell.review.not_duplicates()
+    runner.elapse()
+    shell.review.undo()
+    runner.elapse()
+    assert apart.told() == []
+
+
+def test_what_was_told_apart_for_one_store_moves_to_the_list_for_all(shell, store):
+    address = parse(str(store))
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    groups, records = len(shell.review.table), shell.review.data.analysis.records
+    members = [[*records[at].key, record_hash(records[at])] for at in shell.review.table.members(0).tolist()]
+    old = {"members": members, "action": "apart", "survivor": members[0], "kept": [], "text": None, "update": False}
+    workspace.save(address, "decisions", {"format": 1, "choices": [old]})
+    shell.analyse_again()
+    assert len(shell.review.table) == groups - 1
+    assert len(apart.told()) == 1
+    assert workspace.load(address, "decisions")["choices"] == []
 
 
 def test_closing_the_store_leads_to_the_first_page(shell, window, store):

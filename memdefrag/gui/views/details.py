@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QGridLayout, QLayout, QPlainTextEdit, QTabWidget, QWidget
+from PySide6.QtWidgets import QGridLayout, QLayout, QTabWidget, QWidget
 
 from memdefrag.gui import theme
-from memdefrag.gui.widgets import button, clear, column, label, row, scrolling, text_box, text_of
-from memdefrag.presenters.compare import Span
+from memdefrag.gui.widgets import button, clear, column, fill_spans, label, row, scrolling, text_box, text_of
 from memdefrag.presenters.details import Details, DetailsPresenter
 
 DIFF, MERGED, METADATA = range(3)
@@ -51,8 +49,8 @@ class DetailsTabs(QTabWidget):
         self._member_name.setText(details.member_name)
         self._diff_note.setText(details.why)
         colours = theme.colours()
-        _fill_spans(self.survivor, details.survivor, colours.added_on)
-        _fill_spans(self.member, details.member, colours.removed_on)
+        fill_spans(self.survivor, details.survivor, colours.added_on)
+        fill_spans(self.member, details.member, colours.removed_on)
         self._filling = True
         if text_of(self.merged) != details.merged_text:
             self.merged.setPlainText(details.merged_text)
@@ -95,15 +93,3 @@ def _tab(*parts: QWidget | QLayout) -> QWidget:
     layout.setContentsMargins(10, 10, 10, 10)
     page.setLayout(layout)
     return page
-
-
-def _fill_spans(box: QPlainTextEdit, spans: tuple[Span, ...], ground: str) -> None:
-    """Show runs of text; what only this text has is set off by ground and underline."""
-    plain, own = QTextCharFormat(), QTextCharFormat()
-    own.setBackground(QColor(ground))
-    own.setFontUnderline(True)
-    box.clear()
-    cursor = QTextCursor(box.document())
-    for span in spans:
-        cursor.insertText(span.text, own if span.own else plain)
-    box.moveCursor(QTextCursor.MoveOperation.Start)
