@@ -30,6 +30,7 @@ class Autosave:
         self._due = self._writing = False
         self._lock = threading.Lock()
         self._begun = self._written = 0
+        self._apart: frozenset[tuple[str, str]] = frozenset()
 
     def touch(self) -> None:
         """Something changed."""
@@ -65,8 +66,18 @@ class Autosave:
 
         with self._lock:
             if number > self._written:
+                self._tell_apart(frozenset((one, other) for one, other in value.pop("apart", ())))
                 workspace.save(self._store, TOPIC, value)
                 self._written = number
+
+    def _tell_apart(self, pairs: frozenset[tuple[str, str]]) -> None:
+        """Add to the list for all stores what was told since; what was taken back in this sitting goes again."""
+        from memdefrag.engine import apart
+
+        store = str(self._store)
+        apart.forget(self._apart - pairs, store)
+        kept = self._apart & pairs
+        self._apart = kept | {each.pair for each in apart.add(pairs - kept, store)}
 
 
 def saved_count(saved: dict[str, Any]) -> int:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from memdefrag.analysis.apart import Pair
+from memdefrag.engine.apart import pairs_among
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import MemoryRecord
 
@@ -144,8 +146,9 @@ class Decisions:
 
     def dump(self, records: Sequence[MemoryRecord]) -> Callable[[], dict[str, Any]]:
         """What makes JSON values of the present choices, in any thread: memories by key, with the hash of what
-        they said."""
-        present = list(self._choices.values())
+        they said. Texts told apart are listed by content under "apart" (see `engine.apart`), for all stores."""
+        told = [choice for choice in self if _is_told_by_texts(choice, records)]
+        present = [choice for choice in self if not _is_told_by_texts(choice, records)]
 
         def name(member: int) -> list[str]:
             if member not in self._names:
@@ -166,31 +169,51 @@ class Decisions:
                 }
                 for choice in present
             ],
+            "apart": sorted({pair for choice in told for pair in pairs_among(records[at] for at in choice.members)}),
         }
 
     def load(self, saved: dict[str, Any], records: Sequence[MemoryRecord]) -> None:
         """Take over saved choices whose memories are all there and still say the same."""
-        named = {(record.key.collection, record.key.id): index for index, record in enumerate(records)}
-
-        def find(name: Sequence[str]) -> int:
-            index = named[name[0], name[1]]
-            if record_hash(records[index]) != name[2]:
-                raise KeyError(name[1])
-            return index
-
-        if saved.get("format") != FORMAT:
-            return
-        for entry in saved["choices"]:
-            try:
-                choice = Choice(
-                    members=frozenset(map(find, entry["members"])),
-                    action=Action(entry["action"]),
-                    survivor=find(entry["survivor"]),
-                    kept=frozenset(map(find, entry["kept"])),
-                    text=entry["text"],
-                    update=entry["update"],
-                )
-            except KeyError:
-                continue
+        for _, choice in _choices_in(saved, records):
             self._choices[choice.members] = choice
         self._packed = None
+
+
+def move_apart(saved: dict[str, Any], records: Sequence[MemoryRecord]) -> tuple[frozenset[Pair], dict[str, Any]]:
+    """Saved choices of the time when texts were told apart store by store: the pairs of texts, and all else."""
+    old = [(entry, choice) for entry, choice in _choices_in(saved, records) if _is_told_by_texts(choice, records)]
+    pairs = frozenset(pair for _, choice in old for pair in pairs_among(records[at] for at in choice.members))
+    gone = {id(entry) for entry, _ in old}
+    return pairs, saved | {"choices": [entry for entry in saved["choices"] if id(entry) not in gone]} if gone else saved
+
+
+def _is_told_by_texts(choice: Choice, records: Sequence[MemoryRecord]) -> bool:
+    """Whether memories are told apart that all have a text to remember them by."""
+    return choice.action is Action.APART and all((records[at].text or "").strip() for at in choice.members)
+
+
+def _choices_in(
+    saved: dict[str, Any], records: Sequence[MemoryRecord]
+) -> Iterator[tuple[dict[str, Any], Choice]]:
+    """Saved choices, as they are saved and as they are meant, whose memories are all there and still say the same."""
+    named = {(record.key.collection, record.key.id): index for index, record in enumerate(records)}
+
+    def find(name: Sequence[str]) -> int:
+        index = named[name[0], name[1]]
+        if record_hash(records[index]) != name[2]:
+            raise KeyError(name[1])
+        return index
+
+    for entry in saved["choices"] if saved.get("format") == FORMAT else ():
+        try:
+            choice = Choice(
+                members=frozenset(map(find, entry["members"])),
+                action=Action(entry["action"]),
+                survivor=find(entry["survivor"]),
+                kept=frozenset(map(find, entry["kept"])),
+                text=entry["text"],
+                update=entry["update"],
+            )
+        except KeyError:
+            continue
+        yield entry, choice
