@@ -7,7 +7,6 @@ unlike things into one group.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -76,89 +75,76 @@ class MergeSequence:
 def merge_sequence(n: int, i: Ints, j: Ints, score: Floats, barred: Flags | None = None) -> MergeSequence:
     """Merge things 0 … n-1 by complete link, from the highest score down.
 
-    Equal scores are taken in a fixed order, so the result depends on the arguments alone; the merges down to any
-    threshold are those of a run on the pairs from that threshold up.
+    Equal scores are taken in the order of their pairs, so the result depends on the arguments alone; the merges down
+    to any threshold are those of a run on the pairs from that threshold up.
 
     Args:
         i, j: the pairs, each at most once.
         score: float32, per pair. Pairs not named are unlike.
         barred: per pair, whether it must never share a group.
     """
-    near: list[dict[int, float] | None] = [None] * n
-    heap: list[tuple[float, int, int]] = []
     usable = slice(None) if barred is None else ~barred
-    for a, b, s in zip(i[usable].tolist(), j[usable].tolist(), score[usable].tolist(), strict=True):
-        for one, other in ((a, b), (b, a)):
-            known = near[one]
-            if known is None:
-                known = near[one] = {}
-            known[other] = s
-        heap.append((-s, min(a, b), max(a, b)))
-    heapq.heapify(heap)
-    chains = _Chains(n)
-    while heap:
-        fallen, a, b = heapq.heappop(heap)
-        near_a, near_b = near[a], near[b]
-        if near_a is None or near_b is None or near_a.get(b) != -fallen:
-            continue
-        near.append(_join(near, a, b, near_a, near_b, heap))
-        chains.join(a, b, -fallen)
-    return chains.sequence()
+    i, j, score = i[usable], j[usable], score[usable]
+    low, high = np.minimum(i, j), np.maximum(i, j)
+    falling = np.lexsort((high, low, -score))
+    groups = _Groups(n)
+    for pair in zip(low[falling].tolist(), high[falling].tolist(), score[falling].tolist(), strict=True):
+        groups.meet(*pair)
+    return groups.sequence()
 
 
-def _join(
-    near: list[dict[int, float] | None],
-    a: int,
-    b: int,
-    near_a: dict[int, float],
-    near_b: dict[int, float],
-    heap: list[tuple[float, int, int]],
-) -> dict[int, float]:
-    """The likenesses of the new group (whose number is the list's length), which replaces `a` and `b`."""
-    merged = len(near)
-    near[a] = near[b] = None
-    joint: dict[int, float] = {}
-    for others, gone in ((near_a, a), (near_b, b)):
-        for other in others:
-            if (theirs := near[other]) is not None:
-                del theirs[gone]
-    for other in near_a.keys() & near_b.keys():
-        likeness = min(near_a[other], near_b[other])
-        joint[other] = likeness
-        theirs = near[other]
-        assert theirs is not None
-        theirs[merged] = likeness
-        heapq.heappush(heap, (-likeness, other, merged))
-    return joint
+class _Groups:
+    """Groups that become one as soon as the last pair between them is met.
 
-
-class _Chains:
-    """Keeps every group as a chain of its things, so that the final order needs no tree."""
+    The pairs come by falling score, so that last pair is the least alike one. Each group is a chain of its things;
+    the final order then needs no tree.
+    """
 
     def __init__(self, n: int) -> None:
-        self._n = n
+        self._group = list(range(n))
+        self._size = [1] * n
+        self._met: list[dict[int, int]] = [{} for _ in range(n)]
+        """Per group: how many pairs with each other group have been met."""
         self._first = list(range(n))
         self._last = list(range(n))
         self._next = [-1] * n
         self._joined_after = [NEVER] * n
-        self._is_start = [True] * n
         self._heights: list[float] = []
 
-    def join(self, a: int, b: int, height: float) -> None:
-        if self._first[a] > self._first[b]:
-            a, b = b, a
-        end, start = self._last[a], self._first[b]
-        self._next[end] = start
-        self._joined_after[end] = height
-        self._is_start[start] = False
-        self._first.append(self._first[a])
-        self._last.append(self._last[b])
-        self._heights.append(height)
+    def meet(self, one: int, other: int, score: float) -> None:
+        a, b = self._group[one], self._group[other]
+        met = self._met[a].get(b, 0) + 1
+        if met < self._size[a] * self._size[b]:
+            self._met[a][b] = self._met[b][a] = met
+        elif len(self._met[a]) + self._size[a] < len(self._met[b]) + self._size[b]:
+            self._join(b, a, score)
+        else:
+            self._join(a, b, score)
+
+    def _join(self, kept: int, gone: int, score: float) -> None:
+        """Two groups go on under the number of the one that is more work to rename."""
+        ours, theirs = self._met[kept], self._met[gone]
+        ours.pop(gone, None)
+        theirs.pop(kept, None)
+        for group, met in theirs.items():
+            del self._met[group][gone]
+            ours[group] = self._met[group][kept] = ours.get(group, 0) + met
+        theirs.clear()
+        thing = self._first[gone]
+        while thing >= 0:
+            self._group[thing] = kept
+            thing = self._next[thing]
+        self._size[kept] += self._size[gone]
+        front, back = (kept, gone) if self._first[kept] < self._first[gone] else (gone, kept)
+        end, start = self._last[front], self._first[back]
+        self._next[end], self._joined_after[end] = start, score
+        self._first[kept], self._last[kept] = self._first[front], self._last[back]
+        self._heights.append(score)
 
     def sequence(self) -> MergeSequence:
         order: list[int] = []
-        for start in range(self._n):
-            at = start if self._is_start[start] else -1
+        for thing, group in enumerate(self._group):
+            at = thing if self._first[group] == thing else -1
             while at >= 0:
                 order.append(at)
                 at = self._next[at]
