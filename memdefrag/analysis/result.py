@@ -209,7 +209,7 @@ class Analysis:
         one, other = self.records[a].text or "", self.records[b].text or ""
         if one == other:
             return ["the same text"] if one else self._likeness(a, b)
-        if self.node[a] == self.node[b]:
+        if self.node[a] == self.node[b] or normalise(one) == normalise(other):
             return ["same words; only case, spaces or punctuation differ"]
         if normalise(unwrap(one)) == normalise(unwrap(other)):
             return ["same words; only a time stamp or a set phrase around them differs"]
