@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
-from memdefrag.analysis import fuzzy, pairs
+from memdefrag.analysis import fuzzy, long_texts, pairs
+from memdefrag.analysis.collect import Crowd
 from memdefrag.analysis.groups import Flags
 from memdefrag.analysis.nodes import Nodes
 from memdefrag.analysis.options import AnalysisOptions
@@ -24,83 +28,130 @@ class Candidates(NamedTuple):
 
     Attributes:
         cosine: NaN where vectors did not find the pair.
-        nearest: whether only the nearest were kept (`Pairs.nearest`).
+        nearest: whether only the nearest were kept (`Pairs.nearest`), and `crowd`: because of which nodes.
         whole: whether none was left out because there are so many.
+        counts: by the name of each search how many pairs it found, with those that were known before.
     """
 
     i: Ints
     j: Ints
     cosine: Floats
     nearest: int | None
+    crowd: Crowd | None
     whole: bool
+    counts: dict[str, int]
 
 
-def candidates(nodes: Nodes, options: AnalysisOptions, progress: Progress, fresh: Flags | None = None) -> Candidates:
+class _Found(NamedTuple):
+    """What one search found; `kept`: how many pairs it had to keep for that; `whole`: see `Candidates`."""
+
+    pairs: Pairs
+    search: str = ""
+    kept: int = 0
+    whole: bool = True
+
+
+def candidates(
+    nodes: Nodes,
+    options: AnalysisOptions,
+    progress: Progress,
+    fresh: Flags | None = None,
+    before: Mapping[str, int] | None = None,
+) -> Candidates:
     """Find what is worth scoring.
 
     Args:
         fresh: per node; where given, only pairs with at least one fresh node are found. Apart from that, whether a
             pair is found must depend on its two nodes alone: other pairs are known from earlier (see `incremental`).
+        before: the counts of the searches that found those. Where they and what is new are more than one search for
+            all would keep, the result is not whole.
 
     Raises:
         Cancelled: at any time.
     """
     fresh = np.ones(len(nodes.texts), np.bool_) if fresh is None else fresh
-    if not fresh.any():
-        return Candidates(*_once([_pairs([])]), None, True)
-    alike, whole = _equal_but_for_wrapping(nodes)
-    found = [alike]
+    before = before or {}
+    found = [_equal_but_for_wrapping(nodes)]
     if not options.equal_only:
         with_vector = np.zeros(len(nodes.texts), np.bool_)
-        found += _by_vectors(nodes, options, progress, fresh, with_vector)
-        found += _by_text(nodes, progress, fresh, with_vector)
-    nearest = min((near.nearest for near in found if near.nearest is not None), default=None)
-    i, j, cosine = _once(found)
+        found += _by_vectors(nodes, options, progress, fresh, before, with_vector)
+        found += _by_text(nodes, progress, fresh, before, with_vector)
+    nearest = min((each.pairs.nearest for each in found if each.pairs.nearest is not None), default=None)
+    crowds = [each.pairs.crowd for each in found if each.pairs.crowd is not None]
+    counts = Counter(before)
+    for each in found:
+        counts[each.search] += each.kept
+    i, j, cosine = _once([each.pairs for each in found])
     new = fresh[i] | fresh[j]
-    return Candidates(i[new], j[new], cosine[new], nearest, whole and nearest is None)
+    crowd = max(crowds, key=lambda crowd: crowd.alike, default=None)
+    whole = nearest is None and all(each.whole for each in found)
+    return Candidates(i[new], j[new], cosine[new], nearest, crowd, whole, dict(counts))
 
 
 def _by_vectors(
-    nodes: Nodes, options: AnalysisOptions, progress: Progress, fresh: Flags, with_vector: Flags
-) -> Iterator[Pairs]:
+    nodes: Nodes,
+    options: AnalysisOptions,
+    progress: Progress,
+    fresh: Flags,
+    before: Mapping[str, int],
+    with_vector: Flags,
+) -> Iterator[_Found]:
     """Pairs of similar vectors; marks the nodes that have a vector with a direction."""
-    for vectors in nodes.vectors.values():
+    for space, vectors in nodes.vectors.items():
         for each in nodes.parts(list(vectors)):
-            unit, valid = pairs.unit_rows(np.stack([vectors[node] for node in each]))
-            part = np.array(each, np.int32)
+            unit, valid = pairs.unit_rows(np.vstack([vectors[node] for node in each]))
+            part = np.repeat(np.array(each, np.int32), [np.atleast_2d(vectors[node]).shape[0] for node in each])
             if not valid.all():
                 unit, part = unit[valid], part[valid]
             with_vector[part] = True
-            if fresh[part].all():
-                yield pairs.similar_pairs(unit, options.floor, progress).renamed(part)
+            search = _name(space, nodes.part[each[0]])
+            room = pairs.PAIRS_PER_ROW * len(unit) - before.get(search, 0)
+            if room <= 0 and search in before:
+                # Where nodes went, what is left may be too much for so few.
+                yield _Found(_pairs([]), whole=False)
             elif fresh[part].any():
-                yield pairs.similar_pairs(unit, options.floor, progress, fresh=fresh[part]).renamed(part)
+                new = None if fresh[part].all() else fresh[part]
+                near = pairs.similar_pairs(unit, options.floor, progress, fresh=new, limit=room)
+                several = (part[1:] == part[:-1]).any()
+                by_text = long_texts.by_text(near, unit, part, options.floor) if several else near.renamed(part)
+                yield _Found(by_text, search, len(near))
 
 
-def _by_text(nodes: Nodes, progress: Progress, fresh: Flags, with_vector: Flags) -> Iterator[Pairs]:
+def _by_text(
+    nodes: Nodes, progress: Progress, fresh: Flags, before: Mapping[str, int], with_vector: Flags
+) -> Iterator[_Found]:
     """Pairs of similar texts of which one at least has no vector; their cosine is not known."""
     spoken = np.array([bool(text) for text in nodes.texts], np.bool_)
     for each in nodes.parts(np.flatnonzero(spoken).tolist()):
         part = np.array(each, np.int32)
         new, bare = fresh[part], ~with_vector[part]
-        yield _similar(nodes, part[new & bare], part[~(new & bare)], progress)
+        search = _name("text", nodes.part[each[0]])
+        room = max(1, pairs.PAIR_LIMIT - before.get(search, 0))
+        near = _similar(nodes, part[new & bare], part[~(new & bare)], progress, room)
+        yield _Found(near, search, len(near))
         # Of those with a vector, what is new has still to be compared with what was without one before.
-        yield _similar(nodes, part[~new & bare], part[new & ~bare], progress, within=False)
+        near = _similar(nodes, part[new & ~bare], part[~new & bare], progress, room, within=False)
+        yield _Found(near, search, len(near))
 
 
-def _similar(nodes: Nodes, texts: Ints, others: Ints, progress: Progress, *, within: bool = True) -> Pairs:
+def _name(*search: object) -> str:
+    return hashlib.blake2b(repr(search).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _similar(nodes: Nodes, texts: Ints, others: Ints, progress: Progress, room: int, *, within: bool = True) -> Pairs:
     """The similar texts between two sets of nodes, and (if wanted) within the first."""
     if not len(texts) or not (within or len(others)):
         return _pairs([])
     ours, theirs = ([nodes.plain[node] for node in some.tolist()] for some in (texts, others))
-    near = fuzzy.similar_texts(ours, theirs, progress)
+    near = fuzzy.similar_texts(ours, theirs, progress, limit=room)
     kept = slice(None) if within else near.j >= len(texts)
-    named = Pairs(near.i[kept], near.j[kept], np.full_like(near.cosine[kept], np.nan), near.nearest)
+    unknown = np.full_like(near.cosine[kept], np.nan)
+    named = replace(near, i=near.i[kept], j=near.j[kept], cosine=unknown)
     return named.renamed(np.concatenate((texts, others)))
 
 
-def _equal_but_for_wrapping(nodes: Nodes) -> tuple[Pairs, bool]:
-    """Texts that differ only in stamps and wrappers, and whether these are all pairs of them.
+def _equal_but_for_wrapping(nodes: Nodes) -> _Found:
+    """Texts that differ only in stamps and wrappers.
 
     All pairs, so that the texts can be one group; of a very large family the first, the next and so on `FAMILY` each
     among themselves: such groups become one when they have become few enough.
@@ -113,7 +164,7 @@ def _equal_but_for_wrapping(nodes: Nodes) -> tuple[Pairs, bool]:
     for family in alike.values():
         for start in range(0, len(family), FAMILY):
             linked += combinations(family[start : start + FAMILY], 2)
-    return _pairs(linked), all(len(family) <= FAMILY for family in alike.values())
+    return _Found(_pairs(linked), whole=all(len(family) <= FAMILY for family in alike.values()))
 
 
 def _pairs(linked: list[tuple[int, int]]) -> Pairs:

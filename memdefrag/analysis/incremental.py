@@ -7,16 +7,16 @@ What makes this exact: whether a pair is a candidate, and how it is scored, depe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from memdefrag.analysis.bars import selected
 from memdefrag.analysis.candidates import candidates
 from memdefrag.analysis.nodes import Nodes
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pair_cache import KnownPairs, PairCache, identities, name_of
-from memdefrag.analysis.pairs import PAIR_LIMIT
+from memdefrag.analysis.pairs import Ints
 from memdefrag.analysis.scored import ScoredPairs, scored_pairs
 from memdefrag.base.progress import Progress
 
@@ -36,45 +36,49 @@ def all_pairs(
     if before and before.nodes == names:
         return before
     found = _with_known(before, nodes, names, options, progress) if before and before.whole else None
-    found = found or _of_all(nodes, options, progress, names)
-    if not (before and before.whole and set(names) <= set(before.nodes)):
-        cache.keep(name, found)
+    if found is None:
+        found = _of_all(nodes, options, progress, names)
+    elif before and set(names) <= set(before.nodes):
+        # What is kept knows all of this and more, of which the next analysis may be.
+        return found
+    cache.keep(name, found)
     return found
 
 
 def _of_all(nodes: Nodes, options: AnalysisOptions, progress: Progress, names: Sequence[bytes]) -> KnownPairs:
     found = candidates(nodes, options, progress)
     scored = scored_pairs(nodes, found.i, found.j, found.cosine, progress)
-    return KnownPairs(names, scored, len(found.i), found.nearest, found.whole)
+    return KnownPairs(names, scored, found.nearest, found.crowd, found.whole, found.counts)
 
 
 def _with_known(
     before: KnownPairs, nodes: Nodes, names: Sequence[bytes], options: AnalysisOptions, progress: Progress
 ) -> KnownPairs | None:
-    """The known pairs of nodes that are still there, and those of the others; None where these are too many."""
-    place = {name: node for node, name in enumerate(names)}
-    now = np.array([place.get(name, -1) for name in before.nodes], np.int32)
+    """The known pairs of nodes that are still there, and all others; None where these are too many to be told alone."""
+    now = _places(before.nodes, names)
     fresh = np.ones(len(names), np.bool_)
     fresh[now[now >= 0]] = False
-    found = candidates(nodes, options, progress, fresh)
-    count = before.candidates + len(found.i)
-    if not found.whole or count > PAIR_LIMIT:
+    found = candidates(nodes, options, progress, fresh, before.counts)
+    if not found.whole:
         return None
     scored = scored_pairs(nodes, found.i, found.j, found.cosine, progress)
-    return KnownPairs(names, _joined(_renamed(before.pairs, now), scored), count, None, True)
+    return KnownPairs(names, _joined(_renamed(before.pairs, now), scored), None, None, True, found.counts)
 
 
-def _renamed(pairs: ScoredPairs, now: npt.NDArray[np.int32]) -> ScoredPairs:
+def _places(before: Sequence[bytes], names: Sequence[bytes]) -> Ints:
+    """Where each of the nodes of before stands now; -1: nowhere."""
+    place = {name: node for node, name in enumerate(names)}
+    return np.array([place.get(name, -1) for name in before], np.int32)
+
+
+def _renamed(pairs: ScoredPairs, now: Ints) -> ScoredPairs:
     """The pairs whose nodes still are there, by their present numbers."""
-    one, other = now[pairs.i], now[pairs.j]
-    kept = (one >= 0) & (other >= 0)
-    columns = {column.name: getattr(pairs, column.name)[kept] for column in fields(ScoredPairs)}
-    one, other = one[kept], other[kept]
-    return ScoredPairs(**columns | {"i": np.minimum(one, other), "j": np.maximum(one, other)})
+    kept = selected(pairs, (now[pairs.i] >= 0) & (now[pairs.j] >= 0))
+    one, other = now[kept.i], now[kept.j]
+    return replace(kept, i=np.minimum(one, other), j=np.maximum(one, other))
 
 
 def _joined(known: ScoredPairs, new: ScoredPairs) -> ScoredPairs:
-    i, j = np.concatenate((known.i, new.i)), np.concatenate((known.j, new.j))
-    order = np.lexsort((j, i))
-    columns = (column.name for column in fields(ScoredPairs))
-    return ScoredPairs(**{name: np.concatenate((getattr(known, name), getattr(new, name)))[order] for name in columns})
+    names = [column.name for column in fields(ScoredPairs)]
+    both = ScoredPairs(**{name: np.concatenate((getattr(known, name), getattr(new, name))) for name in names})
+    return selected(both, np.lexsort((both.j, both.i)).astype(np.int32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import logging
 import os
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy as np
 import rapidfuzz
 
 import memdefrag
+from memdefrag.analysis.collect import Crowd
 from memdefrag.analysis.nodes import Nodes
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.scored import ScoredPairs
@@ -38,17 +40,18 @@ class KnownPairs:
 
     Attributes:
         nodes: per node its identity (`identities`); `pairs` counts them in this order.
-        candidates: how many pairs were scored; most of them may have scored too little to be among `pairs`.
-        nearest: see `pairs.Pairs`.
+        nearest, crowd: see `collect.Pairs`; the crowd's row is a node.
         whole: whether each pair was found for what its two nodes are, whatever else there is. Otherwise (there were
             so many that some were left out) they hold for exactly these nodes in this order.
+        counts: see `candidates.Candidates`.
     """
 
     nodes: Sequence[bytes]
     pairs: ScoredPairs
-    candidates: int
     nearest: int | None
+    crowd: Crowd | None
     whole: bool
+    counts: dict[str, int]
 
 
 class PairCache:
@@ -146,16 +149,17 @@ def identities(nodes: Nodes) -> list[bytes]:
 
 def _packed(known: KnownPairs) -> bytes:
     arrays = {column.name: getattr(known.pairs, column.name) for column in fields(ScoredPairs)}
-    told = np.array([known.candidates, -1 if known.nearest is None else known.nearest, known.whole], np.int64)
+    told = {"nearest": known.nearest, "crowd": known.crowd, "whole": known.whole, "counts": known.counts}
+    nodes = np.frombuffer(b"".join(known.nodes), np.uint8)
     file = io.BytesIO()
-    np.savez(file, nodes=np.frombuffer(b"".join(known.nodes), np.uint8), told=told, **arrays)
+    np.savez(file, nodes=nodes, told=np.frombuffer(canonical_json(told), np.uint8), **arrays)
     return file.getvalue()
 
 
 def _unpacked(data: bytes) -> KnownPairs:
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        nodes = arrays["nodes"].tobytes()
-        candidates, nearest, whole = arrays["told"].tolist()
+        nodes, told = arrays["nodes"].tobytes(), json.loads(arrays["told"].tobytes())
         pairs = ScoredPairs(**{column.name: arrays[column.name] for column in fields(ScoredPairs)})
     parts = [nodes[at : at + IDENTITY] for at in range(0, len(nodes), IDENTITY)]
-    return KnownPairs(parts, pairs, candidates, None if nearest < 0 else nearest, bool(whole))
+    crowd = told["crowd"] and Crowd(*told["crowd"])
+    return KnownPairs(parts, pairs, told["nearest"], crowd, told["whole"], told["counts"])

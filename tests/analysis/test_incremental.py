@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memdefrag.analysis import candidates, incremental
+from memdefrag.analysis import candidates, pairs
 from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pair_cache import PairCache
@@ -103,13 +103,14 @@ def test_also_where_there_are_too_many_to_look_at_all(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "FAMILY", 2)
-        patch.setattr(incremental, "PAIR_LIMIT", 4)
+        patch.setattr(pairs, "PAIRS_PER_ROW", 1)
+        patch.setattr(pairs, "PAIR_LIMIT", 4)
         run_through([[memory(*row) for row in state] for state in states], AnalysisOptions())
 
 
 def distinct(count: int) -> list[MemoryRecord]:
     """Memories that are all a little alike."""
-    return [memory(k, f"The garden has {k} trees and {k + 1} bushes.", k % 5, None, "notes") for k in range(count)]
+    return [memory(k, f"The garden has {k} trees and {k + 1} bushes.", 7 + k, None, "notes") for k in range(count)]
 
 
 def work(records: list[MemoryRecord], cache: PairCache | None) -> dict[str, int]:
@@ -147,6 +148,16 @@ def test_looking_at_a_part_does_not_forget_the_rest(tmp_path: Path) -> None:
     for some in (records, records[:3]):
         work(some, cache)
     assert work(records, cache).get("Comparing words", 0) == 0
+
+
+def test_what_is_left_may_be_too_much_for_so_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "PAIRS_PER_ROW", 3)
+    cache, alike = PairCache(tmp_path), distinct(12)
+    far = np.eye(64, 16, -16, np.float32)
+    others = [MemoryRecord(Key("notes", f"far {k}"), f"Word{k}", embedding=far[16 + k]) for k in range(16)]
+    assert analyze([snapshot(*alike, *others)], cache=cache).nearest is None
+    assert_equal(analyze([snapshot(*alike)], cache=cache), analyze([snapshot(*alike)]))
+    assert analyze([snapshot(*alike)], cache=cache).nearest is not None
 
 
 def test_a_new_vector_is_a_change(tmp_path: Path) -> None:

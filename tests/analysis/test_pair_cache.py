@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from memdefrag.analysis import pair_cache
+from memdefrag.analysis.collect import Crowd
 from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pair_cache import IDENTITY, KnownPairs, PairCache, name_of
@@ -31,7 +32,8 @@ def known(nodes: int = 3, *, nearest: int | None = None, whole: bool = True) -> 
     shares = np.array([0.5, np.nan], np.float32)
     flags = np.array([True, False])
     pairs = ScoredPairs(numbers, numbers + 1, shares, shares, shares, flags, flags)
-    return KnownPairs([bytes([k]) * IDENTITY for k in range(nodes)], pairs, 7, nearest, whole)
+    crowd = None if nearest is None else Crowd(1, 40)
+    return KnownPairs([bytes([k]) * IDENTITY for k in range(nodes)], pairs, nearest, crowd, whole, {"search": 7})
 
 
 @pytest.mark.parametrize("nearest", [None, 5])
@@ -41,7 +43,8 @@ def test_what_is_kept_comes_back_to_the_bit(tmp_path: Path, nearest: int | None,
     PairCache(tmp_path / "deep" / "folder").keep("name", kept)
     found = PairCache(tmp_path / "deep" / "folder").find("name")
     assert found is not None
-    assert (found.nodes, found.candidates, found.nearest, found.whole) == (kept.nodes, 7, nearest, whole)
+    assert (found.nodes, found.nearest, found.crowd) == (kept.nodes, nearest, kept.crowd)
+    assert (found.whole, found.counts) == (whole, {"search": 7})
     for name in ("i", "j", "cosine", "words", "score", "sure", "barred"):
         one, other = getattr(found.pairs, name), getattr(kept.pairs, name)
         assert one.dtype == other.dtype and one.tobytes() == other.tobytes()
