@@ -9,8 +9,9 @@ from typing import Any
 from memdefrag.model.records import MemoryRecord, Metadata, State
 from memdefrag.model.service_metadata import state_of
 
-TYPE_KEYS = ("memory_type", "type", "category", "content_type")
-"""Where stores say of what kind a memory is: Memory Service, its editing tool, Federated Memory, document loaders."""
+TYPE_KEYS = ("memory_type", "type", "kind", "category", "content_type")
+"""Where stores say of what kind a memory is: Memory Service, its editing tool, Enhanced Memory, Federated Memory,
+document loaders."""
 
 SOURCE_KEYS = ("source", "source_file", "source_url", "file_path", "file_name", "filename", "path", "url")
 """Where stores say from where a memory came: Memory Service's document ingestion, Federated Memory, loaders."""
@@ -59,9 +60,9 @@ class Scope:
         )
 
     def _in_time(self, created: float | None) -> bool:
-        if self.since is None and self.until is None:
-            return True
-        return created is not None and (self.since or created) <= created < (self.until or float("inf"))
+        if created is None:
+            return self.since is None and self.until is None
+        return (self.since is None or created >= self.since) and (self.until is None or created < self.until)
 
 
 def types_of(record: MemoryRecord) -> set[str]:
