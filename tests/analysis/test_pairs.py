@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memdefrag.analysis import screen as screening
 from memdefrag.analysis.pairs import Floats, similar_pairs, unit_rows
 from memdefrag.base.errors import Cancelled
 from memdefrag.base.progress import Cancel, Progress, Tick
+from tests.bench import pairs as bench
 
 
 def clustered(n: int, dimension: int, seed: int) -> Floats:
@@ -44,6 +48,36 @@ def test_only_pairs_with_a_fresh_row_where_asked(n: int, seed: int, share: float
     assert found.j.tolist() == everything.j[wanted].tolist()
     assert np.allclose(found.cosine, everything.cosine[wanted], atol=1e-6)
     assert ticks[-1].done == ticks[-1].total == n * (n - 1) // 2 - (~fresh).sum() * ((~fresh).sum() - 1) // 2
+
+
+def test_many_rows_are_screened_and_the_pairs_are_those_of_the_float64_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(5)
+    centres = random.standard_normal((700, 96)) * 0.95 ** np.arange(96)
+    rows = centres[random.integers(0, 700, 2_500)] + 0.1 * random.standard_normal((2_500, 96))
+    unit = unit_rows(rows.astype(np.float32))[0]
+    assert screening.pays(2_500 * 2_499 // 2, 96) and screening.screen(unit, 0.9) is not None
+    monkeypatch.setattr(bench, "vectors", lambda n: unit[:n])
+    assert bench.check(2_500, threads=2) == []
+
+
+def test_the_pairs_of_real_vectors_are_those_of_the_float64_product(shared: Path) -> None:
+    assert bench.VECTORS.exists()
+    assert bench.check(6_000, threads=2) == []
+
+
+def test_the_check_notices_a_missing_and_an_added_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "vectors", lambda n: clustered(n, 8, 3))
+    honest = bench.similar_pairs
+    for least in (0.95, 0.75):
+        monkeypatch.setattr(bench, "similar_pairs", lambda unit, t, *rest, to=least, **more: honest(unit, to, *rest))
+        assert bench.check(200, [0.85])
+
+
+def test_memory_bounds_the_threads_and_never_the_pairs() -> None:
+    unit = clustered(400, 8, 2)
+    least, most = (similar_pairs(unit, 0.3, Progress(), block=32, memory=memory) for memory in (0, 2**30))
+    assert isinstance(least.i, np.memmap) and not isinstance(most.i, np.memmap)
+    assert least.i.tolist() == most.i.tolist() and least.j.tolist() == most.j.tolist()
 
 
 def test_vectors_without_a_direction_are_none() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memdefrag.base.errors import UsageError
-from memdefrag.base.settings import backup_limit, cache_dir, data_dir, redact, resource
+from memdefrag.base.settings import PAIR_MEMORY, backup_limit, cache_dir, data_dir, pair_memory, redact, resource
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,13 @@ def test_a_limit_that_is_no_size_is_told(monkeypatch: pytest.MonkeyPatch, said: 
     monkeypatch.setenv("MEMDEFRAG_BACKUP_LIMIT", said)
     with pytest.raises(UsageError, match="no size"):
         backup_limit()
+
+
+def test_the_memory_of_the_pair_search_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEMDEFRAG_PAIR_MEMORY", raising=False)
+    assert pair_memory() == PAIR_MEMORY
+    monkeypatch.setenv("MEMDEFRAG_PAIR_MEMORY", "2 GB")
+    assert pair_memory() == 2 * 10**9
+    monkeypatch.setenv("MEMDEFRAG_PAIR_MEMORY", "much")
+    with pytest.raises(UsageError, match="MEMDEFRAG_PAIR_MEMORY"):
+        pair_memory()

@@ -17,7 +17,8 @@ from memdefrag.analysis.groups import Grouping, MergeSequence, merge_sequence
 from memdefrag.analysis.pairs import Floats, Ints, Pairs, similar_pairs, unit_rows
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import CANDIDATE_COSINE
-from tests.bench.pairs_floor import timed, vectors
+from tests.bench.pairs import vectors
+from tests.bench.slider import timed
 
 NOISE = 0.395
 """Length of what is added to a unit vector; the cosine is then 1 / √(1 + NOISE²)."""
