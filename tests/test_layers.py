@@ -28,12 +28,12 @@ LAYERS = {
 
 FACES = {
     "cli/window.py": {"gui"},
-    "__main__.py": {"cli", "stores"},
+    "__main__.py": {"cli", "stores", "analysis"},
     "__init__.py": {"base"},
     "api.py": {"engine", "analysis", "model", "base"},
 }
-"""The doors: the command that opens the window; `python -m memdefrag`, which is also Chroma's child process; the names
-for other programs, and what stands behind them."""
+"""The doors: the command that opens the window; `python -m memdefrag`, which is also each child process; the names for
+other programs, and what stands behind them."""
 
 QT_OUTSIDE_GUI: set[str] = set()
 """Modules beside the window that may use Qt."""
