@@ -55,5 +55,6 @@ def analyze(
         sequence=sequence,
         options=options,
         nearest=found.nearest,
+        crowd=found.crowd,
     )
     return by_method(combined, options.method, progress)

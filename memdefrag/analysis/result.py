@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from memdefrag.analysis import guard
+from memdefrag.analysis.collect import Crowd
 from memdefrag.analysis.groups import Flags, MergeSequence, merge_sequence
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pairs import Floats, Ints
@@ -82,6 +83,7 @@ class Analysis:
         stores: addresses of the stores looked at; `store` is each record's index into them.
         node: int32, per record.
         nearest: None, or: there were so many similar pairs that of each record only so many nearest were looked at.
+        crowd: where `nearest` is not None, the largest set of nodes that are alike.
     """
 
     records: tuple[MemoryRecord, ...]
@@ -92,6 +94,7 @@ class Analysis:
     sequence: MergeSequence
     options: AnalysisOptions
     nearest: int | None = None
+    crowd: Crowd | None = None
 
     @cached_property
     def _weights(self) -> Ints:
@@ -126,6 +129,16 @@ class Analysis:
         several = size > 1
         number = np.where(several, np.cumsum(several) - 1, -1).astype(np.int32)
         return RecordGrouping(number[labels][self.node], size[several], sure[several], score[several])
+
+    @property
+    def left_out(self) -> str | None:
+        """What a person is to know where there were so many similar pairs that not all were looked at."""
+        if self.nearest is None:
+            return None
+        told = f"Very many memories are alike: of each one only the {self.nearest} nearest were compared."
+        if self.crowd is None:
+            return told
+        return f"{told} The largest family: {self.crowd.alike:,} are like {self.name(self._newest(self.crowd.row))}."
 
     def groups(self, threshold: float | None = None) -> list[Group]:
         """The groups at a threshold, sure ones first, then by falling score and rising first member."""

@@ -66,6 +66,8 @@ def compare(
     if options.use_vectors:
         completed = [_completed(snapshot, options.scope, model, progress, notes) for snapshot in snapshots]
     found = analyze(completed, options, progress, PairCache(cache_dir() / "pairs") if remember else None)
+    if found.left_out:
+        notes.append(found.left_out)
     stored = [snapshots[store].by_key[record.key] for store, record in zip(found.store, found.records, strict=True)]
     return replace(found, records=tuple(stored)), tuple(notes)
 

@@ -85,9 +85,6 @@ def find(address: Address, no_model: bool, long_work: bool, progress: Progress) 
     analysis, notes = compare([snapshot], options, model, progress)
     if state.was_copied:
         notes = (*notes, f"A private copy of the store was read: {state}.")
-    if analysis.nearest is not None:
-        many = f"Very many memories are alike: of each one only the {analysis.nearest} nearest were compared."
-        notes = (*notes, many)
     fingerprint = snapshot.fingerprint.content if snapshot.fingerprint else ""
     return Found(prepare(analysis, fingerprint, progress), saved, notes)
 
