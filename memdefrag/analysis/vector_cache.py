@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +18,18 @@ KEPT = 200_000
 """Vectors the cache holds; beyond that the oldest go."""
 
 _ASKED_AT_ONCE = 500
-_TABLE = "CREATE TABLE IF NOT EXISTS vectors (model TEXT, hash TEXT, vector BLOB, UNIQUE (model, hash))"
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS vectors (model TEXT, hash TEXT, vector BLOB, UNIQUE (model, hash))",
+    "CREATE TABLE IF NOT EXISTS models (model TEXT PRIMARY KEY, dimension INTEGER, window INTEGER)",
+)
 _log = logging.getLogger(__name__)
+
+
+class Shape(NamedTuple):
+    """The length of a model's vectors, and how many tokens of a text it reads."""
+
+    dimension: int
+    window: int
 
 
 class VectorCache:
@@ -56,12 +67,33 @@ class VectorCache:
 
         self._with_database(keep)
 
+    def shape(self) -> Shape | None:
+        """What was kept of the model itself, so that it need not be loaded to be asked."""
+        found: list[Shape] = []
+
+        def look(database: sqlite3.Connection) -> None:
+            rows = database.execute("SELECT dimension, window FROM models WHERE model = ?", (self._model,))
+            found.extend(Shape(*row) for row in rows)
+
+        self._with_database(look)
+        return found[0] if found else None
+
+    def keep_shape(self, shape: Shape) -> None:
+        """Remember it."""
+
+        def keep(database: sqlite3.Connection) -> None:
+            database.execute("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", (self._model, *shape))
+            database.commit()
+
+        self._with_database(keep)
+
     def _with_database(self, work: Callable[[sqlite3.Connection], None]) -> None:
         try:
             make_private_dir(self._path.parent)
             with closing(sqlite3.connect(self._path)) as database:
                 database.execute("PRAGMA synchronous = OFF")
-                database.execute(_TABLE)
+                for table in _TABLES:
+                    database.execute(table)
                 work(database)
         except (sqlite3.OperationalError, OSError) as error:
             _log.warning("Vectors are not remembered: %s", error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from memdefrag.analysis import embed
 from memdefrag.analysis.detect import analyze
@@ -14,12 +15,33 @@ from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pair_cache import PairCache
 from memdefrag.analysis.result import Analysis
 from memdefrag.analysis.scope import Scope
-from memdefrag.base.errors import LongEmbedding
+from memdefrag.base.errors import ConfirmationNeeded
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import cache_dir
 from memdefrag.model.records import CollectionInfo, MemoryRecord, Snapshot, State
 
 LONG_WORK_SECONDS = 120.0
+
+
+class LongEmbedding(ConfirmationNeeded):
+    """Making vectors takes minutes.
+
+    Attributes:
+        texts: how many memories have none.
+        seconds: about how long it will take.
+    """
+
+    default_todo = "Add --yes to start it, or --no-model to compare these memories by their words."
+    code = "confirmation_needed"
+
+    def __init__(self, texts: int, seconds: float) -> None:
+        minutes = round(seconds / 60)
+        how_long = f"{minutes} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
+        super().__init__(f"Making vectors for {texts:,} memories will take about {how_long}.")
+        self.texts, self.seconds = texts, seconds
+
+    def as_dict(self) -> dict[str, Any]:
+        return super().as_dict() | {"texts": self.texts, "seconds": round(self.seconds)}
 
 
 @dataclass(frozen=True, slots=True)

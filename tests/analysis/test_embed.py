@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 
@@ -11,8 +10,9 @@ import pytest
 
 from memdefrag.analysis import embed
 from memdefrag.analysis.embed import Embedder, estimate_seconds, is_available, load, probe
+from memdefrag.analysis.vector_cache import VectorCache
 from memdefrag.base.errors import Cancelled, ModelUnavailable
-from memdefrag.base.progress import Cancel, Progress
+from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.base.settings import cache_dir
 from memdefrag.model.records import Key, MemoryRecord, Vector
 
@@ -22,12 +22,7 @@ needs_model = pytest.mark.skipif(not is_available(), reason="needs the models ex
 
 
 @pytest.fixture
-def embedder(monkeypatch: pytest.MonkeyPatch) -> Embedder:
-    def refused(*_: object) -> None:
-        raise AssertionError("the network was asked")
-
-    monkeypatch.setattr(socket.socket, "connect", refused)
-    monkeypatch.setattr(socket, "getaddrinfo", refused)
+def embedder() -> Embedder:
     return load()
 
 
@@ -55,9 +50,18 @@ def test_no_texts_give_no_vectors(embedder: Embedder) -> None:
 def test_a_text_is_embedded_once_even_by_another_process(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
     first = embedder.embed([TEXTS[0], TEXTS[0]])
     assert np.array_equal(first[0], first[1])
+    monkeypatch.setattr(embed, "at_work", lambda *_: pytest.fail("the model was asked again"))
     again = load()
-    monkeypatch.setattr(again, "_encode", lambda _: pytest.fail("embedded again"))
     assert np.array_equal(again.embed([TEXTS[0]]), first[:1])
+
+
+@needs_model
+def test_what_is_known_of_a_model_needs_no_loading(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = embedder.shape()
+    assert known == (384, 256)
+    monkeypatch.setattr(embed, "at_work", lambda *_: pytest.fail("the model was asked again"))
+    assert load().shape() == known
+    assert load().embed([]).shape == (0, 384)
 
 
 @needs_model
@@ -79,23 +83,35 @@ def test_a_cache_that_cannot_be_written_is_done_without(embedder: Embedder, capl
 
 
 @needs_model
-def test_cancelling_stops_between_batches_and_keeps_what_is_done(
+def test_cancelling_keeps_what_is_done_and_the_next_time_only_the_rest_is_made(
     embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cancel = Cancel()
-    encode = embedder._encode
+    facts = [f"Fact number {number} about the garden." for number in range(3 * embed.BATCH_TEXTS)]
+    embedder.embed(facts[:1])
+    cancel, made = Cancel(), 0
+    add = VectorCache.add
 
-    def encode_and_cancel(texts: list[str]) -> object:
-        vectors = encode(texts)
-        if len(embedder.uncached(facts)) < len(facts):
-            cancel.set()
-        return vectors
+    def add_and_cancel(cache: VectorCache, vectors: dict[str, Vector]) -> None:
+        nonlocal made
+        made += len(vectors)
+        add(cache, vectors)
+        cancel.set()
 
-    facts = [f"Fact number {number} about the garden." for number in range(4 * embed.BATCH_TEXTS)]
-    monkeypatch.setattr(embedder, "_encode", encode_and_cancel)
+    monkeypatch.setattr(VectorCache, "add", add_and_cancel)
     with pytest.raises(Cancelled):
         embedder.embed(facts, Progress(cancel=cancel))
-    assert len(embedder.uncached(facts)) == 2 * embed.BATCH_TEXTS
+    assert made == embed.BATCH_TEXTS
+    assert len(embedder.uncached(facts)) == 2 * embed.BATCH_TEXTS - 1
+    embedder.embed(facts)
+    assert made == len(facts) - 1
+    assert embedder.uncached(facts) == []
+
+
+@needs_model
+def test_progress_counts_the_texts_that_are_made(embedder: Embedder) -> None:
+    ticks: list[Tick] = []
+    embedder.embed([*TEXTS, *TEXTS], Progress(ticks.append))
+    assert [(tick.done, tick.total) for tick in ticks if tick.phase == "Embedding texts"] == [(0, 3), (3, 3)]
 
 
 @needs_model
@@ -146,6 +162,22 @@ def test_a_model_that_is_not_here_is_not_fetched(name: str, tmp_path: Path, monk
     with pytest.raises(ModelUnavailable) as raised:
         load(name)
     assert "--no-model" in raised.value.todo
+
+
+def test_a_folder_without_weights_is_no_model(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    with pytest.raises(ModelUnavailable, match="no weights"):
+        load(str(tmp_path))
+
+
+@needs_model
+def test_a_text_longer_than_the_window_gets_a_vector_for_each_of_its_windows(embedder: Embedder) -> None:
+    start = "The garden gate is green and the fence around it was painted last summer. " * 20
+    short, long, other = embedder.embed_whole([TEXTS[0], start + "Ann likes green tea.", start + "Bob is in Rome."])
+    assert short.shape == (384,)
+    assert long.shape == other.shape == (2, 384)
+    assert np.array_equal(short, embedder.embed(TEXTS[:1])[0])
+    assert np.array_equal(long[0], other[0]) and long[1] @ other[1] < 0.98
 
 
 def test_without_the_models_extra_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
