@@ -68,7 +68,8 @@ class Nodes:
         plain: per node the normalised text without stamps and wrappers.
         part: per node what it may be compared within: its owner, and its collection if asked.
         marks: per node what keeps it from others inside its part.
-        vectors: per space, the vector of each node that has one there.
+        vectors: per space, the vector of each node that has one there; of a long text that was embedded for this
+            comparison (windows, dimension).
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Nodes:
                 self.marks.append(marks)
             of_record.append(node)
             if record.embedding is not None and options.use_vectors:
-                space = (len(record.embedding), model)
+                space = (record.embedding.shape[-1], model)
                 self.vectors.setdefault(space, {}).setdefault(node, record.embedding)
             progress.step()
         self.of_record = np.array(of_record, np.int32)
