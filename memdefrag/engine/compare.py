@@ -69,7 +69,8 @@ def compare(
     *,
     remember: bool = True,
 ) -> tuple[Analysis, tuple[str, ...]]:
-    """Analyse stores; also says, one sentence each, which memories were compared by their words, and why.
+    """Analyse stores; also says, one sentence each, which memories were compared by their words, and why, and
+    whether there were too many similar pairs for all to be looked at.
 
     A collection without any vector is embedded with the model. One that has some must have them from this very
     model: by its name, or because the model makes the stored vectors anew (`embed.probe`).

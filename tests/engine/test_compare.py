@@ -55,6 +55,15 @@ def test_the_records_that_come_out_are_those_that_are_stored(demo: Snapshot) -> 
     assert all(record.embedding is None for record in found.records)
 
 
+def test_where_not_all_pairs_are_looked_at_the_largest_family_is_named(demo: Snapshot) -> None:
+    vector = np.array([0.6, 0.8], np.float32)
+    crowd = tuple(MemoryRecord(Key("some", f"id-{k}"), f"Thing {k}.", embedding=vector) for k in range(60))
+    found, [note] = compare([Snapshot("here", (CollectionInfo("some", 60, 60, 60, 2),), crowd)])
+    assert note == found.left_out
+    assert "60 are like id-" in note
+    assert compare([demo])[0].left_out is None
+
+
 def test_without_a_model_words_are_compared_and_said_to_be(demo: Snapshot) -> None:
     groups, [note] = members(without_vectors(demo), use=False)
     assert PARAPHRASE not in groups
