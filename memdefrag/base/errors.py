@@ -19,7 +19,8 @@
     │   ├── UnfinishedJob        24   an earlier write was interrupted: recover first
     │   ├── WriterNeeded         25   an older store needs a choice before it is written
     │   ├── WriterFailed         26   the process that writes the staged copy failed
-    │   └── ConfirmationNeeded   27   a person must agree first: much goes, or it takes long
+    │   ├── ConfirmationNeeded   27   a person must agree first: much goes, or it takes long
+    │   └── SearchLoss           28   searches would no longer find what they find now
     ├── BackupDamaged            30   a backup does not match its manifest
     ├── BackupNotFound           31   no backup of that name
     ├── PlanInvalid              32   the plan file cannot be used
@@ -153,6 +154,13 @@ class WriterFailed(WriteError):
 
 class ConfirmationNeeded(WriteError):
     exit_code = 27
+
+
+class SearchLoss(WriteError):
+    exit_code = 28
+    default_todo = (
+        "Add --dry-run to see every lost hit, and leave those groups out; or name what you accept with --min-recall."
+    )
 
 
 class BackupDamaged(MemdefragError):

@@ -28,7 +28,7 @@ from memdefrag.base.errors import (
 from memdefrag.base.fsops import dress_like, fsync_tree, make_private_dir, probe_writable
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
-from memdefrag.engine import catalogue, guards, history, images, in_place, in_use, recover
+from memdefrag.engine import catalogue, guards, history, images, in_place, in_use, recover, search_proof
 from memdefrag.engine.advice import next_steps
 from memdefrag.engine.backups.create import create
 from memdefrag.engine.backups.files import extract
@@ -64,12 +64,14 @@ class ApplyOptions:
         writer: the choice for stores that an older library made.
         confirm_shrink: go on although more than 30 % of the store's records are removed.
         embed: makes vectors for texts that need one; None: such plans are refused.
+        proof: what searches must still find; a rehearsal tells what is lost, a write is refused.
     """
 
     dry_run: bool = False
     writer: WriterOptions = field(default_factory=WriterOptions)
     confirm_shrink: bool = False
     embed: Embed | None = None
+    proof: search_proof.ProofOptions = field(default_factory=search_proof.ProofOptions)
 
 
 def apply(plan: Plan, options: ApplyOptions | None = None, progress: Progress | None = None) -> ApplyReport:
@@ -116,6 +118,7 @@ class _Application:
             writer, older = self.options.writer, store.capabilities.written_by is not None
             asked = bool(self.plan.store_steps or writer.output or (writer.upgrade and older))
             nothing = not resolution.changes and not asked
+            self.recall = search_proof.proved(self.plan, before, resolution, self.options, self.progress)
             if self.options.dry_run or nothing:
                 return self._report(store, before, resolution, None)
             self._preflight(store)
@@ -242,7 +245,7 @@ class _Application:
         self.job.note(JobState.SWAP)
         done, left_out = in_place.write(store, changes, resolution.units, self.progress)
         after = replace(before, records=tuple(expected(before, done).values()))
-        verify_probes(store, done, after, self.progress)
+        verify_probes(store, before, done, after, self.progress)
         written = {put.record.key for put in done.put}
         resolution = replace(
             resolution,
@@ -268,6 +271,7 @@ class _Application:
             backup=report.backup,
             whole_store=upgraded or self.restores,
             undoes=self.plan.settings.get("undoes"),
+            recall=report.recall.figures() if report.recall else None,
         )
 
     def _stage(self, backup: Backup | None) -> None:
@@ -296,7 +300,7 @@ class _Application:
             after = self._pushed_and_read(settings)
             verify_content(before, resolution.changes, after)
             try:
-                verify_probes(staged, resolution.changes, after, self.progress)
+                verify_probes(staged, before, resolution.changes, after, self.progress)
             except (VerificationFailed, WriterFailed):
                 if StoreStep.REBUILD in self.plan.store_steps:
                     raise
@@ -304,7 +308,7 @@ class _Application:
                 staged.rebuild(self.progress)
                 after = self._pushed_and_read(settings)
                 verify_content(before, resolution.changes, after)
-                verify_probes(staged, resolution.changes, after, self.progress)
+                verify_probes(staged, before, resolution.changes, after, self.progress)
         return after
 
     def _pushed_and_read(self, settings: StoreSettings) -> Snapshot:
@@ -365,8 +369,13 @@ class _Application:
             compacted=StoreStep.REBUILD in self.plan.store_steps,
             output=str(self.job.target) if self.options.writer.output else None,
             skipped=resolution.skipped,
+            recall=self.recall,
             losses=resolution.losses,
-            warnings=tuple(filter(None, (guards.network_warning(self.address.path),))),
+            warnings=tuple(filter(None, (
+                guards.network_warning(self.address.path),
+                guards.long_texts(before, changes, resolution.units),
+                search_proof.shortfall(self.recall, self.options.proof),
+            ))),
             seconds=time.monotonic() - self.started,
         )
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import psutil
 
+from memdefrag.analysis.windows import is_long, window_of
 from memdefrag.base.errors import ConfirmationNeeded, NoSpace, NotPermitted, UsageError
 from memdefrag.base.fsops import free_bytes
 from memdefrag.base.settings import data_dir
 from memdefrag.base.wording import count
 from memdefrag.base.wording import size as in_words
 from memdefrag.engine import in_use
+from memdefrag.model.plan import Changes
+from memdefrag.model.records import Key, Snapshot
 from memdefrag.stores.base import Store
 
 SPACE_FACTOR = 2.2
@@ -98,6 +101,26 @@ def network_warning(path: Path) -> str | None:
     return (
         f"{path} lies on a network file system ({nearest.fstype}): another computer may write it unseen, and a power "
         "cut may cost what was just written. Stop everything that uses the store, or work on a local copy."
+    )
+
+
+def long_texts(before: Snapshot, changes: Changes, units: Iterable[Sequence[Key]]) -> str | None:
+    """What to tell about merged texts that are longer than the model reads at once; None where all are short.
+
+    Args:
+        units: the keys of each step; of a merge several, the survivor first.
+    """
+    survivors = {unit[0] for unit in units if len(unit) > 1}
+    models = {info.name: info.model for info in before.collections}
+    merged = [put.record for put in changes.put if put.record.key in survivors]
+    long = [record for record in merged if is_long(record.text, models.get(record.key.collection))]
+    if not long:
+        return None
+    window = min(window_of(models.get(record.key.collection)) for record in long)
+    are = count(len(long), "merged text is", "merged texts are")
+    return (
+        f"{are} longer than the {window} tokens that the model reads at once, so that "
+        f"searches may find the end less well; the first is {long[0].key}."
     )
 
 

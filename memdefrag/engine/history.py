@@ -40,6 +40,7 @@ class HistoryStep:
         backup: id of the backup made before it; None when the store did not exist yet.
         whole_store: the step replaced or upgraded files, so that only the backup brings them back.
         added: how many records had been added or changed since the state that it put back, and so went away.
+        recall: the figures of its search proof (`model.recall.Recall.figures`); None where nothing was merged.
         left: what stood there after it, as `commit.state_hash` tells; empty for stores that are written live.
     """
 
@@ -56,6 +57,7 @@ class HistoryStep:
     redoes: str | None = None
     added: int = 0
     left: str = ""
+    recall: dict[str, Any] | None = None
 
     @property
     def folder(self) -> Path:

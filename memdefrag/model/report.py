@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from memdefrag.model.recall import Recall
+
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
@@ -25,6 +27,7 @@ class ApplyReport:
         skipped: steps that no longer fitted.
         kept: records that an import left alone on purpose, each with the reason.
         added_since: how many memories came since the state that was put back, and are not in it.
+        recall: what searches find before and after; None where nothing was merged.
         losses: what the target cannot hold, with the number of records concerned.
         next_steps: what the person should do now, one sentence each.
     """
@@ -47,6 +50,7 @@ class ApplyReport:
     skipped: tuple[Skipped, ...] = ()
     kept: tuple[Skipped, ...] = ()
     added_since: int = 0
+    recall: Recall | None = None
     losses: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()

@@ -244,6 +244,8 @@ def test_an_index_that_lost_its_way_is_built_anew(address: Address, monkeypatch:
     honest = ChromaLocal.lost_in_search, ChromaLocal.rebuild
 
     def lost(self: ChromaLocal, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
+        if self.path == address.path:
+            return honest[0](self, records, progress)
         asked.append(bool(rebuilt))
         return [record.key for record in records] if not rebuilt else honest[0](self, records, progress)
 
@@ -257,6 +259,20 @@ def test_an_index_that_lost_its_way_is_built_anew(address: Address, monkeypatch:
     apply(plan_for(address))
     assert (asked, len(rebuilt)) == ([False, True], 1)
     assert len(snapshot_of(address)) == count - 3
+
+
+def test_what_an_index_never_found_is_no_loss(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    never = set(list(snapshot_of(address).by_key)[::2])
+    asked: list[Path] = []
+
+    def lost(self: ChromaLocal, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
+        asked.append(self.path)
+        return [record.key for record in records if record.key in never]
+
+    monkeypatch.setattr(ChromaLocal, "lost_in_search", lost)
+    monkeypatch.setattr(ChromaLocal, "rebuild", lambda *_: pytest.fail("there was nothing to mend"))
+    apply(plan_for(address))
+    assert len(asked) == 2 and asked[1] == address.path
 
 
 def test_a_folder_with_a_link_is_not_written(address: Address) -> None:
