@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -60,13 +60,13 @@ def known(found: Analysis, threshold: float | None = None) -> list[Known]:
     return sorted(listed, key=lambda each: list(Standing).index(each.standing))
 
 
-def counts(listed: list[Known]) -> dict[Standing, int]:
+def counts(listed: Sequence[Known]) -> dict[Standing, int]:
     """How many memories there are of each standing, all standings named."""
     counted = Counter(each.standing for each in listed)
     return {standing: counted[standing] for standing in Standing}
 
 
-def as_dict(found: Analysis, listed: list[Known]) -> dict[str, Any]:
+def as_dict(found: Analysis, listed: Sequence[Known]) -> dict[str, Any]:
     """The value of ``known`` in ``analyze --against --json``."""
     return {
         "counts": {standing.value: number for standing, number in counts(listed).items()},

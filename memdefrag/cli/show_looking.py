@@ -29,7 +29,7 @@ def known(found: Analysis, listed: Sequence[Known]) -> Iterator[RenderableType]:
     """First how many memories are known how well, then each of them with what comes nearest."""
     assert found.options.against is not None
     yield styled(f"Of {count(len(listed), 'memory', 'memories')}, compared with {found.stores[found.options.against]}:")
-    for standing, number in counts(list(listed)).items():
+    for standing, number in counts(listed).items():
         yield f"{number:>9,}  {_SAID[standing]}"
     for standing in Standing:
         shown = [each for each in listed if each.standing is standing]
@@ -38,6 +38,13 @@ def known(found: Analysis, listed: Sequence[Known]) -> Iterator[RenderableType]:
             yield styled(f"{_SAID[standing][0].upper()}{_SAID[standing][1:]}:", "bold")
         for each in shown:
             yield from _one(found, each)
+
+
+def sum_of_known(found: Analysis, listed: Sequence[Known]) -> str:
+    """The same counts in one sentence."""
+    assert found.options.against is not None
+    told = ", ".join(f"{number:,} {_SAID[standing]}" for standing, number in counts(listed).items())
+    return f"{count(len(listed), 'memory', 'memories')}, compared with {found.stores[found.options.against]}: {told}."
 
 
 def _one(found: Analysis, each: Known) -> Iterator[RenderableType]:
