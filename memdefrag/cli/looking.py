@@ -59,6 +59,10 @@ class Looking:
     yes: Annotated[bool, typer.Option("--yes", help="Go on although making vectors takes more than two minutes.")] = (
         False
     )
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Cores that make vectors (all of them, at low priority, if not said)."),
+    ] = None
 
     def sure(self, found: Analysis) -> list[Choice]:
         """What surely says the same."""
@@ -116,7 +120,7 @@ def look(
         apart=apart.load(),
         against=len(stores) if against else None,
     )
-    model = ModelOptions(use=not looking.no_model, name=looking.model, long_work=looking.yes)
+    model = ModelOptions(not looking.no_model, looking.model, looking.yes, looking.threads)
     found, notes = compare(snapshots, options, model, run.progress)
     for note in notes:
         run.note(note)
