@@ -1,26 +1,21 @@
-"""Why a similar pair may still say different things, and when it surely does not.
-
-The rules and their measured value are those of docs/quality.md. All are symmetric.
-"""
+"""Why a similar pair may still say different things, and when it surely does not. All rules are symmetric."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rapidfuzz.distance import OSA, LCSseq
+from rapidfuzz.distance import LCSseq
 
 from memdefrag.analysis import vocabulary
+from memdefrag.analysis.same_word import CACHED_WORDS, concept, is_same_word
 from memdefrag.analysis.words import Words
 from memdefrag.base.settings import CANDIDATE_COSINE
 
 SAME_ORDER = 0.95
 """Share of the shorter text's words that must stand in the same order in the longer one."""
-
-CACHED_WORDS = 50_000
 
 _STEM = 4
 """Letters that must be left after a prefix, so that "into" is not taken for the opposite of "to"."""
@@ -77,10 +72,10 @@ def differences(a: Words, b: Words) -> list[Difference]:
 
 def _weighty(a: Words, b: Words) -> list[Difference]:
     """The differences that count for more than other words."""
-    only_a, only_b = Counter(a.tokens), Counter(b.tokens)
-    only_a, only_b = only_a - only_b, only_b - only_a
+    both = Counter(a.sense), Counter(b.sense)
+    only_a, only_b = both[0] - both[1], both[1] - both[0]
     found = [*_details(a, b, only_a, only_b), *_dates(a, b), *_negation(a, b), *_names(a, b)]
-    found += _contrasts(only_a.keys() - a.details, only_b.keys() - b.details)
+    found += _contrasts(_surfaces(a, only_a), _surfaces(b, only_b))
     if a.stamps and b.stamps and a.stamps != b.stamps:
         found.append(Difference("dated", tuple(sorted(a.stamps)), tuple(sorted(b.stamps)), bars=False))
     return found
@@ -89,24 +84,45 @@ def _weighty(a: Words, b: Words) -> list[Difference]:
 def _details(a: Words, b: Words, only_a: Counter[str], only_b: Counter[str]) -> Iterable[Difference]:
     told: set[str] = set()
     for kind, field in _DETAILS:
-        ours, theirs = getattr(a, field) & only_a.keys(), getattr(b, field) & only_b.keys()
+        ours, theirs = getattr(a, field), getattr(b, field)
+        if not ours or not theirs or ours == theirs == told:
+            continue
+        ours, theirs = ours & only_a.keys(), theirs & only_b.keys()
         # A port is a number too: it is told once, by the better word.
         if ours and theirs and not ours | theirs <= told:
             told |= ours | theirs
             yield Difference(kind, tuple(sorted(ours)), tuple(sorted(theirs)), bars=True)
 
 
-def _contrasts(only_a: AbstractSet[str], only_b: AbstractSet[str]) -> Iterable[Difference]:
-    pairs = [(one, other) for one in sorted(only_a) for other in sorted(opposites(one) & only_b)]
+def _surfaces(words: Words, only: Counter[str]) -> list[str]:
+    """The words as they stand in the text, of those that only this text says; no details."""
+    if not only:
+        return []
+    details = words.details
+    if not words.english:
+        return [word for word in sorted(only) if word not in details]
+    return sorted({word for word in words.tokens if concept(word) in only and word not in details})
+
+
+def _contrasts(only_a: list[str], only_b: list[str]) -> Iterable[Difference]:
+    concepts = {concept(word): word for word in reversed(only_b)}
+    pairs = [(one, concepts[other]) for one in only_a for other in sorted(opposites(concept(one)) & concepts.keys())]
     if pairs:
         ours, theirs = zip(*pairs, strict=True)
         yield Difference("opposite", tuple(dict.fromkeys(ours)), tuple(dict.fromkeys(theirs)), bars=True)
 
 
+_CONTRAST_SETS = tuple(frozenset(map(concept, words)) for words in vocabulary.CONTRAST_SETS)
+_CONTRASTS: dict[str, list[int]] = {}
+for _number, _words in enumerate(_CONTRAST_SETS):
+    for _word in _words:
+        _CONTRASTS.setdefault(_word, []).append(_number)
+
+
 @lru_cache(maxsize=CACHED_WORDS)
 def opposites(word: str) -> frozenset[str]:
-    """The words that exclude this one, by the tables or by their prefixes (include, exclude)."""
-    found = {other for number in vocabulary.CONTRASTS.get(word, ()) for other in vocabulary.CONTRAST_SETS[number]}
+    """The concepts that exclude this one, by the tables or by their prefixes (include, exclude)."""
+    found = {other for number in _CONTRASTS.get(word, ()) for other in _CONTRAST_SETS[number]}
     if len(word) >= _STEM:
         found |= {prefix + word for prefix in vocabulary.NEGATIVE_PREFIXES}
     changes = [*((prefix, "") for prefix in vocabulary.NEGATIVE_PREFIXES), *vocabulary.OPPOSITE_PREFIXES]
@@ -122,6 +138,8 @@ def _dates(a: Words, b: Words) -> Iterable[Difference]:
     theirs = tuple(sorted(day for day in b.dates if not any(_same_day(day, other) for other in a.dates)))
     if ours and theirs:
         yield Difference("date", ours, theirs, bars=True)
+    elif a.moments - b.moments and b.moments - a.moments:
+        yield Difference("date", tuple(sorted(a.moments - b.moments)), tuple(sorted(b.moments - a.moments)), bars=True)
 
 
 def _same_day(one: str, other: str) -> bool:
@@ -144,6 +162,12 @@ def _negation(a: Words, b: Words) -> Iterable[Difference]:
 
 
 def _names(a: Words, b: Words) -> Iterable[Difference]:
+    if "nouns" in (a.capitals, b.capitals):
+        yield from _replaced_noun(a, b)
+        return
+    if not a.capitals or not b.capitals:
+        yield from _replaced_name(a, b)
+        return
     ours, theirs = _missing_names(a, b), _missing_names(b, a)
     if ours and theirs:
         yield Difference("name", ours, theirs, bars=True)
@@ -154,14 +178,40 @@ def _names(a: Words, b: Words) -> Iterable[Difference]:
             yield Difference("roles", *_unequal_part(roles_a, roles_b), bars=True)
 
 
+def _replaced_noun(a: Words, b: Words) -> Iterator[Difference]:
+    """Where any noun is capitalised: one of them in the place of another, all else being equal."""
+    own_a, own_b = own_words(a, b)
+    if len(own_a) == len(own_b) == 1 and all(
+        own <= {name.casefold() for name in words.names} for own, words in ((own_a, a), (own_b, b))
+    ):
+        yield Difference("word", tuple(own_a), tuple(own_b), bars=True)
+
+
+def _replaced_name(a: Words, b: Words) -> Iterator[Difference]:
+    """Where the capitals of one text tell nothing: a name of the other, in whose place it has a word of its own."""
+    if not a.names and not b.names:
+        return
+    own_a, own_b = own_words(a, b)
+    names = {name.casefold() for name in a.names | b.names}
+    pairs = [
+        (one, other) for one in sorted(own_a) for other in sorted(own_b)
+        if names & {one, other} and _beside(a, one) & _beside(b, other)
+    ]  # fmt: skip
+    if pairs:
+        ours, theirs = zip(*pairs, strict=True)
+        yield Difference("name", tuple(dict.fromkeys(ours)), tuple(dict.fromkeys(theirs)), bars=True)
+
+
+def _beside(words: Words, word: str) -> set[tuple[int, str]]:
+    """What stands right before and right after a word; "" at the edges of the text."""
+    padded = ("", *words.tokens, "")
+    places = [at for at, token in enumerate(padded) if token == word]
+    return {(side, padded[at + side]) for at in places for side in (-1, 1)}
+
+
 def _roles(words: Words, names: set[str]) -> list[str]:
-    """The names in the order in which they first appear; "A and B" has none."""
-    order: list[str] = []
-    for at, token in enumerate(words.tokens):
-        if token in names and token not in order:
-            swap = order and words.tokens[at - 2 : at] == (order[-1], "and") and token < order[-1]
-            order.insert(len(order) - 1 if swap else len(order), token)
-    return order
+    """The names in the order in which they first appear; enumerations are sorted."""
+    return list(dict.fromkeys(token for token in words.sense if token in names))
 
 
 def _unequal_part(one: list[str], other: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -182,29 +232,31 @@ def _missing_names(a: Words, b: Words) -> tuple[str, ...]:
 
 
 def own_words(a: Words, b: Words) -> tuple[frozenset[str], frozenset[str]]:
-    """The content words that stand only in the first and only in the second text (typing errors aside)."""
+    """The content words that stand only in the first and only in the second text (typing errors, other spellings and
+    synonyms aside)."""
     only_a, only_b = a.content - b.content, b.content - a.content
+    if not only_a or not only_b:
+        return only_a, only_b
     return (
-        frozenset(word for word in only_a if not any(is_same_word(word, other) for other in b.content)),
-        frozenset(word for word in only_b if not any(is_same_word(word, other) for other in a.content)),
+        frozenset(word for word in only_a if not _is_said(word, b)),
+        frozenset(word for word in only_b if not _is_said(word, a)),
     )
 
 
-def is_same_word(one: str, other: str) -> bool:
-    """Whether two words are equal but for a typing error or an ending.
+def taken_for_equal(a: Words, b: Words) -> list[tuple[str, str]]:
+    """The words of either text that count as the same though they are written differently, in the order of `a`."""
+    other = [word for word in dict.fromkeys(b.tokens) if word in b.content - a.content]
+    found = []
+    for word in dict.fromkeys(a.tokens):
+        if word in a.content - b.content:
+            same = next((w for w in other if concept(word) == concept(w)), None)
+            same = same or next((w for w in other if is_same_word(word, w)), None)
+            found += [(word, same)] if same else []
+    return found
 
-    One edit (two from nine letters), never in the first letter, never where a digit is involved, never in words
-    of three letters unless a letter was added.
-    """
-    if one == other:
-        return True
-    if one[0] != other[0] or not (one.isalpha() and other.isalpha()):
-        return False
-    shorter = min(len(one), len(other))
-    if shorter < 3 or (shorter == 3 and len(one) == len(other)):
-        return False
-    allowed = 2 if shorter >= 9 else 1
-    return OSA.distance(one, other, score_cutoff=allowed) <= allowed
+
+def _is_said(word: str, words: Words) -> bool:
+    return concept(word) in words.sense or any(is_same_word(word, other) for other in words.content)
 
 
 def judge(a: Words, b: Words, cosine: float) -> tuple[bool, bool]:
@@ -223,8 +275,13 @@ def judge(a: Words, b: Words, cosine: float) -> tuple[bool, bool]:
         return False, False
     if a.tokens == b.tokens:
         return True, False
-    likely = not cosine < CANDIDATE_COSINE and a.english and b.english
-    return likely and _contains(*sorted((a, b), key=lambda words: (len(words.tokens), words.tokens))), False
+    if not (a.english and b.english):
+        return False, False
+    short, long = sorted((a, b), key=lambda words: (len(words.sense), words.sense))
+    # What is said on top may be about something else; the vectors of equal words tell nothing new.
+    if cosine < CANDIDATE_COSINE and len(short.sentences) != len(long.sentences):
+        return False, False
+    return _contains(short, long), False
 
 
 def _contains(short: Words, long: Words) -> bool:
@@ -243,33 +300,32 @@ def _says_all(short: Words, long: Words) -> bool:
         return False
     if len(short.sentences) == len(long.sentences) and long.details - short.details:
         return False
-    if _hedges(short) != _hedges(long) or _persons(short) - _persons(long):
-        return False
     spelling = _spelling(short, long)
     if spelling is None:
         return False
-    tokens = [spelling.get(token, token) for token in short.tokens]
-    return LCSseq.similarity(tokens, long.tokens) >= SAME_ORDER * len(tokens)
+    said = [spelling.get(word, word) for word in short.sense]
+    if _HEDGES.intersection(said) != _HEDGES.intersection(long.sense) or _persons(said) - _persons(long.sense):
+        return False
+    return LCSseq.similarity(said, long.sense) >= SAME_ORDER * len(said)
 
 
-def _hedges(words: Words) -> frozenset[str]:
-    return vocabulary.HEDGES.intersection(words.tokens)
+_HEDGES = frozenset(map(concept, vocabulary.HEDGES))
 
 
-def _persons(words: Words) -> set[str]:
-    return {vocabulary.PERSONS[token] for token in words.tokens if token in vocabulary.PERSONS}
+def _persons(words: Iterable[str]) -> set[str]:
+    return {vocabulary.PERSONS[word] for word in words if word in vocabulary.PERSONS}
 
 
 def _spelling(short: Words, long: Words) -> dict[str, str] | None:
     """For each word of `short` the form it has in `long`; None when a content word is missing there."""
     spelling: dict[str, str] = {}
     names = {name.casefold() for name in short.names | long.names}
-    candidates = sorted(set(long.tokens) - set(short.tokens))
-    for word in sorted(set(short.tokens) - set(long.tokens)):
-        content = word in short.content
+    candidates = sorted(set(long.sense) - set(short.sense))
+    for word in sorted(set(short.sense) - set(long.sense)):
+        content = word not in vocabulary.FUNCTION_WORDS
         same = None if word in names else next(
-            (w for w in candidates if (content or w in long.content) and is_same_word(word, w)), None
-        )
+            (w for w in candidates if (content or w not in vocabulary.FUNCTION_WORDS) and is_same_word(word, w)), None
+        )  # fmt: skip
         if same is not None:
             spelling[word] = same
         elif content:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from memdefrag.analysis.covering import FENCE, covers, said
-from memdefrag.analysis.words import sentences, unwrap
+from memdefrag.analysis.stamps import unwrap
+from memdefrag.analysis.words import sentences
 
 _BULLET = re.compile(r"(?:[-*+•]\s+(?=\S))?")
 _END_MARK = re.compile(r"""[.!?…。！？]+["'”’»)\]」』）]*$""")

@@ -15,7 +15,8 @@ from memdefrag.analysis.options import Method
 from memdefrag.analysis.pairs import Floats, Ints
 from memdefrag.analysis.result import Analysis
 from memdefrag.analysis.scored import ScoredPairs
-from memdefrag.analysis.words import normalise, unwrap
+from memdefrag.analysis.stamps import unwrap
+from memdefrag.analysis.words import normalise
 from memdefrag.base.progress import Progress
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.scope import is_current, owner_of, text_of_piece
-from memdefrag.analysis.words import normalise, unwrap
+from memdefrag.analysis.stamps import unwrap
+from memdefrag.analysis.words import normalise
 from memdefrag.base.progress import Progress
 from memdefrag.model.records import MemoryRecord, Snapshot, Vector
 
@@ -65,7 +67,6 @@ class Nodes:
     Attributes:
         of_record: int32, the node of each record.
         texts: per node the text of its first record ("" where there is none).
-        plain: per node the normalised text without stamps and wrappers.
         part: per node what it may be compared within: its owner, and its collection if asked.
         marks: per node what keeps it from others inside its part.
         vectors: per space, the vector of each node that has one there; of a long text that was embedded for this
@@ -98,7 +99,11 @@ class Nodes:
                 self.vectors.setdefault(space, {}).setdefault(node, record.embedding)
             progress.step()
         self.of_record = np.array(of_record, np.int32)
-        self.plain = [normalise(unwrap(text)) for text in self.texts]
+
+    @cached_property
+    def plain(self) -> list[str]:
+        """Per node the normalised text without stamps and wrappers; made only where something is compared."""
+        return [normalise(unwrap(text)) for text in self.texts]
 
     def parts(self, nodes: Sequence[int]) -> Iterator[list[int]]:
         """The nodes that may be compared with each other, in order."""

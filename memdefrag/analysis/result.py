@@ -16,7 +16,8 @@ from memdefrag.analysis.groups import Flags, MergeSequence, merge_sequence
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pairs import Floats, Ints
 from memdefrag.analysis.scored import ScoredPairs
-from memdefrag.analysis.words import Words, normalise, unwrap
+from memdefrag.analysis.stamps import unwrap
+from memdefrag.analysis.words import Words, normalise
 from memdefrag.model.hashing import canonical_json
 from memdefrag.model.records import MemoryRecord
 
@@ -236,8 +237,13 @@ class Analysis:
         cosine, words = float(self.pairs.cosine[at]), float(self.pairs.words[at])
         said = [] if np.isnan(cosine) else [f"{cosine:.2f} similar in meaning"]
         said += [] if np.isnan(words) else [f"{words:.0%} of the words the same".replace("%", " %")]
-        surely = ["all that the shorter one says stands in the longer one"] if self.pairs.sure[at] else []
-        return [*surely, ", ".join(said)]
+        return [*self._sureness(a, b), ", ".join(said)] if self.pairs.sure[at] else [", ".join(said)]
+
+    def _sureness(self, a: int, b: int) -> list[str]:
+        one, other = Words.of(self.records[a].text or ""), Words.of(self.records[b].text or "")
+        equal = ", ".join(f"{ours} / {theirs}" for ours, theirs in guard.taken_for_equal(one, other))
+        why = ["all that the shorter one says stands in the longer one"]
+        return [*why, f"taken for the same word: {equal}"] if equal else why
 
     def explain(self, group: Group, survivor: int) -> list[tuple[int, list[str]]]:
         """For each other member of a group why it is taken for the same as `survivor`."""

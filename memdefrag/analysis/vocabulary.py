@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
@@ -34,13 +36,47 @@ NUMBER_WORDS = {
     "once": "1", "twice": "2", "double": "2", "triple": "3", "dozen": "12",
 }
 
+FOREIGN_NUMBER_WORDS = {
+    word: str(value)
+    for words in (
+        "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf",
+        "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce",
+        "zéro _ deux trois quatre cinq six sept huit neuf dix onze douze",
+        "_ _ due _ quattro cinque sei sette otto nove dieci undici dodici",
+        "_ _ dois três quatro _ _ sete oito _ dez _ doze",
+        "_ _ twee drie vier vijf zes zeven _ negen tien",
+    )
+    for value, word in enumerate(words.split())
+    if word != "_"
+}
+"""Those for one are left out where they are articles; words that differ between two languages have one value here."""
+
 NEGATIONS = _set(
     "not no never none nobody nothing nowhere neither nor without cannot cant wont dont doesnt didnt "
-    "isnt arent wasnt werent hasnt havent hadnt couldnt shouldnt wouldnt hardly barely nicht kein keine "
-    "keinen keinem keiner nie niemals nichts niemand ohne nunca ningún ninguna ninguno nadie nada sin "
-    "jamás pas jamais aucun aucune sans rien niet geen nooit zonder non mai nessun nessuna senza não"
+    "isnt arent wasnt werent hasnt havent hadnt couldnt shouldnt wouldnt hardly barely"
 )
-UNSPACED_NEGATIONS = "不没沒无無未非ない"
+FOREIGN_NEGATIONS = _set(
+    "nicht kein keine keinen keinem keiner keines nie niemals nichts niemand nirgends ohne weder "
+    "no nunca ningún ningun ninguna ninguno nadie nada sin jamás jamas tampoco "
+    "pas jamais aucun aucune sans rien personne niet geen nooit zonder niemand non mai nessun nessuna nessuno senza "
+    "niente nulla não nao nem sem ninguém nenhum nenhuma inte aldrig utan ikke aldri aldrig uden uten ingen "
+    "не нет никогда без ничего никто ні немає bez nigdy nikt není nikdy nem soha değil yok"
+)
+UNSPACED_NEGATIONS = re.compile(
+    "(?!非常|不过|不過|不同|不错|不錯|不仅|不僅|不但|不管|不断|不斷|无论|無論|无线|無線|未来|未來|非洲|对不起|不久|无锡)[不没沒无無未非]"
+    "|(?<![少危切幼])(?<!つまら)(?<!もったい)(?:ない|なく|なかっ)|ません|ずに|ไม่|มิได้"
+)
+"""Signs that negate in Chinese, Japanese and Thai, but for set words that hold one."""
+
+PORTS = _set("port ports 端口 ポー ート puerto porta porto порт порте")
+
+SPANS = _set(
+    "minute hour day week weekend month year night morning evening afternoon summer winter spring autumn fall semester "
+    "term quarter decade monday tuesday wednesday thursday friday saturday sunday"
+) | frozenset(MONTHS)
+DAYS_FROM_NOW = _set("today yesterday tomorrow tonight")
+
+ARTICLES = _set("a an the")
 
 FUNCTION_WORDS = NEGATIONS | _set(
     "a an the this that these those and or but so as at by for from in into of on onto to with about "
@@ -54,15 +90,25 @@ FUNCTION_WORDS = NEGATIONS | _set(
     "they're they've they'd they'll that's there's what's who's let's ? / | & \\ ~ ="
 )
 
-FOREIGN_FUNCTION_WORDS = _set(
-    "der das und ist nicht ein eine einen einem einer ich mit für auf dem den des von zu sich auch wird "
-    "sind hat bei el la los las es en que de una un y con para por del se lo su al como está le les et "
-    "est une dans pas il elle je du au aux sur qui ne ce cette pour avec che di il per con una della "
-    "sono è het een van niet ik op zijn dat voor met o os um uma não com da do na no em och att är det "
-    "som på av jag den inte og er ikke i nie jest się na że w z do to a v je se že"
-) - _set(
-    "a i do to no den il"
+GERMAN_FUNCTION_WORDS = _set(
+    "der das und ist nicht ein eine einen einem einer eines ich mit für auf dem den des von zu sich auch wird sind hat "
+    "bei er sie wir ihr mein meine meinen meinem meiner dein deine sein seine ihre unser unsere mag mochte war waren "
+    "haben habe hatte wurde kein keine keinen keinem keiner nie niemals nichts ohne aber oder wenn weil dass als wie "
+    "zum zur im vom beim nach über unter vor seit bis um aus noch nur schon sehr immer jeden jede jeder gern gerne"
 )
+FOREIGN_FUNCTION_WORDS = GERMAN_FUNCTION_WORDS | _set(
+    "el la los las es en que de una un y con para por del se lo su al como está le les et mi mis tu sus yo nos "
+    "est une dans pas il elle je du au aux sur qui ne ce cette pour avec che di per della mon ma mes ton ta nous vous "
+    "sono è het een van niet ik op zijn dat voor met o os um uma não com da na em att är det ses leur leurs "
+    "som på av jag inte og ikke nie jest się że w z v se je é eu ele ela seu sua meu minha nel gli le i mio mia suo "
+    "sua muy pero más cuando donde porque sin nunca también très mais où jamais aussi sans anche più ma non"
+)
+"""Also words that are English ones too: see `AMBIGUOUS`."""
+
+AMBIGUOUS = FUNCTION_WORDS & (FOREIGN_FUNCTION_WORDS | _set(
+    "in an am so was will die do no me he on to i a as or has war his we over of is per her no van most some"
+))
+"""Words that tell nothing about whether a text is English."""
 
 NOT_NAMES = _set(
     "i i'm i've i'd i'll the a an and or but if it it's its he she they we you this that these those "
@@ -109,12 +155,6 @@ _CONTRASTS = """
 """
 CONTRAST_SETS = tuple(_set(words) for words in _CONTRASTS.split(";"))
 """Sets of words that exclude each other."""
-
-CONTRASTS: dict[str, list[int]] = {}
-"""For a word the numbers of the sets it is in."""
-for _number, _words in enumerate(CONTRAST_SETS):
-    for _word in _words:
-        CONTRASTS.setdefault(_word, []).append(_number)
 
 NEGATIVE_PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "de", "mis", "anti")
 _SWAPS = "ex in, ex im, dis en, de in, out in, down up, under over, pre post, dis as"

@@ -8,13 +8,21 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from memdefrag.analysis import vocabulary as v
+from memdefrag.analysis.canonical import CANONICAL, DATE, EAST_ASIAN_NUMBER, TIME
+from memdefrag.analysis.enumerations import sorted_enumerations
+from memdefrag.analysis.languages import UNSPACED, is_english, is_german, negations
+from memdefrag.analysis.same_word import sense
+from memdefrag.analysis.stamps import peel
 
 CACHED_TEXTS = 20_000
+
+_HEADLINE = 5
+_HEADLINE_CAPITALS = 0.8
+"""A text of so many telling words, of which such a share is capitalised, is a headline."""
 
 # ── normalising ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -24,7 +32,9 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _CAPITAL_OPTION = re.compile(r"(?<!\S)-[A-Z](?!\w)")
 _LINE_START = re.compile(r"^[ \t]*(?:#{1,6}|>+|[-*+•‣·])[ \t]+", re.M)
 _ORNAMENT = re.compile(
-    r"""(?<!\w)["'`*_,;:…()\[\]{}«»—–]+ | ["'`*_.,;:!…()\[\]{}«»—–]+(?![\w=/\\]) | (?<!\S)[-.]+(?!\S)""", re.X
+    r"""(?<!\w)["'`*_,;:…()\[\]{}«»—–]+ | ["'`*_.,;:!…()\[\]{}«»—–]+(?![\w=/\\]) | (?<!\S)[-.]+(?!\S)
+    | [。、「」『』《》〈〉【】]+""",
+    re.X,
 )
 
 
@@ -111,101 +121,42 @@ def _is_abbreviation(before: str, after: str) -> bool:
     return (last.isdigit() and last == before.strip()) or (last == "etc" and after.islower())
 
 
-# ── stamps and wrappers ──────────────────────────────────────────────────────────────────────────────────
-
-_MONTH = rf"(?:{'|'.join(sorted(v.MONTHS, key=len, reverse=True))})"
-_DATE = (
-    rf"(?:\d{{4}}-\d\d?-\d\d?|\d{{4}}/\d\d?/\d\d?|\d\d?[./-]\d\d?[./-](?:\d{{4}}|\d\d)"
-    rf"|\d\d?(?:st|nd|rd|th)?(?:\s+of)?\s+{_MONTH}\b\.?(?:,?\s+\d{{4}}\b)?"
-    rf"|{_MONTH}\b\.?\s+\d\d?(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}}\b)?|{_MONTH}\b\.?,?\s+\d{{4}}\b)"
-)
-_TIME = r"(?:\d\d?:\d\d(?::\d\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?|Z\b|[+-]\d\d:?\d\d\b)?|\b\d\d?\s?[ap]m\b)"
-_MOMENT = rf"{_DATE}(?:(?:[T,]|\s+at)?\s*{_TIME})?"
-_NOTED = r"(?:noted|saved|added|updated|recorded|stored|written|logged|created|modified|last\s+updated)"
-_STAMP_BEFORE = re.compile(
-    rf"^\s*(?:\[(?:{_NOTED}:?\s+(?:on\s+)?)?{_MOMENT}\]\s*[:-]?|\({_MOMENT}\)\s*[:-]?"
-    rf"|as\s+of\s+{_MOMENT}\s*[:,]|{_NOTED}\s+(?:on\s+)?{_MOMENT}\s*[:-]|{_MOMENT}\s*(?:[:|–—]|\s-)(?=\s))\s*",
-    re.I,
-)
-_STAMP_AFTER = re.compile(rf"[(\[]\s*(?:{_NOTED}:?\s+(?:on\s+)?)?{_MOMENT}\s*[)\]]$", re.I)
-_WRAPPER_BEFORE = re.compile(
-    r"""^\s*(?:
-        (?:(?:conversation|chat|session|personal|quick|side|user)\s+)?(?:notes?|memory|reminder|fyi|remember|important)
-        \s*(?::|\s[-–—]\s)
-      | (?:fact|memory|note)\s+about\s+(?:the\s+)?user\s*:
-      | (?:from|in)\s+(?:our|the)\s+(?:chat|conversation|session|discussion)\s*:
-      | (?:the\s+)?user\s+(?:has\s+)?(?:mentioned|said|stated|noted|told\s+me|shared)\s+that\b
-      | (?:just\s+to\s+note|just\s+so\s+you\s+know|please\s+(?:note|remember)(?:\s+that)?|note\s+that)\b
-        \s*[,:]?
-    )\s*""",
-    re.X | re.I,
-)
-_WRAPPER_AFTER = re.compile(
-    r"[(\[]\s*(?:mentioned|said|stated|noted)\s+(?:again|before|earlier|twice)\s*[)\]]$"
-    r"|[(\[]\s*(?:again|repeated|repeat|as\s+mentioned(?:\s+(?:before|earlier))?)\s*[)\]]$",
-    re.I,
-)
-_EDGES = (_STAMP_BEFORE, _STAMP_AFTER, _WRAPPER_BEFORE, _WRAPPER_AFTER)
-_STAMP_DATE = re.compile(_DATE, re.I)
-_BOOK_KEEPING = re.compile(rf"{_NOTED}|as\s+of", re.I)
-
-
-def unwrap(text: str) -> str:
-    """The text without time stamps and set phrases ("Note:", "(mentioned again)") at its start and end.
-
-    They say when and how something was noted, not what. A text that is nothing else is returned as it is.
-    """
-    return _peel(text)[0]
-
-
-def _peel(text: str) -> tuple[str, frozenset[str]]:
-    """What `unwrap` leaves, and the dates of the stamps it took off that do not say "noted", "as of" …"""
-    previous, bare, removed = "", text.strip(), ""
-    while bare != previous:
-        previous = bare
-        for edge in _EDGES:
-            found = edge.search(bare)
-            rest = edge.sub("", bare, count=1).strip()
-            if found and rest:
-                bare = rest
-                removed += "" if _BOOK_KEEPING.search(found[0]) else f" {found[0]}"
-    return bare, frozenset(_date(found[0]) for found in _STAMP_DATE.finditer(removed))
-
-
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────
 
-UNSPACED = (
-    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Japanese, Chinese
-    "\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
-)
 _NEGATION_REACH = 4
 _LONGEST = "{1,200}"
 """Bounds what an address or path can be, so that no text makes the search quadratic."""
+
+_SIGN = rf"[^\W{UNSPACED}]"
+_START, _END = rf"(?<!{_SIGN})", rf"(?!{_SIGN})"
+"""A letter or digit, and the edges of words of them, beside scripts without spaces too."""
 
 _TOKEN = re.compile(
     rf"""
     (?P<url>\b[a-z][a-z0-9+.-]*://[^\s<>"'`)\]]*[\w/]|\bwww\.[^\s<>"'`)\]]*[\w/])
   | (?P<mail>[\w.+-]{{1,80}}@[\w-]{_LONGEST}(?:\.[\w-]{_LONGEST})+)
-  | (?P<date>(?<![\w.-]){_DATE}(?![\w]))
-  | (?P<time>(?<![\w.]){_TIME})
+  | (?P<date>{_START}(?<![.-]){DATE}{_END})
+  | (?P<time>{_START}(?<!\.){TIME})
   | (?P<path>(?<![\w/])(?:
         [a-z]:\\[\w.\\$%@+~-]*\w
       | (?:~|\.{{1,2}}|\$\w{_LONGEST})?/[\w.@%+~-]*\w(?:/[\w.@%+~-]*\w)*/?
       | [\w@.-]{_LONGEST}(?:/[\w@.-]{_LONGEST}){{0,20}}/[\w@-]{_LONGEST}\.[a-z]\w{{0,5}}\b
       | [\w-]{_LONGEST}(?:/[\w.-]{_LONGEST}){{2,20}}
-      | \w[\w-]{{0,200}}(?:\.[\w-]{_LONGEST}){{0,9}}\.(?:{v.EXTENSIONS})\b
+      | (?!(?-i:(?:[A-Z]\.){{2,}}))\w[\w-]{{0,200}}(?:\.[\w-]{_LONGEST}){{0,9}}\.(?:{v.EXTENSIONS})\b
     ))
   | (?P<option>(?<![\w-])--?[a-z][\w-]*)
-  | (?P<version>\bv\d+(?:\.\d+)*(?:[-.]?(?:rc|alpha|beta|a|b|post|dev)\.?\d*)?\b
-      |\b\d+(?:\.\d+){{2,}}(?:[-.+]?(?:rc|alpha|beta|a|b|post|dev)\.?\d*)?\b)
-  | (?P<id>(?<!\w)\#\d+\b
-      | \b[a-z][a-z0-9]*-\d+\b
-      | \b(?=\w*[a-z_])(?=\w*\d)(?!\d+(?:st|nd|rd|th)?\b)(?!\d+[a-z]{{1,3}}\b)\w+\b
-      | \b\w*[^\W_]_[^\W_]\w*\b)
+  | (?P<version>{_START}v\d+(?:\.\d+)*(?:[-.]?(?:rc|alpha|beta|a|b|post|dev)\.?\d*)?{_END}
+      |{_START}\d+(?:\.\d+){{2,}}(?:[-.+]?(?:rc|alpha|beta|a|b|post|dev)\.?\d*)?{_END})
+  | (?P<id>{_START}\#\d+{_END}
+      | {_START}[a-z][a-z0-9]*-\d+{_END}
+      | {_START}(?={_SIGN}*[a-z_])(?={_SIGN}*\d)(?!\d+(?:st|nd|rd|th)?{_END})(?!\d+[a-z]{{1,3}}{_END}){_SIGN}+
+      | {_START}{_SIGN}*[^\W_]_[^\W_]{_SIGN}*)
   | (?P<number>\d+(?:st|nd|rd|th)\b|(?<![\w.])[-+]?\d+(?:,\d{{3}})*(?:\.\d+)?|\d+(?:\.\d+)?)
-  | (?P<unspaced>[{UNSPACED}]+)
+  | (?P<numeral>{EAST_ASIAN_NUMBER})
+  | (?P<unspaced>(?:(?!{EAST_ASIAN_NUMBER})[{UNSPACED}])+)
+  | (?P<acronym>(?-i:(?:[A-Z]\.){{2,}}))
   | (?P<word>[^\W\d_{UNSPACED}]+(?:'[^\W\d_]+)*\+{{0,2}}\#?)
-  | (?P<sign>[!=<>]=|[^\w\s.,;:!'"()\[\]{{}}*_`…–—«»•-])
+  | (?P<sign>[!=<>]=|[^\w\s.,;:!'"()\[\]{{}}*_`…–—«»•。、「」『』・-])
     """,
     re.X | re.I,
 )
@@ -218,14 +169,19 @@ class Words:
     Attributes:
         sentences: of the text.
         tokens: everything that is said, in order: words, and the details below in canonical form.
+        sense: of an English text the tokens such that equal ones say the same (`same_word.sense`), enumerations
+            sorted; else the tokens.
         content: the words and details that carry meaning (no function words, no negations), without order.
         numbers: canonical ("1000", "2.5", "-3"), number words included ("three" is "3").
         ports: those numbers that follow the word "port" or a host.
         dates: "2024-03-09", "--03-09" without a year, "2024-03" without a day.
+        moments: English dates seen from the day of writing ("last year", "2 week ago").
         times: "18:05" (24 hours).
         ids: issue numbers, identifiers, hashes.
-        names: the capitalised words, in their case ("Maria"), the first of a sentence included.
+        names: the capitalised words, in their case ("Maria"), the first of a sentence included; none in a text all
+            of whose words are written alike (THE PORT IS 80, the port is 80, Port Is Moved to the New Host).
         inner_names: those of them that also stand inside a sentence.
+        capitals: whether capitals tell names: "names", any "nouns" (in German), or nothing ("").
         negations: how many words negate.
         denied: the content words right after a negation.
         stamps: the dates of diary entries ("[2024-03-01] Went running") among the stamps that were taken off.
@@ -234,10 +190,12 @@ class Words:
 
     sentences: tuple[str, ...]
     tokens: tuple[str, ...]
+    sense: tuple[str, ...]
     content: frozenset[str]
     numbers: frozenset[str]
     ports: frozenset[str]
     dates: frozenset[str]
+    moments: frozenset[str]
     times: frozenset[str]
     versions: frozenset[str]
     paths: frozenset[str]
@@ -246,6 +204,7 @@ class Words:
     ids: frozenset[str]
     names: frozenset[str]
     inner_names: frozenset[str]
+    capitals: str
     negations: int
     denied: frozenset[str]
     stamps: frozenset[str]
@@ -265,45 +224,50 @@ class Words:
 
 @lru_cache(maxsize=CACHED_TEXTS)
 def _words(text: str) -> Words:
-    bare, stamps = _peel(fold(text))
+    bare, stamps = peel(fold(text))
+    found = [
+        (match.lastgroup or "", match[0], match.start(), bare[match.end() : match.end() + 1])
+        for match in _TOKEN.finditer(bare)
+    ]
+    unspaced = any(kind in ("unspaced", "numeral") for kind, *_ in found)
+    words = [raw.casefold() for kind, raw, *_ in found if kind == "word"]
+    english = not unspaced and is_english(words)
     tokens: list[str] = []
+    after: list[str] = []
     kinds: defaultdict[str, set[str]] = defaultdict(set)
-    words: list[str] = []
     names: dict[str, bool] = {}
-    unspaced = 0
-    for match in _TOKEN.finditer(bare):
-        kind, raw = match.lastgroup or "", match[0]
+    for kind, raw, start, following in found:
         if kind == "word":
-            raw = raw.removesuffix("'s")
-            folded = raw.casefold()
-            if folded == "s" and bare[match.start() - 1 : match.start()] == "'":
+            if raw == "s" and bare[start - 1 : start] == "'":
                 continue
-            if folded in v.NUMBER_WORDS:
-                folded = v.NUMBER_WORDS[folded]
-                kinds["number"].add(folded)
-            else:
-                words.append(folded)
-                if raw[0].isupper() and folded not in v.NOT_NAMES:
-                    names.setdefault(raw, False)
-                    names[raw] |= not _starts_sentence(bare, match.start())
-            tokens.append(folded)
-        elif kind == "unspaced":
-            unspaced += len(raw)
-            tokens += [raw[i : i + 2] for i in range(len(raw) - 1)] or [raw]
+            raw = raw[:-2] if raw[-2:].casefold() == "'s" else raw
+            item = raw.casefold()
+            value = (v.NUMBER_WORDS if english else v.FOREIGN_NUMBER_WORDS).get(item)
+            if value:
+                item, kind = value, "number"
+            elif raw[0].isupper() and item not in v.NOT_NAMES:
+                names[raw] = names.get(raw, False) or not _starts_sentence(bare, start)
+        elif kind == "acronym":
+            item = raw.replace(".", "").casefold()
         else:
-            item = _CANONICAL.get(kind, str.casefold)(raw)
-            tokens.append(item)
-            if kind != "sign":
-                kinds["url" if kind == "mail" else kind].add(item)
-            if kind == "number" and _names_a_port(tokens, bare, match.start()):
+            item = CANONICAL.get(kind, str.casefold)(raw)
+            if kind == "number" and _names_a_port(tokens, bare, start):
                 kinds["port"].add(item)
+        kinds[_KINDS.get(kind, kind)].add(item)
+        tokens += [raw[i : i + 2] for i in range(len(raw) - 1)] if kind == "unspaced" and raw[1:] else [item]
+        after += [following] * (len(tokens) - len(after))
+    capitals = "" if _written_alike(bare, words, names) else "nouns" if is_german(words) and not english else "names"
+    names = names if capitals else {}
+    folded = {name.casefold() for name in names}
     return Words(
         sentences=tuple(sentences(bare)),
         tokens=tuple(tokens),
+        sense=sense(sorted_enumerations(tokens, after, folded)) if english else tuple(tokens),
         content=frozenset(token for token in tokens if token not in v.FUNCTION_WORDS),
         numbers=frozenset(kinds["number"]),
         ports=frozenset(kinds["port"]),
         dates=frozenset(kinds["date"]),
+        moments=_moments(tokens) if english else frozenset(),
         times=frozenset(kinds["time"]),
         versions=frozenset(kinds["version"]),
         paths=frozenset(kinds["path"]),
@@ -312,33 +276,39 @@ def _words(text: str) -> Words:
         ids=frozenset(kinds["id"]),
         names=frozenset(names),
         inner_names=frozenset(name for name, inner in names.items() if inner),
-        negations=_negations(words, bare if unspaced else ""),
+        capitals=capitals,
+        negations=negations(words, bare if unspaced else "", english),
         denied=_denied(tokens),
         stamps=stamps,
-        english=not unspaced and _is_english(words),
+        english=english,
     )
 
 
+_KINDS = {"mail": "url", "numeral": "number"}
+
+
 def _names_a_port(tokens: list[str], text: str, start: int) -> bool:
-    before = text[max(0, start - 1) : start]
-    return before == ":" or "port" in tokens[-4:-1] or "ports" in tokens[-4:-1]
+    return text[max(0, start - 1) : start] == ":" or not v.PORTS.isdisjoint(tokens[-3:])
 
 
-def _negations(words: list[str], unspaced_text: str) -> int:
-    spoken = sum(map(_is_negation, words))
-    return spoken + sum(unspaced_text.count(sign) for sign in v.UNSPACED_NEGATIONS)
+def _moments(tokens: list[str]) -> frozenset[str]:
+    """Dates seen from the day of writing: "last year", "2 week ago", "tomorrow"."""
+    found = {token for token in tokens if token in v.DAYS_FROM_NOW}
+    for at, token in enumerate(tokens):
+        unit = token.removesuffix("s")
+        if at and unit in v.SPANS and tokens[at - 1] in ("last", "next", "this"):
+            found.add(f"{tokens[at - 1]} {unit}")
+        elif at and unit in v.SPANS and tokens[at + 1 : at + 2] == ["ago"]:
+            found.add(f"{tokens[at - 1]} {unit} ago")
+    return frozenset(found)
 
 
 def _denied(tokens: list[str]) -> frozenset[str]:
     reach: set[str] = set()
     for at, token in enumerate(tokens):
-        if _is_negation(token):
+        if token in v.NEGATIONS or token in v.FOREIGN_NEGATIONS or token.endswith("n't"):
             reach.update(word for word in tokens[at + 1 : at + 1 + _NEGATION_REACH] if word not in v.FUNCTION_WORDS)
     return frozenset(reach)
-
-
-def _is_negation(word: str) -> bool:
-    return word in v.NEGATIONS or word.endswith("n't")
 
 
 def _starts_sentence(text: str, start: int) -> bool:
@@ -346,52 +316,9 @@ def _starts_sentence(text: str, start: int) -> bool:
     return not before or before[-1] in ".!?:;\n…"
 
 
-def _is_english(words: list[str]) -> bool:
-    if any(not ("a" <= word[0] <= "z" or word[0] in "àâäåæçèéêëìíîïñòóôöøùúûüýœß") for word in words):
-        return False
-    foreign = sum(word in v.FOREIGN_FUNCTION_WORDS for word in words)
-    return foreign <= sum(word in v.FUNCTION_WORDS for word in words)
-
-
-# ── canonical forms ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _number(raw: str) -> str:
-    plain = raw.replace(",", "").lstrip("+").rstrip("stndrhSTNDRH")
-    if "." in plain:
-        return plain.rstrip("0").rstrip(".")
-    return ("-" if plain.startswith("-") else "") + (plain.lstrip("-0") or "0")
-
-
-def _time(raw: str) -> str:
-    digits = re.findall(r"\d+", raw)
-    hour, minute = int(digits[0]), int(digits[1]) if ":" in raw else 0
-    half = re.search(r"([ap])\.?m", raw, re.I)
-    if half:
-        hour = hour % 12 + (12 if half[1] in "pP" else 0)
-    seconds = f":{digits[2]}" if raw.count(":") > 1 and len(digits) > 2 else ""
-    return f"{hour:02}:{minute:02}{seconds}"
-
-
-def _date(raw: str) -> str:
-    """ISO form; a date whose day and month cannot be told apart is taken as day first."""
-    month = next((v.MONTHS[word] for word in re.findall(r"[a-z]+", raw.lower()) if word in v.MONTHS), None)
-    numbers = [int(digits) for digits in re.findall(r"\d+", raw)]
-    if month is None:
-        year, first, second = numbers if numbers[0] > 31 else (numbers[2], numbers[1], numbers[0])
-        month, day = (first, second) if first <= 12 else (second, first)
-        return f"{year + 2000 if year < 100 else year}-{month:02}-{day:02}"
-    day_found = next((number for number in numbers if number <= 31), None)
-    year_found = next((number for number in numbers if number > 31), None)
-    start = "--" if year_found is None else f"{year_found}-"
-    return f"{start}{month:02}" + ("" if day_found is None else f"-{day_found:02}")
-
-
-_CANONICAL: dict[str, Callable[[str], str]] = {
-    "number": _number,
-    "time": _time,
-    "date": _date,
-    "url": lambda raw: raw.rstrip("/"),
-    "option": str,
-    "path": lambda raw: raw.rstrip("/").casefold(),
-}
+def _written_alike(text: str, words: list[str], names: dict[str, bool]) -> bool:
+    """Whether capitals tell nothing: none but capitals, none at all, or one at almost each word, as in headlines."""
+    if not any(map(str.islower, text)) or not any(map(str.isupper, text)):
+        return True
+    telling = {word for word in words if word not in v.FUNCTION_WORDS}
+    return len(telling) >= _HEADLINE and len(names) > _HEADLINE_CAPITALS * len(telling)

@@ -13,7 +13,7 @@ from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.options import AnalysisOptions, Method
 from tests.analysis.test_detect import TEA, far, grouped, memory, near, snapshot
 
-NOTE, MORE = "Note: " + TEA, "Maria really enjoys green tea in the morning."
+NOTE, MORE = "Note: " + TEA, "Maria really loves green tea in the morning."
 
 
 def apart(*pairs: tuple[str, str]) -> AnalysisOptions:

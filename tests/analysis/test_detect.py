@@ -60,7 +60,7 @@ def test_texts_that_differ_in_a_set_phrase_are_sure_whatever_their_vectors() -> 
 
 
 def test_similar_vectors_and_words_are_a_likely_group() -> None:
-    other = "Maria really enjoys green tea in the morning."
+    other = "Maria really loves green tea in the morning."
     found = analyze([snapshot(memory("a", TEA, near(1)), memory("b", other, near(2)), memory("c", "Rain", far(3)))])
     (group,) = found.groups()
     assert (group.members, group.tier, group.sure) == ((0, 1), "likely", ())
@@ -85,7 +85,7 @@ def test_a_group_with_a_sure_part_names_it() -> None:
     records = [
         memory("a", TEA, near(1)),
         memory("b", "Note: " + TEA, near(1)),
-        memory("c", "Maria really enjoys green tea in the morning.", near(2)),
+        memory("c", "Maria really loves green tea in the morning.", near(2)),
     ]
     (group,) = analyze([snapshot(*records)]).groups()
     assert (group.members, group.tier, group.sure) == ((0, 1, 2), "likely", ((0, 1),))
@@ -106,7 +106,7 @@ def test_records_of_different_owners_are_never_compared() -> None:
 
 def test_vectors_of_different_models_are_not_compared() -> None:
     one = memory("a", TEA, near(1))
-    other = memory("b", "Maria really enjoys green tea in the morning.", near(2), collection="more")
+    other = memory("b", "Maria really loves green tea in the morning.", near(2), collection="more")
     assert grouped(analyze([snapshot(one, other)])) == {frozenset("ab")}
     assert analyze([snapshot(one, other, models={"notes": "x", "more": "y"})]).groups(0.0) == []
 
@@ -220,8 +220,9 @@ def test_reasons_say_why() -> None:
         memory("c", TEA.upper(), near(1)),
         memory("d", "[2024-01-01] " + TEA, near(1)),
         memory("e", TEA + " She owns a shop.", near(1)),
-        memory("f", "Maria enjoys green tea in the morning.", near(2)),
+        memory("f", "Maria loves green tea in the morning.", near(2)),
         memory("g", "Rain", far(3)),
+        memory("h", "Maria enjoys green tea in teh morning.", near(1)),
     ]
     found = analyze([snapshot(*records)])
     assert found.reasons(0, 1) == ["the same text"]
@@ -233,8 +234,9 @@ def test_reasons_say_why() -> None:
     ]
     likeness, difference = found.reasons(0, 5)
     assert likeness.endswith("% of the words the same")
-    assert difference == "word: likes / enjoys"
+    assert difference == "word: likes / loves"
     assert found.reasons(0, 6) == []
+    assert found.reasons(0, 7)[1] == "taken for the same word: likes / enjoys"
 
 
 def test_group_ids_depend_on_the_members_alone() -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.analysis.guard import differences, is_same_word, judge, opposites
+from memdefrag.analysis.guard import differences, judge, opposites
+from memdefrag.analysis.same_word import is_same_word
 from memdefrag.analysis.words import Words
 
 
@@ -38,7 +39,7 @@ def verdict(one: str, other: str, cosine: float = 0.95) -> str:
         ("The vision includes a home", "The vision excludes a home", "opposite: includes / excludes"),
         ("The production API is slow", "The staging API is slow", "opposite: production / staging"),
         ("A man turns on the radio", "A man turns off the radio", "opposite: on / off"),
-        ("They won last week", "They won last month", "opposite: week / month"),
+        ("They won last week", "They won last month", "date: last week / last month"),
         ("Er mag nicht tanzen und singen", "Er mag tanzen und singen", "negation: not / –"),
         ("我喜欢喝茶", "我不喜欢喝茶", "negation: – / not"),
     ],
@@ -96,7 +97,7 @@ def test_surely_the_same(one: str, other: str) -> None:
         ("The fee is low", "The fee is low, down from 110 euros"),
         ("The dog chased the cat over the wall", "The cat chased the dog over the wall"),
         ("[2024-03-01] Went running in the park", "[2024-03-08] Went running in the park"),
-        ("Maria likes tea", "Maria really enjoys a cup of tea"),
+        ("Maria likes tea", "Maria is looking for a cup of tea"),
         ("Er mag grünen Tee und Kaffee", "Er mag grünen Tee und Kaffee mit Zucker"),
         ("It saw a car", "It saw a cat"),
     ],
@@ -131,7 +132,14 @@ def test_far_vectors_are_an_objection_but_none_at_all_are_not() -> None:
         ("car", "cat", False),
         ("cat", "cats", True),
         ("item1", "item2", False),
-        ("form", "from", True),
+        ("form", "from", False),
+        ("house", "horse", False),
+        ("lives", "lived", False),
+        ("dance", "dancer", False),
+        ("organise", "organize", True),
+        ("colour", "color", True),
+        ("grey", "gray", True),
+        ("kids", "children", True),
         ("iran", "irelan", False),
     ],
 )

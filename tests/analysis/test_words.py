@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.analysis.words import Words, normalise, sentences, unwrap
+from memdefrag.analysis.stamps import unwrap
+from memdefrag.analysis.words import Words, normalise, sentences
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""Whether two words say the same: synonyms, British and American spelling, endings, typing errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
+
+from rapidfuzz.distance import OSA
+
+from memdefrag.analysis import vocabulary as v
+from memdefrag.analysis.synonyms import CONTRACTED_ENDINGS, CONTRACTIONS, PHRASES, SYNONYMS, UNITS
+from memdefrag.base.settings import resource
+
+CACHED_WORDS = 50_000
+
+_AMERICAN = (
+    (re.compile(r"(?<=[a-z]{3})our(?=(?:s|ed|ing|ite|ites|able|hood|ful|less|ly)?$)"), "or"),
+    (re.compile(r"(?<=[a-z]{3})is(?=(?:e|es|ed|er|ers|ing|ation|ations)$)"), "iz"),
+    (re.compile(r"(?<=[a-z]{3}ly)s(?=(?:e|ed|ing)$)"), "z"),
+    (re.compile(r"^(cent|theat|lit|fib|(?:kilo|centi|milli)?met|somb|lust)re(?=s?$)"), r"\1er"),
+    (re.compile(r"^(trave|cance|labe|mode|fue|signa|leve|marve|counse|tota|dia)ll(?=(?:ed|ing|er|ers)$)"), r"\1l"),
+    (re.compile(r"^(lic|def|off|pret)ence(?=[sd]?$)"), r"\1ense"),
+)
+
+
+@lru_cache(maxsize=CACHED_WORDS)
+def concept(word: str) -> str:
+    """The word that stands for this one, its synonyms and its other spelling; the word itself if it has none."""
+    american = word
+    for british, form in _AMERICAN:
+        american = british.sub(form, american)
+    return SYNONYMS.get(american, american)
+
+
+def sense(tokens: Sequence[str]) -> tuple[str, ...]:
+    """English tokens such that equal results say the same: without articles, contractions spelt out, phrases, units
+    and words replaced by what stands for them.
+    """
+    words: list[str] = []
+    plain = list(_spelt_out(tokens))
+    at = 0
+    while at < len(plain):
+        for phrase, meaning in PHRASES.get(plain[at], ()):
+            if tuple(plain[at : at + len(phrase)]) == phrase:
+                words += meaning
+                at += len(phrase)
+                break
+        else:
+            word = plain[at]
+            words.append(UNITS.get(word, word) if words and words[-1][-1:].isdigit() else concept(word))
+            at += 1
+    return tuple(words)
+
+
+def _spelt_out(tokens: Sequence[str]) -> Iterator[str]:
+    following = (*tokens[1:], "")
+    for token, after in zip(tokens, following, strict=False):
+        # "Few" and "a few" are opposites.
+        if token in v.ARTICLES and after not in ("few", "little"):
+            continue
+        if token in CONTRACTIONS:
+            yield from CONTRACTIONS[token]
+        elif (ending := token[-3:]) in CONTRACTED_ENDINGS and len(token) > len(ending):
+            yield from (token[:-3], CONTRACTED_ENDINGS[ending])
+        else:
+            yield token
+
+
+@cache
+def english_words() -> frozenset[str]:
+    """Some twenty thousand words and names that are common in English texts: the whole words of at least three
+    letters in the vocabulary of the language model BERT (Apache licence 2.0)."""
+    return frozenset(resource("english.txt").read_text(encoding="ascii").split())
+
+
+def is_same_word(one: str, other: str) -> bool:
+    """Whether two words are equal but for spelling, a typing error or a plural's s.
+
+    One edit (two from nine letters), never in the first letter, never where a digit is involved, never in words
+    of three letters unless a letter was added. Two words that both are English are no typing errors of each other:
+    house and horse, lives and lived, dance and dancer.
+    """
+    if one == other:
+        return True
+    if one[0] != other[0] or not (one.isalpha() and other.isalpha()):
+        return concept(one) == concept(other)
+    return _is_slip(*sorted((one, other), key=len)) or concept(one) == concept(other)
+
+
+def _is_slip(shorter: str, longer: str) -> bool:
+    allowed = 2 if len(shorter) >= 9 else 1
+    if len(longer) - len(shorter) > allowed or len(shorter) < 3 or len(longer) == 3:
+        return False
+    if OSA.distance(shorter, longer, score_cutoff=allowed) > allowed:
+        return False
+    return longer == shorter + "s" or not {shorter, longer} <= english_words()
