@@ -31,9 +31,11 @@ _SCRIPT_DIGITS = re.compile("[\u00b2\u00b3\u00b9\u2070-\u209c\u00bc-\u00be\u2150
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _CAPITAL_OPTION = re.compile(r"(?<!\S)-[A-Z](?!\w)")
 _LINE_START = re.compile(r"^[ \t]*(?:#{1,6}|>+|[-*+•‣·])[ \t]+", re.M)
+# The first line says nothing new; without it three ways would be tried at every letter.
 _ORNAMENT = re.compile(
-    r"""(?<!\w)["'`*_,;:…()\[\]{}«»—–]+ | ["'`*_.,;:!…()\[\]{}«»—–]+(?![\w=/\\]) | (?<!\S)[-.]+(?!\S)
-    | [。、「」『』《》〈〉【】]+""",
+    r"""(?=[\W_])(?!\s) (?:
+    (?<!\w)["'`*_,;:…()\[\]{}«»—–]+ | ["'`*_.,;:!…()\[\]{}«»—–]+(?![\w=/\\]) | (?<!\S)[-.]+(?!\S)
+    | [。、「」『』《》〈〉【】]+ )""",
     re.X,
 )
 
@@ -55,7 +57,9 @@ def normalise(text: str) -> str:
 
     Signs that carry meaning stay: ``?``, ``%``, ``-5``, ``--force``, ``C++``, ``3.5``, ``!=``.
     """
-    folded = _CAPITAL_OPTION.sub(lambda found: found[0] + "^", fold(text))
+    folded = fold(text)
+    if "-" in folded:
+        folded = _CAPITAL_OPTION.sub(lambda found: found[0] + "^", folded)
     bare = _ORNAMENT.sub(" ", _LINE_START.sub(" ", folded.casefold()))
     return " ".join(bare.split()) or text.strip()
 
