@@ -81,18 +81,21 @@ class Nodes:
         self.texts: list[str] = []
         self.part: list[object] = []
         self.marks: list[Marks] = []
+        self._normal: list[str | None] = []
         self.vectors: dict[Space, dict[int, Vector]] = {}
         progress.phase("Reading texts", len(participants))
         for record, store, model in participants:
             part = (owner_of(record), None if options.across_collections else (store, record.key.collection))
             marks = _marks(record, store, options)
             alone = not _says_something(record) or _is_kept_from_its_like(marks, options)
-            same = (store, record.key) if alone else (normalise(record.text or ""), marks.told)
+            normal = None if alone else normalise(record.text or "")
+            same = (store, record.key) if alone else (normal, marks.told)
             node = numbers.setdefault((part, same), len(numbers))
             if node == len(self.texts):
                 self.texts.append(record.text or "")
                 self.part.append(part)
                 self.marks.append(marks)
+                self._normal.append(normal)
             of_record.append(node)
             if record.embedding is not None and options.use_vectors:
                 space = (record.embedding.shape[-1], model)
@@ -103,7 +106,11 @@ class Nodes:
     @cached_property
     def plain(self) -> list[str]:
         """Per node the normalised text without stamps and wrappers; made only where something is compared."""
-        return [normalise(unwrap(text)) for text in self.texts]
+        bare = map(unwrap, self.texts)
+        return [
+            normalise(inner) if normal is None or inner != text else normal
+            for inner, text, normal in zip(bare, self.texts, self._normal, strict=True)
+        ]
 
     def parts(self, nodes: Sequence[int]) -> Iterator[list[int]]:
         """The nodes that may be compared with each other, in order."""
