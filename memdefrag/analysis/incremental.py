@@ -20,6 +20,9 @@ from memdefrag.analysis.pairs import Ints
 from memdefrag.analysis.scored import ScoredPairs, scored_pairs
 from memdefrag.base.progress import Progress
 
+FEWEST = 500
+"""Fewer nodes are compared in less than a tenth of a second; nothing is kept of them."""
+
 
 def all_pairs(
     nodes: Nodes, stores: Sequence[str], options: AnalysisOptions, progress: Progress, cache: PairCache | None
@@ -29,7 +32,8 @@ def all_pairs(
     Raises:
         Cancelled: at any time; what was found so far is not kept.
     """
-    if cache is None:
+    if cache is None or len(nodes.texts) < FEWEST or options.against is not None:
+        # Of stores that are compared with one not all pairs are looked for; what is left out must not count as known.
         return _of_all(nodes, options, progress, [])
     name, names = name_of(stores, options), identities(nodes)
     before = cache.find(name)
@@ -46,7 +50,8 @@ def all_pairs(
 
 
 def _of_all(nodes: Nodes, options: AnalysisOptions, progress: Progress, names: Sequence[bytes]) -> KnownPairs:
-    found = candidates(nodes, options, progress)
+    outside = np.array([marks.store != options.against for marks in nodes.marks], np.bool_)
+    found = candidates(nodes, options, progress, None if options.against is None else outside)
     scored = scored_pairs(nodes, found.i, found.j, found.cosine, progress)
     return KnownPairs(names, scored, found.nearest, found.crowd, found.whole, found.counts)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from memdefrag.analysis.apart import Apart, content_key, pair_of
 from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.known import Known, Standing, as_dict, counts, known
 from memdefrag.analysis.options import AnalysisOptions
+from memdefrag.analysis.pair_cache import PairCache
 from memdefrag.analysis.result import Analysis
 from memdefrag.model.records import MemoryRecord
 from tests.analysis.test_detect import TEA, far, memory, near, snapshot
@@ -71,6 +74,15 @@ def test_several_stores_can_be_compared_with_one() -> None:
         (1, Standing.SAME, 2),
     ]
     assert all(2 in found.store[list(group.members)] for group in found.groups())
+
+
+def test_what_was_on_the_known_side_the_last_time_is_compared_when_it_is_on_the_other(tmp_path: Path) -> None:
+    cache, options = PairCache(tmp_path), AnalysisOptions(against=1)
+    tea, note = memory("tea", TEA, near(1)), memory("note", "Note: " + TEA, near(1))
+    rain = memory("rain", "Rain", far(3))
+    for new, old, expected in (([rain], [tea, note], {"rain": "new"}), ([tea], [rain, note], {"tea": "sure"})):
+        found = analyze([snapshot(*new, address="new"), snapshot(*old, address="old")], options, cache=cache)
+        assert standings(found) == expected
 
 
 def test_what_was_told_apart_is_new_unless_it_is_the_very_same() -> None:
