@@ -165,10 +165,10 @@ def _names(a: Words, b: Words) -> Iterable[Difference]:
     if "nouns" in (a.capitals, b.capitals):
         yield from _replaced_noun(a, b)
         return
-    if not a.capitals or not b.capitals:
-        yield from _replaced_name(a, b)
-        return
-    ours, theirs = _missing_names(a, b), _missing_names(b, a)
+    if a.capitals and b.capitals:
+        ours, theirs = _missing_names(a, b), _missing_names(b, a)
+    else:
+        ours, theirs = _replaced_names(a, b)
     if ours and theirs:
         yield Difference("name", ours, theirs, bars=True)
     elif not ours and not theirs and ("by" in a.tokens) == ("by" in b.tokens):
@@ -187,19 +187,17 @@ def _replaced_noun(a: Words, b: Words) -> Iterator[Difference]:
         yield Difference("word", tuple(own_a), tuple(own_b), bars=True)
 
 
-def _replaced_name(a: Words, b: Words) -> Iterator[Difference]:
-    """Where the capitals of one text tell nothing: a name of the other, in whose place it has a word of its own."""
+def _replaced_names(a: Words, b: Words) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Where the capitals of one text tell nothing: names of the other, in whose place it has a word of its own."""
     if not a.names and not b.names:
-        return
+        return (), ()
     own_a, own_b = own_words(a, b)
     names = {name.casefold() for name in a.names | b.names}
     pairs = [
         (one, other) for one in sorted(own_a) for other in sorted(own_b)
         if names & {one, other} and _beside(a, one) & _beside(b, other)
     ]  # fmt: skip
-    if pairs:
-        ours, theirs = zip(*pairs, strict=True)
-        yield Difference("name", tuple(dict.fromkeys(ours)), tuple(dict.fromkeys(theirs)), bars=True)
+    return tuple(dict.fromkeys(one for one, _ in pairs)), tuple(dict.fromkeys(other for _, other in pairs))
 
 
 def _beside(words: Words, word: str) -> set[tuple[int, str]]:
@@ -320,11 +318,16 @@ def _spelling(short: Words, long: Words) -> dict[str, str] | None:
     """For each word of `short` the form it has in `long`; None when a content word is missing there."""
     spelling: dict[str, str] = {}
     names = {name.casefold() for name in short.names | long.names}
-    candidates = sorted(set(long.sense) - set(short.sense))
-    for word in sorted(set(short.sense) - set(long.sense)):
+    candidates = set(long.sense) - names
+    # A slip in "enjoys" is near to "enjoys", not to "likes", which stands for it.
+    written = {concept(word): word for word in (*short.tokens, *long.tokens)}
+    for word in set(short.sense) - set(long.sense):
         content = word not in vocabulary.FUNCTION_WORDS
-        same = None if word in names else next(
-            (w for w in candidates if (content or w not in vocabulary.FUNCTION_WORDS) and is_same_word(word, w)), None
+        own = written.get(word, word)
+        same = None if word in names else min(
+            (w for w in candidates if (content or w not in vocabulary.FUNCTION_WORDS)
+             and is_same_word(own, written.get(w, w))),
+            default=None,
         )  # fmt: skip
         if same is not None:
             spelling[word] = same

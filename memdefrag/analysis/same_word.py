@@ -54,12 +54,15 @@ def sense(tokens: Sequence[str]) -> tuple[str, ...]:
 
 
 def _spelt_out(tokens: Sequence[str]) -> Iterator[str]:
-    following = (*tokens[1:], "")
-    for token, after in zip(tokens, following, strict=False):
-        # "Few" and "a few" are opposites.
-        if token in v.ARTICLES and after not in ("few", "little"):
+    article = False
+    for token in tokens:
+        some, article = article and token in ("few", "little"), token in v.ARTICLES
+        if some:
+            # "Few" and "a few" are opposites.
+            yield f"a {token}"
+        elif article:
             continue
-        if token in CONTRACTIONS:
+        elif token in CONTRACTIONS:
             yield from CONTRACTIONS[token]
         elif (ending := token[-3:]) in CONTRACTED_ENDINGS and len(token) > len(ending):
             yield from (token[:-3], CONTRACTED_ENDINGS[ending])

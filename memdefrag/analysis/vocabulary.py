@@ -151,7 +151,19 @@ _CONTRASTS = """
     vegetarian; tea coffee; mine yours; manager employee; client server; frontend backend; read write;
     input output; monday tuesday wednesday thursday friday saturday sunday; today yesterday tomorrow;
     day week month year; days weeks months years; daily weekly monthly yearly hourly; seconds minutes
-    hours; last next; bytes kb mb gb tb; km miles; kg pounds; euros dollars; celsius fahrenheit
+    hours; last next; bytes kb mb gb tb; km miles; kg pounds; euros dollars; celsius fahrenheit;
+    calm anxious nervous; confident doubtful; strong weak; thick thin; wet dry; clean dirty; cheap expensive;
+    safe dangerous; rich poor; deep shallow; wide narrow; soft loud; arrive leave; arrived departed; present absent;
+    introvert extrovert; simple complex complicated; single multiple; temporary permanent; internal external;
+    horizontal vertical; ascending descending; increase decrease; increases decreases; increased decreased;
+    increasing decreasing; grow shrink; above below; forward backward; sender receiver; source target;
+    parent child; parents children; teacher student; employer employee; buyer seller; victory defeat; wins loses;
+    profit loss; peace war; remember forget; remembered forgot; junior senior; guest host;
+    mandatory optional; required optional; online offline; serial parallel; static dynamic; primary secondary;
+    odd even; day night; sender recipient; upstream downstream; success error;
+    mysql postgresql sqlite mariadb mongodb redis; aws azure gcp; windows linux macos; chrome firefox;
+    vim emacs vscode nano; npm yarn pnpm; react vue angular svelte; docker podman; github gitlab bitbucket;
+    ios android; tcp udp; json yaml xml toml; pytest unittest; flask django fastapi; ubuntu debian fedora; bash zsh
 """
 CONTRAST_SETS = tuple(_set(words) for words in _CONTRASTS.split(";"))
 """Sets of words that exclude each other."""

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.analysis.guard import differences, judge, opposites
+from memdefrag.analysis.guard import differences, judge, opposites, taken_for_equal
 from memdefrag.analysis.same_word import is_same_word
 from memdefrag.analysis.words import Words
 
@@ -186,3 +188,114 @@ def normal(difference: tuple[str, tuple[str, ...], tuple[str, ...], bool]) -> ob
 def test_a_text_does_not_differ_from_itself(text: str) -> None:
     assert told(text, text) == []
     assert verdict(text, text) == "sure"
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("The server isn't reachable from the office", "The server is not reachable from office"),
+        ("Maria runs 5 km every day", "Maria runs 5 kilometres every day"),
+        ("Maria's favourite colour is grey", "Maria's favorite color is gray"),
+        ("The app uses a PostgreSQL db", "The application uses a postgres database"),
+        ("She lives in the U.S. with two kids", "She resides in the US with 2 children"),
+        ("She grows apples, pears and figs", "She grows apples, figs and pears"),
+        ("A lot of users like the new menu", "Lots of users enjoy the new menu"),
+        ("MARIA'S CAT IS NAMED TOM", "Maria's cat is named Tom"),
+        ("Maria recently moved to a big flat", "Maria recntly moved to a big flat"),
+        ("Reminder to self: renew the passport", "Renew the passport (as already mentioned)"),
+        ("She works with Ann, Bob and Carl at the bank", "She works with Carl, Ann and Bob at the bank"),
+    ],
+)  # fmt: skip
+def test_other_ways_to_write_the_same_are_sure(one: str, other: str) -> None:
+    assert verdict(one, other) == "sure"
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("Maria bought a house near the lake", "Maria bought a horse near the lake"),
+        ("John lives in the old mill", "John lived in the old mill"),
+        ("She has few friends in town", "She has a few friends in town"),
+        ("She buys green tea and coffee", "She buys green coffee and tea"),
+        ("Maria loves John and Anna loves Tom", "Maria loves Anna and John loves Tom"),
+        ("The teams finished Ann, Bob and Carl in this order", "The teams finished Carl, Ann and Bob in this order"),
+        ("jon bought the old mill", "john bought the old mill"),
+        ("Maria doesn't believe that the bus is late", "Maria believes that the bus is late"),
+    ],
+)
+def test_what_only_looks_the_same_is_not_sure(one: str, other: str) -> None:
+    assert verdict(one, other) != "sure"
+
+
+@pytest.mark.parametrize(
+    "one, other, difference",
+    [
+        ("They met in the park last year", "They met in the park two years ago", "date: last year / 2 year ago"),
+        ("jon won the race", "Maria won the race", "name: jon / maria"),
+        ("JOHN HELPS MARIA WITH THE TAX", "Maria helps John with the tax", "roles: john, maria / maria, john"),
+        ("He began to smoke again", "He stopped to smoke again", "opposite: began / stopped"),
+        ("Bump it to 1.6.10 today", "Bump it to 1.6.11 today", "version: 1.6.10 / 1.6.11"),
+    ],
+)
+def test_differences_of_other_forms_are_told(one: str, other: str, difference: str) -> None:
+    assert told(one, other)[0] == difference
+    assert verdict(one, other) == "barred"
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("The production server is slow", "The prod server is slow"),
+        ("She wears a grey hat", "She wears a gray hat"),
+        ("They met last autumn", "They met last fall"),
+        ("The nations of Kenya, Chile and Macedonia took part", "The nations of Chile, Macedonia and Kenya took part"),
+        ("Court Orders New York Mayor to Pay", "The court orders the mayor of New York to pay"),
+    ],
+)
+def test_other_ways_to_write_the_same_are_not_barred(one: str, other: str) -> None:
+    assert verdict(one, other) != "barred"
+
+
+def test_words_that_count_as_equal_are_named() -> None:
+    texts = "Maria enjoys green tea with her kids", "Maria likes green taes with her children"
+    assert taken_for_equal(*map(Words.of, texts)) == [("enjoys", "likes"), ("kids", "children")]
+
+
+DETAILS = {
+    "number": st.integers(2, 9_999).map(str),
+    "word": st.sampled_from(["two", "three", "seven", "twelve", "twenty"]),
+    "port": st.integers(1_000, 65_535).map(lambda number: f"port {number}"),
+    "host": st.integers(1_000, 65_535).map(lambda number: f"localhost:{number}"),
+    "date": st.dates(datetime.date(2001, 1, 1), datetime.date(2099, 1, 1)).map(str),
+    "day": st.tuples(st.integers(1, 28), st.sampled_from(["May", "June", "October"])).map("{0[0]} {0[1]}".format),
+    "time": st.tuples(st.integers(10, 23), st.integers(10, 59)).map(lambda time: f"{time[0]}:{time[1]}"),
+    "version": st.tuples(*[st.integers(0, 30)] * 3).map(lambda parts: "v" + ".".join(map(str, parts))),
+    "release": st.tuples(*[st.integers(0, 30)] * 3).map(lambda parts: ".".join(map(str, parts))),
+    "path": st.sampled_from(["/etc/app.conf", "/etc/app/main.conf", "src/main.py", "src/util.py", "~/notes.md"]),
+    "name": st.sampled_from(["Maria", "Marie", "John", "Joan", "Jon", "Anna", "Hannah", "Theodor", "Theodora"]),
+    "option": st.sampled_from(["--fast", "--slow", "-v", "-V", "--no-cache"]),
+    "id": st.integers(1, 9_999).map(lambda number: f"#{number}"),
+    "address": st.sampled_from(["https://a.org/x", "https://a.org/y", "https://b.org/x", "me@a.org", "me@b.org"]),
+    "negation": st.sampled_from(["surely", "never", "not"]),
+}  # fmt: skip
+FRAMES = ["{} {detail} in the old office", "In the old office there is {} {detail}", "{detail} was told to {} as before"]
+
+
+@st.composite
+def one_detail_apart(draw: st.DrawFn) -> tuple[str, str, str]:
+    """A text, and the same in other words and wrapping; and that with one detail changed."""
+    kind = draw(st.sampled_from(sorted(DETAILS)))
+    detail, changed = draw(st.lists(DETAILS[kind], min_size=2, max_size=2, unique=True))
+    frame = draw(st.sampled_from(FRAMES))
+    one = frame.format("the kids like", detail=detail)
+    wrap = draw(st.sampled_from(["{}", "Note: {}", "[saved 2024-03-01] {}", "{} (mentioned again)", "{}. The door is red."]))
+    word = draw(st.sampled_from(["the kids like", "the children like", "the kids enjoy"]))
+    return one, wrap.format(frame.format(word, detail=detail)), wrap.format(frame.format(word, detail=changed))
+
+
+@given(one_detail_apart())
+def test_one_changed_detail_is_never_sure(texts: tuple[str, str, str]) -> None:
+    one, same, changed = texts
+    assert verdict(one, same) == verdict(same, one) == "sure"
+    assert verdict(one, changed) != "sure"
+    assert verdict(changed, one) != "sure"
