@@ -10,9 +10,12 @@ from memdefrag.analysis import fuzzy, guard
 from memdefrag.analysis.groups import Flags
 from memdefrag.analysis.nodes import Nodes
 from memdefrag.analysis.pairs import Floats, Ints
-from memdefrag.analysis.score import LOWEST, SURE_SCORE, score
+from memdefrag.analysis.score import LOWEST, SURE_SCORE, most_for_words, score
 from memdefrag.analysis.words import Words
 from memdefrag.base.progress import Progress
+
+_FEW = 4
+"""Texts with more words of their own than this differ in more than one word and some slips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,25 @@ def scored_pairs(nodes: Nodes, i: Ints, j: Ints, cosine: Floats, progress: Progr
     scores = score(cosine, words, spelling)
     kept = scores >= LOWEST
     i, j, cosine, words, scores = i[kept], j[kept], cosine[kept], words[kept], scores[kept]
-    sure, barred = np.zeros(len(i), np.bool_), np.zeros(len(i), np.bool_)
+    spelling = spelling[kept]
+    sure, barred, replaced = (np.zeros(len(i), np.bool_) for _ in range(3))
+    telling = words > most_for_words(cosine)
     progress.phase("Looking for differences", len(i))
     for k, (one, other) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
         if nodes.texts[one] and nodes.texts[other]:
             a, b = Words.of(nodes.texts[one]), Words.of(nodes.texts[other])
             sure[k], barred[k] = guard.judge(a, b, float(cosine[k]))
+            replaced[k] = telling[k] and not sure[k] and not barred[k] and _differ_in_one_word(a, b)
         progress.step()
+    scores = score(cosine, words, spelling, replaced)
     scores[sure] = np.maximum(scores[sure], np.float32(SURE_SCORE))
     return ScoredPairs(i, j, cosine, words, scores, sure, barred)
+
+
+def _differ_in_one_word(a: Words, b: Words) -> bool:
+    """Whether each text has just one word of its own, so that one takes the other's place."""
+    only_a, only_b = a.content - b.content, b.content - a.content
+    # Whether a word is a slip or a synonym of another takes longer than all the rest.
+    if not 0 < len(only_a) <= _FEW or not 0 < len(only_b) <= _FEW:
+        return False
+    return [len(own) for own in guard.own_words(a, b)] == [1, 1]
