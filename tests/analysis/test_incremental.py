@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memdefrag.analysis import candidates, pairs
+from memdefrag.analysis import candidates, incremental, pairs
 from memdefrag.analysis.detect import analyze
-from memdefrag.analysis.options import AnalysisOptions
+from memdefrag.analysis.options import AnalysisOptions, Method
 from memdefrag.analysis.pair_cache import PairCache
 from memdefrag.analysis.result import Analysis
 from memdefrag.analysis.scored import ScoredPairs
@@ -47,6 +48,11 @@ OPTIONS = st.sampled_from(
         AnalysisOptions(across_collections=False),
     ]
 )
+
+
+@pytest.fixture(autouse=True)
+def _few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incremental, "FEWEST", 0)
 
 
 def vector(kind: int | str | None) -> Vector | None:
@@ -196,4 +202,25 @@ def test_a_family_too_large_for_all_its_pairs_falls_into_few_groups(monkeypatch:
     records = [
         MemoryRecord(Key("notes", str(k)), f"[2024-01-01 10:{k:02}] Backup done.", embedding=far[k]) for k in range(50)
     ]
-    assert sorted(len(group.members) for group in analyze([snapshot(*records)]).groups()) == [10, 20, 20]
+    found = analyze([snapshot(*records)], AnalysisOptions(method=Method.NORMALISED))
+    assert sorted(len(group.members) for group in found.groups()) == [10, 20, 20]
+
+
+def test_of_few_memories_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incremental, "FEWEST", 13)
+    for count, kept in ((12, 0), (13, 1)):
+        analyze([snapshot(*distinct(count))], cache=PairCache(tmp_path))
+        assert len(list(tmp_path.iterdir())) == kept
+
+
+def test_two_runs_at_once_do_not_harm_each_other(tmp_path: Path) -> None:
+    cache = PairCache(tmp_path)
+    stores = [snapshot(*distinct(count)) for count in (8, 9, 10, 11)]
+    fresh = [analyze([store]) for store in stores]
+    with ThreadPoolExecutor(4) as workers:
+        for _ in range(5):
+            for found, expected in zip(
+                workers.map(lambda store: analyze([store], cache=cache), stores), fresh, strict=True
+            ):
+                assert_equal(found, expected)
+    assert_equal(analyze([stores[0]], cache=cache), fresh[0])

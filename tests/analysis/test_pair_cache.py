@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memdefrag.analysis import pair_cache
+from memdefrag.analysis import incremental, pair_cache
 from memdefrag.analysis.collect import Crowd
 from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.options import AnalysisOptions
@@ -25,6 +25,11 @@ STORE = Snapshot(
         for k, text in enumerate(("Maria likes green tea.", "Maria likes green teas.", "Maria likes tea."))
     ),
 )
+
+
+@pytest.fixture(autouse=True)
+def _few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incremental, "FEWEST", 0)
 
 
 def known(nodes: int = 3, *, nearest: int | None = None, whole: bool = True) -> KnownPairs:
