@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from memdefrag.analysis import candidates, incremental, pairs
 from memdefrag.analysis.detect import analyze
+from memdefrag.analysis.nodes import Nodes, taking_part
 from memdefrag.analysis.options import AnalysisOptions, Method
 from memdefrag.analysis.pair_cache import PairCache
 from memdefrag.analysis.result import Analysis
@@ -196,14 +197,16 @@ def test_hundreds_of_copies_with_a_stamp_are_one_group(vectors: bool) -> None:
     assert len(group.members) == 200
 
 
-def test_a_family_too_large_for_all_its_pairs_falls_into_few_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_family_too_large_for_all_its_pairs_parts_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "FAMILY", 20)
-    far = np.random.default_rng(0).normal(size=(50, 64)).astype(np.float32)
-    records = [
-        MemoryRecord(Key("notes", str(k)), f"[2024-01-01 10:{k:02}] Backup done.", embedding=far[k]) for k in range(50)
+    options = AnalysisOptions(method=Method.NORMALISED)
+    records = [memory(k, f"[2024-01-01 10:{k:02}] Backup done.", None, None, "notes") for k in range(50)]
+    nodes = Nodes(taking_part([snapshot(*records)], options), options, Progress())
+    found = candidates.candidates(nodes, options, Progress())
+    assert not found.whole
+    assert list(zip(found.i.tolist(), found.j.tolist(), strict=True)) == [
+        (i, j) for i in range(50) for j in range(i + 1, 50) if i // 20 == j // 20
     ]
-    found = analyze([snapshot(*records)], AnalysisOptions(method=Method.NORMALISED))
-    assert sorted(len(group.members) for group in found.groups()) == [10, 20, 20]
 
 
 def test_of_few_memories_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
