@@ -7,11 +7,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from memdefrag.analysis.collect import Crowd as Crowd
 from memdefrag.analysis.collect import Floats as Floats
@@ -90,7 +91,7 @@ def similar_pairs(
     rows = EqualRows(unit, fresh)
     total = rows.fresh * (rows.fresh - 1) // 2 + rows.fresh * (len(rows) - rows.fresh)
     progress.phase("Comparing vectors", total)
-    with threadpool_limits(1, user_api="blas"):
+    with _maths_library().limit(limits=1, user_api="blas"):
         stand_ins = screen(unit, floor, rows.order) if pays(total, unit.shape[1]) else None
         search = _Search(rows, stand_ins, np.float32(floor), block)
         for tile in _in_turn(search.tile, search.tiles(), max(1, min(threads or os.cpu_count() or 1, most_threads))):
@@ -98,6 +99,12 @@ def similar_pairs(
             progress.step(tile.compared)
     found.add(*rows.within(np.float32(floor)))
     return rows.told(found.pairs())
+
+
+@cache
+def _maths_library() -> ThreadpoolController:
+    """Looking for the libraries of a process takes longer than comparing a few hundred vectors."""
+    return ThreadpoolController()
 
 
 class _Tile(NamedTuple):

@@ -62,7 +62,7 @@ def test_many_rows_are_screened_and_the_pairs_are_those_of_the_float64_product(m
 
 def test_the_pairs_of_real_vectors_are_those_of_the_float64_product(shared: Path) -> None:
     assert bench.VECTORS.exists()
-    assert bench.check(6_000, threads=2) == []
+    assert bench.check(4_000, threads=2) == []
 
 
 def test_the_check_notices_a_missing_and_an_added_pair(monkeypatch: pytest.MonkeyPatch) -> None:

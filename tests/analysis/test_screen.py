@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memdefrag.analysis import pairs
 from memdefrag.analysis import screen as screening
 from memdefrag.analysis.pairs import similar_pairs, unit_rows
 from memdefrag.analysis.screen import ROUNDING, Floats, screen
@@ -91,6 +92,10 @@ def test_no_rounding_hides_a_pair_of_a_row_that_its_axes_say_nearly_all_of(monke
     assert (stand_ins[:, -1] > 0).all()
     exact = unit.astype(np.float64) @ unit.T.astype(np.float64)
     assert (exact <= stand_ins @ stand_ins.T + ROUNDING).all()
+    monkeypatch.setattr(pairs, "MOST_SURVIVORS", 1.0)
+    found = pairs.similar_pairs(unit, 0.72, Progress(), threads=1)
+    wanted = np.argwhere(np.triu(exact >= 0.72 + 1e-5, 1))
+    assert set(map(tuple, wanted.tolist())) <= set(zip(found.i.tolist(), found.j.tolist(), strict=True))
 
 
 def test_a_crowd_that_passes_the_screen_is_compared_as_a_whole() -> None:
