@@ -44,7 +44,15 @@ class Difference:
     @property
     def text(self) -> str:
         """In words, as ``number: 8080 / 8081``."""
-        return f"{self.kind}: {', '.join(self.ours) or '–'} / {', '.join(self.theirs) or '–'}"
+        return self._told(" / ")
+
+    @property
+    def change(self) -> str:
+        """The same where the first text is the older one, as ``number: 8080 → 8081``."""
+        return self._told(" → ")
+
+    def _told(self, between: str) -> str:
+        return f"{self.kind}: {', '.join(self.ours) or '–'}{between}{', '.join(self.theirs) or '–'}"
 
 
 _DETAILS = (

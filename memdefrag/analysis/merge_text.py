@@ -52,11 +52,14 @@ def merge_texts(texts: Sequence[str], *, first: int = 0) -> MergedText:
     gives the result.
 
     Args:
-        first: index of the text that leads where several say equally much.
+        first: index of the text that leads where several say equally much; one ALL IN CAPITALS gives way.
     """
     members = [_take_apart(text, index) for index, text in enumerate(texts)]
     order = [first, *(index for index in range(len(texts)) if index != first)]
-    lead = max(order, key=lambda index: (_covers_all(members, index), _word_count(members[index])))
+    lead = max(
+        order,
+        key=lambda index: (_covers_all(members, index), _word_count(members[index]), not texts[index].isupper()),
+    )
     if _covers_all(members, lead):
         kept = [_Kept(sentence) for sentence in members[lead]]
         others = [sentence for sentence in _others(members, lead) if sentence.parts]

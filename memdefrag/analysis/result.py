@@ -47,7 +47,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two memories that are alike but contradict each other: perhaps an update. `members`: the newer first."""
+    """Two memories that are alike but contradict each other: perhaps an update.
+
+    Attributes:
+        members: the newer first.
+        differs_in: in words, from the older to the newer ("number: 8080 → 8081"); where neither is newer, the first
+            beside the second ("number: 8080 / 8081").
+    """
 
     members: tuple[int, int]
     score: float
@@ -198,9 +204,16 @@ class Analysis:
             new, old = sorted(newest, key=lambda member: (-self._time(member), member))
             found.append((-self._time(new), -float(self.pairs.score[at]), new, old))
         return [
-            Conflict((new, old), -falling_score, self.differs_in(new, old))
+            Conflict((new, old), -falling_score, self._changes(new, old))
             for _, falling_score, new, old in sorted(found)[:limit]
         ]
+
+    def _changes(self, new: int, old: int) -> tuple[str, ...]:
+        """What tells a memory from an older one, as ``number: 8080 → 8081``; where neither is older, as they stand."""
+        one, other = self.records[old].text, self.records[new].text
+        if not one or not other or self._time(old) == self._time(new):
+            return self.differs_in(new, old)
+        return tuple(found.change for found in guard.differences(Words.of(one), Words.of(other)))
 
     def _newest(self, node: int) -> int:
         order, starts = self._by_node

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memdefrag.analysis.detect import analyze
+from memdefrag.analysis.guard import differences
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.result import Analysis
+from memdefrag.analysis.words import Words
 from memdefrag.base.errors import Cancelled
 from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot, State, Vector
@@ -76,8 +79,10 @@ def test_a_contradiction_is_a_conflict_with_the_newer_first_and_never_a_group() 
     assert found.groups(0.0) == []
     (conflict,) = found.conflicts()
     assert [found.records[k].key.id for k in conflict.members] == ["new", "old"]
-    assert conflict.differs_in == ("port: 8081 / 8080",)
+    assert conflict.differs_in == ("port: 8080 → 8081",)
     assert found.conflicts(limit=0) == []
+    (undated,) = analyze([snapshot(replace(old, created=None), replace(new, created=None, updated=None))]).conflicts()
+    assert undated.differs_in == ("port: 8080 / 8081",)
     assert found.conflicts(1.0) == []
 
 
@@ -237,6 +242,37 @@ def test_reasons_say_why() -> None:
     assert difference == "word: likes / loves"
     assert found.reasons(0, 6) == []
     assert found.reasons(0, 7)[1] == "taken for the same word: likes / enjoys"
+
+
+FACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["Maria", "John", "maria", "The office"]),
+        st.sampled_from(["has", "does not have", "had"]),
+        st.sampled_from(["3 cats", "4 cats", "three cats", "a cat on port 80", "a cat since 2024-01-05"]),
+        st.one_of(st.none(), st.floats(1, 9)),
+    ),
+    max_size=10,
+)
+
+
+@given(FACTS, st.sampled_from([0.7, 0.85, 0.95]))
+def test_what_contradicts_is_listed_by_time_and_never_grouped(
+    facts: list[tuple[str, str, str, float | None]], threshold: float
+) -> None:
+    records = [memory(str(k), " ".join(fact[:3]), near(k), created=fact[3]) for k, fact in enumerate(facts)]
+    found = analyze([snapshot(*records)])
+    groups = found.groups(threshold)
+    for group in groups:
+        words = [Words.of(found.records[member].text or "") for member in group.members]
+        assert not any(told.bars for one in words for other in words for told in differences(one, other))
+    conflicts = found.conflicts(threshold)
+    times = [[found.records[member].created or 0.0 for member in conflict.members] for conflict in conflicts]
+    assert all(newer >= older for newer, older in times)
+    assert [newer for newer, _ in times] == sorted((newer for newer, _ in times), reverse=True)
+    for conflict, (newer, older) in zip(conflicts, times, strict=True):
+        assert conflict.differs_in
+        assert (" → " in conflict.differs_in[0]) == (newer != older)
+        assert not any(set(conflict.members) <= set(group.members) for group in groups)
 
 
 def test_group_ids_depend_on_the_members_alone() -> None:

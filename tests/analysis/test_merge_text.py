@@ -245,3 +245,14 @@ def test_labelled_groups_are_merged_well(shared: Path) -> None:
     assert figures.addresses_kept == figures.stable == 1
     assert figures.redundancy <= 0.15
     assert figures.length <= 1.5
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_equal_texts_the_one_in_capitals_gives_way(first: int) -> None:
+    shouted, said = "THE SERVER RUNS ON PORT 8080", "The server runs on port 8080"
+    assert merge_texts([shouted, said], first=first).text == said
+    assert merge_texts([said, shouted], first=first).text == said
+
+
+def test_what_only_stands_in_capitals_stays() -> None:
+    assert "IT IS BIG" in merge_texts(["THE SERVER RUNS ON PORT 8080. IT IS BIG.", "The server runs on port 8080."]).text

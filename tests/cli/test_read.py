@@ -88,7 +88,7 @@ def test_the_same_is_said_in_words(cli: Cli, demo: Path) -> None:
     out = cli("analyze", demo).out
     assert "Nora prefers dark mode" in out
     assert "the same text" in out
-    assert "port: 8081 / 8080" in out
+    assert "port: 8080 → 8081" in out
     assert "61 memories" in out
 
 

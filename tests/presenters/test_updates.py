@@ -20,7 +20,7 @@ def test_the_older_and_the_newer_are_told_apart(both):
     _, updates = both
     [row] = updates.state.rows
     assert (row.old_text[-5:], row.new_text[-5:]) == ("8080.", "8081.")
-    assert row.differs_in == "port: 8081 / 8080"
+    assert row.differs_in == "port: 8080 → 8081"
     assert row.dates == "2025-01-07 → 2025-01-08"
     assert row.decided == ""
 
