@@ -4,7 +4,7 @@ Which pairs are named:
 
 - of up to 31 equal rows all; of more, each row with the 30 that follow it;
 - where two different rows are alike, each row that equals the one with each that equals the other; of more than
-  30 equal rows only the first 30.
+  31 equal rows only the first 31.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class EqualRows:
             return PairsFound(one, other, cosine)
         if self._alone:
             return self._wanted(self.order[one], self.order[other], cosine)
-        ones, others = (np.minimum(self._size[end], FAMILY) for end in (one, other))
+        ones, others = (np.minimum(self._size[end], FAMILY + 1) for end in (one, other))
         count = ones * others
         pair = np.repeat(np.arange(len(one)), count)
         place = np.arange(len(pair)) - np.repeat(np.cumsum(count) - count, count)
