@@ -21,6 +21,9 @@ from memdefrag.base.progress import Progress
 
 FAMILY = 300
 """Texts that differ only in what is wrapped around them are compared with each other, up to so many at once."""
+SAME_SPELLING = 95.0
+"""Texts are looked at from this `fuzz.ratio` (0-100) up even where their vectors are not alike: a slip of the pen can
+move a vector far."""
 
 
 class Candidates(NamedTuple):
@@ -120,7 +123,8 @@ def _by_vectors(
 def _by_text(
     nodes: Nodes, progress: Progress, fresh: Flags, before: Mapping[str, int], with_vector: Flags
 ) -> Iterator[_Found]:
-    """Pairs of similar texts of which one at least has no vector; their cosine is not known."""
+    """Pairs of similar texts of which one at least has no vector, and of texts that are spelled all but alike, whatever
+    their vectors say; their cosine is not known."""
     spoken = np.array([bool(text) for text in nodes.texts], np.bool_)
     for each in nodes.parts(np.flatnonzero(spoken).tolist()):
         part = np.array(each, np.int32)
@@ -132,18 +136,31 @@ def _by_text(
         # Of those with a vector, what is new has still to be compared with what was without one before.
         near = _similar(nodes, part[new & ~bare], part[~new & bare], progress, room, within=False)
         yield _Found(near, search, len(near))
+        search = _name("spelling", nodes.part[each[0]])
+        room = max(1, pairs.PAIR_LIMIT - before.get(search, 0))
+        near = _similar(nodes, part[new & ~bare], part[~new & ~bare], progress, room, cutoff=SAME_SPELLING)
+        yield _Found(near, search, len(near))
 
 
 def _name(*search: object) -> str:
     return hashlib.blake2b(repr(search).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _similar(nodes: Nodes, texts: Ints, others: Ints, progress: Progress, room: int, *, within: bool = True) -> Pairs:
+def _similar(
+    nodes: Nodes,
+    texts: Ints,
+    others: Ints,
+    progress: Progress,
+    room: int,
+    *,
+    within: bool = True,
+    cutoff: float = fuzzy.SAME_TEXT,
+) -> Pairs:
     """The similar texts between two sets of nodes, and (if wanted) within the first."""
     if not len(texts) or not (within or len(others)):
         return _pairs([])
     ours, theirs = ([nodes.plain[node] for node in some.tolist()] for some in (texts, others))
-    near = fuzzy.similar_texts(ours, theirs, progress, limit=room)
+    near = fuzzy.similar_texts(ours, theirs, progress, limit=room, cutoff=cutoff)
     kept = slice(None) if within else near.j >= len(texts)
     unknown = np.full_like(near.cosine[kept], np.nan)
     named = replace(near, i=near.i[kept], j=near.j[kept], cosine=unknown)
