@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memdefrag.base.errors import Cancelled, ConfirmationNeeded, UsageError, WriterNeeded
+from memdefrag.cli.proving import Proving
 from memdefrag.cli.run import Run
 
 if TYPE_CHECKING:
@@ -60,12 +61,21 @@ class Writing:
         return ApplyOptions(self.dry_run, writer, self.confirm_shrink, with_model(run.progress))
 
 
-def carry_out(run: Run, plan: Plan, writing: Writing) -> ApplyReport:
-    """Apply a plan; where an older store needs a choice and somebody is there, ask for it."""
+def carry_out(
+    run: Run, plan: Plan, writing: Writing, proving: Proving | None = None, *, no_model: bool = False
+) -> ApplyReport:
+    """Apply a plan; where an older store needs a choice and somebody is there, ask for it.
+
+    Args:
+        no_model: the person's own queries are compared by words.
+    """
     from memdefrag.engine.apply import apply
     from memdefrag.engine.planning import named_records
 
-    report = with_writer(run, plan.target, writing, lambda options: apply(plan, options, run.progress))
+    proof = (proving or Proving()).options(by_words=no_model)
+    report = with_writer(
+        run, plan.target, writing, lambda options: apply(plan, replace(options, proof=proof), run.progress)
+    )
     for line in named_records(plan):
         run.detail(line)
     return report

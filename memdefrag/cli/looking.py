@@ -31,6 +31,13 @@ class Survivor(StrEnum):
     MOST_METADATA = "most-metadata"
 
 
+class Created(StrEnum):
+    """Whose time of creation a merged memory carries."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+
 class By(StrEnum):
     """What makes memories alike; the values of `analysis.options.Method`, which loads too much for a start."""
 
@@ -50,6 +57,9 @@ class Looking:
     ] = DEFAULT_THRESHOLD
     method: Annotated[By, typer.Option(metavar="METHOD", help="What makes memories alike.")] = By.COMBINED
     survivor: Annotated[Survivor, typer.Option(metavar="RULE", help="Which memory of a group stays.")] = Survivor.OLDEST
+    created: Annotated[
+        Created, typer.Option(metavar="WHICH", help="The time of creation that a merged memory carries.")
+    ] = Created.EARLIEST
     no_model: Annotated[
         bool, typer.Option("--no-model", help="Load no model: memories without a vector are compared by text.")
     ] = False
@@ -131,6 +141,7 @@ def look(
 
 def plan_of(found: Analysis, snapshot: Snapshot, choices: Sequence[Choice], looking: Looking) -> Plan:
     """The plan of what was chosen."""
+    from memdefrag.analysis.merge import CreatedRule
     from memdefrag.engine.planning import build_plan
 
     return build_plan(
@@ -139,4 +150,5 @@ def plan_of(found: Analysis, snapshot: Snapshot, choices: Sequence[Choice], look
         now=time.time(),
         settings={"threshold": looking.threshold, "survivor": looking.survivor.value},
         fingerprint=snapshot.fingerprint.content if snapshot.fingerprint else "",
+        created=CreatedRule(looking.created.value),
     )

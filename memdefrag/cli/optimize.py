@@ -14,6 +14,7 @@ from memdefrag.base.wording import count
 from memdefrag.cli.applying import YES, Writing, answer, carry_out
 from memdefrag.cli.looking import Looking, look, plan_of
 from memdefrag.cli.output import as_typed
+from memdefrag.cli.proving import Proving
 from memdefrag.cli.read import Store
 from memdefrag.cli.run import Run, command
 from memdefrag.cli.scoping import Scoping
@@ -49,6 +50,7 @@ def optimize(
     looking: Looking,
     scoping: Scoping,
     writing: Writing,
+    proving: Proving,
     store: Store,
     auto: AutoOption = None,
     compact: Compact = False,
@@ -73,9 +75,9 @@ def optimize(
     if compact:
         plan = replace(plan, store_steps=(StoreStep.REBUILD,))
     if on_copy:
-        _try_then_offer(run, plan, address, on_copy, writing)
+        _try_then_offer(run, plan, address, on_copy, writing, proving, no_model=looking.no_model)
     else:
-        answer(run, carry_out(run, plan, writing))
+        answer(run, carry_out(run, plan, writing, proving, no_model=looking.no_model))
 
 
 def _copied(run: Run, address: Address, folder: Path) -> Address:
@@ -123,21 +125,23 @@ def _ask_about_group(run: Run) -> str:
             return said[0]
 
 
-def _try_then_offer(run: Run, plan: Plan, original: Address, folder: Path, writing: Writing) -> None:
+def _try_then_offer(
+    run: Run, plan: Plan, original: Address, folder: Path, writing: Writing, proving: Proving, *, no_model: bool
+) -> None:
     """Carry the plan out on the copy; then on the store itself, or say how."""
     from memdefrag.base.fsops import write_durable
     from memdefrag.cli import show
     from memdefrag.engine.copies import for_store
     from memdefrag.model.plan import dump
 
-    tried = carry_out(run, plan, writing)
+    tried = carry_out(run, plan, writing, proving, no_model=no_model)
     real = for_store(plan, original)
     file = folder.expanduser().resolve() / "plan.json"
     write_durable(file, dump(real))
     if run.interactive:
         run.print(*show.report(tried), "", f"That was the copy in {folder}.")
         if run.ask(f"Carry out the same plan on {original}? (y/n)").lower() in YES:
-            answer(run, carry_out(run, real, writing))
+            answer(run, carry_out(run, real, writing, proving, no_model=no_model))
             return
     hint = f"That was the copy in {folder}. The same for the store itself: {as_typed('apply', file)}"
     answer(run, tried, hint, plan=str(file))

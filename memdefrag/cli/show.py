@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from memdefrag.base.wording import count, day, moment, size
+from memdefrag.cli import show_recall
 from memdefrag.cli.output import preview, styled, table
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def report(done: ApplyReport) -> Iterator[RenderableType]:
     if done.merged or done.reason == "optimize":
         what.insert(0, f"{count(done.merged, 'group')} {would}merged")
     yield f"{done.records_before:,} memories before, {done.records_after:,} after: {', '.join(what)}."
+    if done.recall:
+        yield from show_recall.recall(done.recall)
     yield from _sizes(done)
     if done.output:
         yield f"The new folder: {done.output}"
@@ -239,6 +242,8 @@ def step(found: StepDetails) -> Iterator[RenderableType]:
     yield f"{moment(datetime.fromisoformat(done.time).timestamp())}, {done.store}; backup from before it: {done.backup}"
     if done.whole_store:
         yield "It put other files in the place of the whole store."
+    if done.recall:
+        yield show_recall.figures(done.recall)
     for change in found.records:
         yield ""
         yield styled(f"{change.what}: {change.key}", "bold")

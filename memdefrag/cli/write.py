@@ -10,6 +10,7 @@ import typer
 from memdefrag.base.errors import HistoryNotFound, UsageError
 from memdefrag.cli import restoring
 from memdefrag.cli.applying import Writing, answer, carry_out
+from memdefrag.cli.proving import Proving
 from memdefrag.cli.run import Run, command
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A file written by analyze --save.")]
@@ -26,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
     command(app, "recover", recovers=False)(recover)
 
 
-def apply(run: Run, writing: Writing, plan: PlanFile, to: To = None) -> None:
+def apply(run: Run, writing: Writing, proving: Proving, plan: PlanFile, to: To = None) -> None:
     """Carry out a saved plan; steps that no longer fit are skipped and listed."""
     from memdefrag.engine.copies import for_store
     from memdefrag.model.plan import load
@@ -35,7 +36,7 @@ def apply(run: Run, writing: Writing, plan: PlanFile, to: To = None) -> None:
     chosen = load(plan)
     if to:
         chosen = for_store(chosen, resolve(to))
-    answer(run, carry_out(run, chosen, writing))
+    answer(run, carry_out(run, chosen, writing, proving))
 
 
 def undo(run: Run, writing: Writing, step: StepName, store: StoreOfLast = None) -> None:

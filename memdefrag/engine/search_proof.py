@@ -166,6 +166,11 @@ def _own(
             why = "no model was wanted" if neighbours else "it has no vectors"
             notes.append(f"Your queries were compared with {name} by words: {why}.")
         hits += compared.by_words(name, options.queries, options.k)
+    answered = {hit.query for hit in hits}
+    missing = sum(bool(query.expect) and query.text not in answered for query in options.queries)
+    if missing:
+        are = count(missing, "of your queries does", "of your queries do")
+        notes.append(f"{are} not find what you expect among the first {options.k} of what is changed, even now.")
     return hits
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from memdefrag.engine.apply import ApplyOptions
     from memdefrag.engine.in_use import Holder
     from memdefrag.model.plan import Plan
+    from memdefrag.model.recall import Recall
     from memdefrag.model.report import ApplyReport
 
 POLL_SECONDS = 1.0
@@ -124,9 +125,10 @@ class PlanPresenter:
     def optimize(self) -> None:
         """Carry the plan out, as it is shown."""
         from memdefrag.engine.apply import ApplyOptions
+        from memdefrag.engine.search_proof import MIN_RECALL, ProofOptions
         from memdefrag.model.plan import StoreStep
 
-        if not self.state.ready or self._plan is None:
+        if not self.state.ready or self._plan is None or self._facts is None:
             return
         self._visit += 1
         plan = self._plan
@@ -135,6 +137,7 @@ class PlanPresenter:
         options = ApplyOptions(
             writer=writer_options(chosen),
             confirm_shrink=self.state.shrink_agreed,
+            proof=ProofOptions(min_recall=0.0 if self._facts.loses and self.state.shrink_agreed else MIN_RECALL),
         )
         self._apply(replace(plan, store_steps=(*plan.store_steps, *steps)), options)
 
@@ -185,11 +188,16 @@ def _facts(plan: Plan, facts: PlanFacts) -> tuple[tuple[str, str], ...]:
     report, sizes = facts.rehearsal, facts.sizes
     after = f", {size(sizes.after_apply)} afterwards" if sizes.after_apply != sizes.now else ""
     after_compact = f", {size(sizes.after_compact)} after compacting" if sizes.after_compact < sizes.now else ""
+    searches: tuple[tuple[str, str], ...] = ()
+    if report.recall:
+        found = report.recall
+        searches = (("Searches", f"{found.at_k:.1%} of what they find among the first {found.k} stays there"),)
     return (
         ("Memories", f"{thousands(report.records_before)} now, {thousands(report.records_after)} afterwards"),
         ("Groups merged", thousands(report.merged)),
         ("Memories removed", thousands(report.removed)),
         ("Size", f"{size(sizes.now)} now{after}{after_compact}"),
+        *searches,
         ("Backups", facts.backups),
     )
 
@@ -197,7 +205,21 @@ def _facts(plan: Plan, facts: PlanFacts) -> tuple[tuple[str, str], ...]:
 def _rehearsed(report: ApplyReport) -> tuple[str, ...]:
     lost = [f"{what}: {count(number, 'memory', 'memories')}" for what, number in report.losses.items()]
     skipped = [f"Will be left as it is: {skip.record} ({skip.reason})" for skip in report.skipped]
-    return (*report.warnings, *lost, *skipped)
+    return (*report.warnings, *_no_longer_found(report.recall), *lost, *skipped)
+
+
+def _no_longer_found(recall: Recall | None) -> tuple[str, ...]:
+    """By which days, tags and types memories are found now and their survivors will not be."""
+    if recall is None:
+        return ()
+    lists = (("day", recall.days_lost), ("tag", recall.tags_lost), ("type", recall.types_lost))
+    told = (
+        f"{count(len(lost), 'memory', 'memories')} will no longer be found by their {what}; the first is "
+        f"{lost[0].memory} ({lost[0].was}, then {lost[0].now or 'none'})"
+        for what, lost in lists
+        if lost
+    )
+    return (*told, *recall.notes)
 
 
 def _compact_text(facts: PlanFacts) -> str:

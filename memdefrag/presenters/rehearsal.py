@@ -41,7 +41,8 @@ class PlanFacts:
     """What a look at the store says about a plan, read in the background.
 
     Attributes:
-        concerns: why the person has to agree first: much goes, or has gone, or more than was ticked.
+        concerns: why the person has to agree first: much goes, or has gone, or more than was ticked, or searches lose.
+        loses: searches lose more than is let through unless the person agrees.
         backups: how much room all backups take and where; `backup_warning` if that is too much.
         live: the store is written memory by memory, not replaced by a copy.
         thins: so much of one collection is removed that its index should be built anew.
@@ -52,6 +53,7 @@ class PlanFacts:
     backups: str
     backup_warning: str
     concerns: tuple[str, ...]
+    loses: bool
     thins: bool
     live: bool
     writers: tuple[WriterChoice, ...] = ()
@@ -62,10 +64,12 @@ def look(plan: Plan, progress: Progress) -> PlanFacts:
     """Rehearse the plan and read all figures of the page. Changes nothing."""
     from memdefrag.engine import workspace, writers
     from memdefrag.engine.guards import SHRINK_GUARD
+    from memdefrag.engine.search_proof import MIN_RECALL, ProofOptions, shortfall
     from memdefrag.presenters.shelf import room_of_backups
     from memdefrag.stores.registry import open_store
 
     rehearsal, concerns = _rehearse(plan, progress)
+    loss = shortfall(rehearsal.recall, ProofOptions(min_recall=MIN_RECALL))
     with open_store(plan.target) as store:
         progress.phase("Looking for a fitting chromadb")
         removed = _removed(plan)
@@ -77,7 +81,8 @@ def look(plan: Plan, progress: Progress) -> PlanFacts:
             sizes=store.sizes(removed),
             backups=backups,
             backup_warning=warning,
-            concerns=concerns,
+            concerns=(*concerns, loss) if loss else concerns,
+            loses=bool(loss),
             live=store.capabilities.commit.is_live,
             thins=any(gone > SHRINK_GUARD * counts[name] for name, gone in removed.items()),
             writers=_writers(store, remembered) if store.capabilities.written_by else (),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memdefrag.base.errors import Cancelled
-from memdefrag.base.progress import Cancel, Progress
+from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.engine import ranks as module
 from memdefrag.engine.ranks import ByVector, ByWords, Question, best, ranks
 
@@ -23,10 +23,12 @@ def nearness(query: np.ndarray, records: np.ndarray, metric: str) -> np.ndarray:
     q, x = query.astype(np.float64), records.astype(np.float64)
     match metric:
         case "cosine":
-            return x @ q / (np.linalg.norm(x, axis=1) * np.linalg.norm(q))
+            found = x @ q / (np.linalg.norm(x, axis=1) * np.linalg.norm(q))
         case "l2":
-            return -((x - q) ** 2).sum(axis=1)
-    return x @ q
+            found = -((x - q) ** 2).sum(axis=1)
+        case _:
+            found = x @ q
+    return np.asarray(found)
 
 
 def in_blocks(size: int) -> type[ByVector]:
@@ -123,7 +125,12 @@ def test_it_stops_between_two_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     records = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32)
     searched = in_blocks(1)(records[:1], list(records), "ip")
     seen: list[int] = []
-    progress = Progress(lambda tick: (seen.append(tick.done), cancel.set())[0], cancel)
+
+    def stop(tick: Tick) -> None:
+        seen.append(tick.done)
+        cancel.set()
+
+    progress = Progress(stop, cancel)
     with pytest.raises(Cancelled):
         best(searched, 1, 3, slice(0, 500), progress)
     assert max(seen) < 500
