@@ -8,7 +8,7 @@ import pytest
 
 from memdefrag.analysis import embed
 from memdefrag.base.errors import ConfirmationNeeded, ModelUnavailable
-from memdefrag.base.settings import resource
+from memdefrag.base.settings import cache_dir, resource
 from memdefrag.engine import compare as module
 from memdefrag.engine.compare import ModelOptions, compare
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
@@ -117,3 +117,13 @@ def test_what_has_nothing_to_compare_needs_no_model() -> None:
     found, notes = compare([Snapshot("jsonl:x", (CollectionInfo("c", 1, 1, 0),), (record,))])
     assert notes == ()
     assert found.groups() == []
+
+
+def test_what_was_compared_is_kept_unless_it_is_not_wanted(demo: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memdefrag.analysis.incremental.FEWEST", 0)
+    first, _ = compare([demo], remember=False)
+    assert not cache_dir().exists()
+    for _ in range(2):
+        found, _ = compare([demo])
+        assert found.as_dict() == first.as_dict()
+        assert len(list((cache_dir() / "pairs").iterdir())) == 1
