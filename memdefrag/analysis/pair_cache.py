@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -75,15 +76,16 @@ class PairCache:
             _log.warning("Pairs are not remembered: %s", error)
             return None
         whole = hashlib.sha256(data[_DIGEST:]).digest() == data[:_DIGEST]
+        known = _unpacked(data[_DIGEST:]) if whole else None
         try:
-            if whole:
+            if known:
                 os.utime(path)
             else:
                 _log.warning("The damaged %s is thrown away.", path)
                 remove(path)
         except OSError as error:
             _log.warning("The cache of pairs cannot be changed: %s", error)
-        return _unpacked(data[_DIGEST:]) if whole else None
+        return known
 
     def keep(self, name: str, known: KnownPairs) -> None:
         """Keep this in the place of what had the name before."""
@@ -156,10 +158,14 @@ def _packed(known: KnownPairs) -> bytes:
     return file.getvalue()
 
 
-def _unpacked(data: bytes) -> KnownPairs:
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        nodes, told = arrays["nodes"].tobytes(), json.loads(arrays["told"].tobytes())
-        pairs = ScoredPairs(**{column.name: arrays[column.name] for column in fields(ScoredPairs)})
-    parts = [nodes[at : at + IDENTITY] for at in range(0, len(nodes), IDENTITY)]
-    crowd = told["crowd"] and Crowd(*told["crowd"])
-    return KnownPairs(parts, pairs, told["nearest"], crowd, told["whole"], told["counts"])
+def _unpacked(data: bytes) -> KnownPairs | None:
+    """What was packed; None where another version packed it (one that ran on while this one was installed)."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            nodes, told = arrays["nodes"].tobytes(), json.loads(arrays["told"].tobytes())
+            pairs = ScoredPairs(**{column.name: arrays[column.name] for column in fields(ScoredPairs)})
+        parts = [nodes[at : at + IDENTITY] for at in range(0, len(nodes), IDENTITY)]
+        crowd = told["crowd"] and Crowd(*told["crowd"])
+        return KnownPairs(parts, pairs, told["nearest"], crowd, told["whole"], told["counts"])
+    except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        return None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import io
 import logging
 import os
 import stat
@@ -65,6 +67,18 @@ def test_a_damaged_file_is_thrown_away(tmp_path: Path, at: int) -> None:
     (tmp_path / "name").write_bytes(data)
     assert cache.find("name") is None
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arrays", [{}, {"told": np.zeros(8)}, {"nodes": np.zeros(1), "told": np.zeros(3, np.int64)}])
+def test_a_file_that_another_version_wrote_in_its_own_way_is_thrown_away(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    for data in (packed.getvalue(), b"PK no archive", b""):
+        (tmp_path / "name").write_bytes(hashlib.sha256(data).digest() + data)
+        assert PairCache(tmp_path).find("name") is None
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("left", [0, 10, 32, 500])
