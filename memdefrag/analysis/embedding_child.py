@@ -1,11 +1,13 @@
 """The process that makes vectors, and the only place that loads a library of models.
 
 `embedding_worker` starts it with one argument, an object of JSON: {"folder": the model's files, "threads": how many
-or null}. It works at low priority, talks over its standard input and output and ends with the program that
-started it, however that ended. What it says is a line of JSON and as many bytes as its "bytes" tells:
+or null, "fast": the folder of its export (see `fast_embed`) or null}. It works at low priority, talks over its
+standard input and output and ends with the program that started it, however that ended. What it says is a line of
+JSON and as many bytes as its "bytes" tells:
 
     at the start   {"dimension", "window", "threads", "bytes": 0}, or {"error": why there is no model, "bytes": 0}
     {"texts"}      the texts' unit vectors, one after the other, little-endian float32
+    {"texts", "export": folder}    {"difference"} of an export that is made there, on these texts
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ import queue
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from memdefrag.analysis import fast_embed
 
 LOW_PRIORITY = 10
 
@@ -41,6 +46,7 @@ class TorchModel:
         import torch
         from sentence_transformers import SentenceTransformer
 
+        self._folder = folder
         if threads:
             torch.set_num_threads(threads)
         self.threads = torch.get_num_threads()
@@ -58,6 +64,16 @@ class TorchModel:
         )
         return np.asarray(vectors, np.float32)
 
+    def export(self, folder: str, texts: Sequence[str]) -> float:
+        """Make the fast form of the model; how much its cosines between the texts differ from the model's."""
+        transformer: Any = self._model[0].auto_model
+        transformer.config.return_dict = False
+        try:
+            fast_embed.export(transformer, self.window, Path(self._folder), Path(folder))
+        finally:
+            transformer.config.return_dict = True
+        return fast_embed.prove(texts, self.encode, fast_embed.FastModel(folder, self.threads).encode, Path(folder))
+
 
 def main(order: dict[str, Any]) -> int:
     """Load the model, then answer until nobody asks any more."""
@@ -65,7 +81,7 @@ def main(order: dict[str, Any]) -> int:
     asked: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     try:
-        model = TorchModel(order["folder"], order["threads"])
+        model = _loaded(order)
     except Exception as error:
         # Each library has its own words for a file that is damaged; all of them are for the person.
         _say(output, {"error": f"{type(error).__name__}: {error}"})
@@ -73,9 +89,27 @@ def main(order: dict[str, Any]) -> int:
     _be_modest()
     _say(output, {"dimension": model.dimension, "window": model.window, "threads": model.threads})
     while True:
-        texts = asked.get()["texts"]
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        _say(output, {}, model.encode(clean).astype("<f4").tobytes())
+        question = asked.get()
+        texts = [text.encode("utf-8", "replace").decode("utf-8") for text in question["texts"]]
+        if "export" in question:
+            _say(output, _exported(model, question["export"], texts))
+        else:
+            _say(output, {}, model.encode(texts).astype("<f4").tobytes())
+
+
+def _loaded(order: dict[str, Any]) -> Model:
+    fast, threads = order["fast"], order["threads"]
+    return fast_embed.FastModel(fast, threads) if fast else TorchModel(order["folder"], threads)
+
+
+def _exported(model: Model, folder: str, texts: Sequence[str]) -> dict[str, Any]:
+    assert isinstance(model, TorchModel)
+    try:
+        return {"difference": model.export(folder, texts)}
+    except Exception as error:
+        # Whatever the converter cannot take in some model: the model itself is there for that.
+        fast_embed.refuse(Path(folder))
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def _own_output() -> IO[bytes]:

@@ -52,10 +52,12 @@ class Order:
     Attributes:
         folder: of the model's files.
         threads: how many work at once; None: as many as its library finds right, usually one for each core.
+        fast: the folder of the model's export, which then runs in its place.
     """
 
     folder: str
     threads: int | None = None
+    fast: str | None = None
 
 
 class Worker:
@@ -108,13 +110,19 @@ class Worker:
         """
         under_way = 0
         for batch in batches:
-            self._ask(list(batch))
+            self._ask({"texts": list(batch)})
             under_way += 1
             if under_way == _AHEAD:
                 yield self._vectors(progress)
                 under_way -= 1
         for _ in range(under_way):
             yield self._vectors(progress)
+
+    def export(self, folder: Path, texts: Sequence[str], progress: Progress) -> float | str:
+        """Make the fast form of the model there: how much it differs on these texts, or why there is none."""
+        self._ask({"texts": list(texts), "export": str(folder)})
+        told, _ = self._answer(progress)
+        return str(told["error"]) if "error" in told else float(told["difference"])
 
     def end(self) -> None:
         """Stop the child, whatever it does."""
@@ -123,10 +131,10 @@ class Worker:
             self._reader.join()
         self._stderr.close()
 
-    def _ask(self, texts: list[str]) -> None:
+    def _ask(self, question: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps({"texts": texts}).encode() + b"\n")
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
             self._process.stdin.flush()
         except OSError as error:
             raise self._death() from error
@@ -220,7 +228,8 @@ def run_if_asked(arguments: Sequence[str]) -> None:
 def _environment(order: Order) -> dict[str, str]:
     ours = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH"))))
-    threads = {"OMP_NUM_THREADS": str(order.threads)} if order.threads else {}
+    # Threads that wait for each other at full speed would, at low priority beside other programs, mostly wait.
+    threads = {"OMP_WAIT_POLICY": "PASSIVE"} | ({"OMP_NUM_THREADS": str(order.threads)} if order.threads else {})
     return {**os.environ, **OFFLINE, **threads, "PYTHONPATH": paths}
 
 

@@ -21,6 +21,8 @@ from memdefrag.base.settings import cache_dir
 from memdefrag.model.records import CollectionInfo, MemoryRecord, Snapshot, State
 
 LONG_WORK_SECONDS = 120.0
+WORTH_PREPARING_SECONDS = 40.0
+"""Making the fast form of a model takes some ten seconds, once, and saves more than half of all others."""
 
 
 class LongEmbedding(ConfirmationNeeded):
@@ -142,7 +144,10 @@ def _fitting(
     embedder = embed.load(model.name, model.threads)
     if not own and embed.probe(embedder, with_vector, progress) < embed.SAME_MODEL:
         return f"{name} did not make the others"
-    seconds = embed.estimate_seconds(embedder, [record.text or "" for record in lacking], progress)
+    texts = [record.text or "" for record in lacking]
+    seconds = embed.estimate_seconds(embedder, texts, progress)
+    if seconds > WORTH_PREPARING_SECONDS and embedder.hasten(texts, progress):
+        seconds = embed.estimate_seconds(embedder, texts, progress)
     if seconds > LONG_WORK_SECONDS and not model.long_work:
         raise LongEmbedding(len(lacking), seconds)
     return embedder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from memdefrag.model.records import Key, MemoryRecord, Vector
 
 TEXTS = ["Ann likes green tea.", "The gateway listens on port 8080.", "Ann enjoys tea that is green."]
 
+needs_library = pytest.mark.skipif(find_spec("sentence_transformers") is None, reason="needs the models extra")
 needs_model = pytest.mark.skipif(not is_available(), reason="needs the models extra")
 
 
@@ -164,8 +166,8 @@ def test_a_model_that_is_not_here_is_not_fetched(name: str, tmp_path: Path, monk
     assert "--no-model" in raised.value.todo
 
 
+@needs_library
 def test_a_folder_without_weights_is_no_model(tmp_path: Path) -> None:
-    pytest.importorskip("sentence_transformers")
     with pytest.raises(ModelUnavailable, match="no weights"):
         load(str(tmp_path))
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from memdefrag.base.progress import Cancel, Progress
 
 GONE_SECONDS = 60
 
+needs_library = pytest.mark.skipif(find_spec("sentence_transformers") is None, reason="needs the models extra")
 needs_model = pytest.mark.skipif(not embed.is_available(), reason="needs the models extra")
 
 _WATCH = """
@@ -100,8 +102,8 @@ def test_one_that_was_killed_is_told_and_replaced_by_the_next() -> None:
         assert again is other
 
 
+@needs_library
 def test_what_a_folder_lacks_is_said(tmp_path: Path) -> None:
-    pytest.importorskip("sentence_transformers")
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ModelUnavailable, match="cannot be loaded"):
@@ -134,7 +136,7 @@ def test_the_frozen_program_starts_itself(monkeypatch: pytest.MonkeyPatch) -> No
     program, *arguments = command(Order("folder", 3))
     assert program == sys.executable
     assert arguments[0] == FROZEN_SWITCH
-    assert json.loads(arguments[1]) == {"folder": "folder", "threads": 3}
+    assert json.loads(arguments[1]) == {"folder": "folder", "threads": 3, "fast": None}
     # Nobody asks for anything: it ends at once instead of telling how the command line is used.
     ended = subprocess.run(
         [sys.executable, "-m", "memdefrag", *arguments], stdin=subprocess.DEVNULL, capture_output=True, cwd=_root()
