@@ -10,12 +10,14 @@ from typing import NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from memdefrag.analysis.apart import Apart
 from memdefrag.analysis.known import known
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.result import Analysis, Conflict, Group
 from memdefrag.base.errors import UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import DEFAULT_THRESHOLD
+from memdefrag.engine import apart
 from memdefrag.engine.compare import ModelOptions, compare
 from memdefrag.engine.steady import read_steadily
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
@@ -132,8 +134,9 @@ def find_duplicates(
 ) -> Duplicates:
     """Find memories that say the same thing, and those that contradict each other.
 
-    Nothing is written to any store, and nothing is printed. Vectors made for texts that lack one, and what was found
-    out about pairs of a store's memories, are kept in memdefrag's cache folder; neither holds a text.
+    Memories of a store that the person told apart (`engine.apart`) are neither. Nothing is written to any store, and
+    nothing is printed. Vectors made for texts that lack one, and what was found out about pairs of a store's memories,
+    are kept in memdefrag's cache folder; neither holds a text.
 
     Args:
         store_or_texts: the address of a store (a str or Path; see docs/addresses.md), a sequence of n texts, or a
@@ -164,14 +167,16 @@ def find_duplicates(
     sides = [_side(store_or_texts, vectors, ids, telling)]
     if against is not None:
         sides.append(_side(against, None, None, telling))
+    snapshots = [side.snapshot for side in sides]
+    stored = all(each.address for each in snapshots)
     options = AnalysisOptions(
         threshold=threshold,
         across_collections=across_collections or against is not None,
+        apart=apart.load() if stored else Apart(),
         against=None if against is None else _AGAINST,
     )
-    snapshots = [side.snapshot for side in sides]
     wanted = ModelOptions(use=not no_model, name=model, long_work=long_work)
-    found, notes = compare(snapshots, options, wanted, telling, remember=all(each.address for each in snapshots))
+    found, notes = compare(snapshots, options, wanted, telling, remember=stored)
 
     def name(member: int) -> Member:
         return sides[int(found.store[member])].name(found.records[member].key)

@@ -14,7 +14,10 @@ import pytest
 import memdefrag
 from memdefrag import find_duplicates
 from memdefrag.base.errors import NotAStore, UsageError
+from memdefrag.engine import apart
 from memdefrag.model.records import Key, MemoryRecord
+from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.registry import open_store
 
 ROOT = Path(__file__).resolve().parents[1]
 TEA = "Maria likes green tea in the morning."
@@ -56,6 +59,14 @@ def test_a_store_is_read_and_left_as_it_is(jsonl_file: Path) -> None:
         assert [len(conflict.members) for conflict in found.conflicts] == [2]
         assert all(isinstance(member, str) for conflict in found.conflicts for member in conflict.members)
     assert {path: path.read_bytes() for path in jsonl_file.parent.glob("*.jsonl*")} == before
+
+
+def test_what_was_told_apart_is_neither_duplicate_nor_conflict_in_a_store(jsonl_file: Path) -> None:
+    assert find_duplicates(jsonl_file).conflicts
+    with open_store(str(jsonl_file)) as store:
+        apart.add(apart.pairs_among(read_snapshot(store)), str(store.address))
+    found = find_duplicates(jsonl_file, threshold=0.0)
+    assert (found.groups, found.conflicts) == ((), ())
 
 
 def test_records_are_named_by_their_keys() -> None:
