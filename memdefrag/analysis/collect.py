@@ -20,8 +20,8 @@ Ints = npt.NDArray[np.int32]
 
 NEAREST = 10
 """Where there are too many pairs, so many of each row are kept; fewer where not even these fit."""
-BYTES_PER_PAIR = 64
-"""What a pair needs in memory while it is sorted among others."""
+BYTES_PER_PAIR = 120
+"""What a pair needs in memory while it is ranked among others."""
 
 
 class PairsFound(NamedTuple):
@@ -44,7 +44,7 @@ class PairsFound(NamedTuple):
         return PairsFound(self.i[wanted], self.j[wanted], self.cosine[wanted])
 
     def in_order(self) -> PairsFound:
-        return self.where(np.lexsort((self.j, self.i)))
+        return self.where(np.argsort(self.i.astype(np.int64) << 32 | self.j))
 
 
 class Crowd(NamedTuple):
@@ -111,8 +111,11 @@ class PairCollector:
         Raises:
             NoSpace: they need more than the memory allowed, and there is no room for a temporary file.
         """
-        np.add.at(self._alike, i, 1)
-        np.add.at(self._alike, j, 1)
+        for ends in (i, j):
+            if len(ends) < len(self._alike):
+                np.add.at(self._alike, ends, 1)
+            else:
+                self._alike += np.bincount(ends, minlength=len(self._alike))
         self._all += len(i)
         # Rounding may put the product of two unit rows above 1.
         found = PairsFound(i, j, np.minimum(cosine, np.float32(1)))
@@ -166,11 +169,13 @@ class PairCollector:
 
 def _ranks(i: Ints, j: Ints, cosine: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """For each pair its place (from 0) among all pairs of its first, and of its second row, nearest first."""
-    ends = np.concatenate((i, j))
-    order = np.lexsort((np.tile(-cosine, 2), ends))
-    first = np.searchsorted(ends[order], ends[order])
+    ends = np.concatenate((i, j)).astype(np.int64)
+    # As an integer a float rises with its value; the key sorts by row, then by falling cosine, and much faster.
+    bits = cosine.view(np.int32)
+    order = np.argsort((ends << 32) - np.tile(np.where(bits < 0, bits ^ 0x7FFFFFFF, bits), 2))
+    starts = np.flatnonzero(np.diff(ends[order], prepend=-1))
     ranks = np.empty(len(ends), np.int64)
-    ranks[order] = np.arange(len(ends)) - first
+    ranks[order] = np.arange(len(ends)) - np.repeat(starts, np.diff(starts, append=len(ends)))
     return ranks[: len(i)], ranks[len(i) :]
 
 
