@@ -112,7 +112,7 @@ def report(done: ApplyReport) -> Iterator[RenderableType]:
         what.insert(0, f"{count(done.merged, 'group')} {would}merged")
     yield f"{done.records_before:,} memories before, {done.records_after:,} after: {', '.join(what)}."
     if done.recall:
-        yield from show_recall.recall(done.recall)
+        yield from show_recall.recall(done.recall, whole=done.dry_run)
     yield from _sizes(done)
     if done.output:
         yield f"The new folder: {done.output}"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SHOWN = 10
 
 
-def recall(found: Recall) -> Iterator[RenderableType]:
-    """The figures, then each thing that is lost."""
+def recall(found: Recall, *, whole: bool) -> Iterator[RenderableType]:
+    """The figures, then each thing that is lost; where not `whole`, days, tags and types only by their number."""
     if found.queries:
         yield f"Searches for what is merged: {shares(found.queries, found.at_1, found.at_k, found.k)}."
     if found.own:
@@ -29,9 +29,8 @@ def recall(found: Recall) -> Iterator[RenderableType]:
             asked = f" ({preview(each.query)})" if each.query != each.memory else ""
             yield f"  {each.memory}{asked}: {each.before:,} -> {now}"
         yield from _more(found.lost)
-    yield from _filters(found.days_lost, "day")
-    yield from _filters(found.tags_lost, "tag")
-    yield from _filters(found.types_lost, "type")
+    for what, lost in (("day", found.days_lost), ("tag", found.tags_lost), ("type", found.types_lost)):
+        yield from _filters(lost, what, SHOWN if whole else 0)
     yield from found.notes
 
 
@@ -50,14 +49,16 @@ def shares(queries: int, at_1: float, at_k: float, k: int) -> str:
     )
 
 
-def _filters(lost: Sequence[LostFilter], what: str) -> Iterator[RenderableType]:
+def _filters(lost: Sequence[LostFilter], what: str, shown: int) -> Iterator[RenderableType]:
     if not lost:
         return
     their = "its" if len(lost) == 1 else "their"
-    yield styled(f"{count(len(lost), 'memory is', 'memories are')} no longer found by {their} {what}:", "yellow")
-    for each in lost[:SHOWN]:
+    told = f"{count(len(lost), 'memory is', 'memories are')} no longer found by {their} {what}"
+    yield styled(f"{told}:" if shown else f"{told}.", "yellow")
+    for each in lost[:shown]:
         yield f"  {each.memory}: {each.was} -> {each.now or 'none'} ({each.survivor})"
-    yield from _more(lost)
+    if shown:
+        yield from _more(lost)
 
 
 def _more(lost: Sequence[object]) -> Iterator[RenderableType]:

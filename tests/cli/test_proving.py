@@ -114,7 +114,7 @@ def test_a_terminal_shows_the_figures_and_the_first_losses(capsys: pytest.Captur
     days = (LostFilter("n/1", "n/s", "2024-05-17", ""),)
     own = Found(3, 1.0, 0.5)
     found = Recall(100, 0.9, 0.88, 5, (LostHit("old gate", "n/q", "n/s", 2, 9), *lost), own, days, notes=("A note.",))
-    print_answer(*show_recall.recall(found))
+    print_answer(*show_recall.recall(found, whole=True))
     out = " ".join(capsys.readouterr().out.split())
     assert "100 queries; 90.0% of the first hits stay first, 88.0% of those among the first 5" in out
     assert "Your own queries: 3 queries; 100.0%" in out
@@ -122,3 +122,6 @@ def test_a_terminal_shows_the_figures_and_the_first_losses(capsys: pytest.Captur
     assert "n/9" not in out and "and 3 more" in out
     assert "1 memory is no longer found by its day: n/1: 2024-05-17 -> none (n/s)" in out
     assert "A note." in out
+    print_answer(*show_recall.recall(found, whole=False))
+    out = " ".join(capsys.readouterr().out.split())
+    assert "n/q (old gate): 2 -> 9" in out and "no longer found by its day." in out and "2024-05-17" not in out
