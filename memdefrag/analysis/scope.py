@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
+from memdefrag.base.errors import UsageError
 from memdefrag.model.records import MemoryRecord, Metadata, State
 from memdefrag.model.service_metadata import state_of
 
@@ -25,6 +27,8 @@ TEXT_KEYS = (
 )  # fmt: skip
 """How a piece of a longer text is marked, and what names that text: Memory Service 12 (`chunk_index` and
 `original_hash`, without `is_chunk`), its document ingestion, and the usual text splitters."""
+
+_LENGTH_OF_DAY = len("2026-01-31")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,21 @@ class Scope:
         if created is None:
             return self.since is None and self.until is None
         return (self.since is None or created >= self.since) and (self.until is None or created < self.until)
+
+
+def moment_of(said: str, *, after: bool = False) -> float:
+    """Seconds since 1970 of a local day or time, as in 2026-01-31 or 2026-01-31T14:00; `after`: of the day's end.
+
+    Raises:
+        UsageError: it is no date.
+    """
+    try:
+        if len(said) <= _LENGTH_OF_DAY:
+            day = date.fromisoformat(said) + timedelta(days=after)
+            return datetime(day.year, day.month, day.day).timestamp()
+        return datetime.fromisoformat(said).timestamp()
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(f"{said!r} is no date.", todo="Say it as in 2026-01-31 or 2026-01-31T14:00.") from error
 
 
 def types_of(record: MemoryRecord) -> set[str]:

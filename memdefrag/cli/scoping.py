@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memdefrag.base.errors import CollectionNotFound, UsageError
+from memdefrag.base.errors import CollectionNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memdefrag.analysis.scope import Scope
     from memdefrag.model.records import Snapshot
-
-_LENGTH_OF_DAY = len("2026-01-31")
 
 
 @dataclass(frozen=True)
@@ -41,15 +38,15 @@ class Scoping:
         Raises:
             UsageError: a date is none.
         """
-        from memdefrag.analysis.scope import Scope
+        from memdefrag.analysis.scope import Scope, moment_of
 
         return Scope(
             tags=frozenset(self.tag or ()),
             types=frozenset(self.type or ()),
             sources=frozenset(self.source or ()),
             collections=frozenset(self.collection or ()),
-            since=_moment(self.since) if self.since else None,
-            until=_moment(self.until, after=True) if self.until else None,
+            since=moment_of(self.since) if self.since else None,
+            until=moment_of(self.until, after=True) if self.until else None,
         )
 
     def require_collections(self, snapshots: Sequence[Snapshot]) -> None:
@@ -62,14 +59,3 @@ class Scoping:
         for name in self.collection or ():
             if name not in there:
                 raise CollectionNotFound(f"There is no collection {name!r}.", todo=f"There are: {', '.join(there)}.")
-
-
-def _moment(said: str, *, after: bool = False) -> float:
-    """Seconds since 1970 of a local day or time, as in 2026-01-31 or 2026-01-31T14:00; `after`: of the day's end."""
-    try:
-        if len(said) <= _LENGTH_OF_DAY:
-            day = date.fromisoformat(said) + timedelta(days=after)
-            return datetime(day.year, day.month, day.day).timestamp()
-        return datetime.fromisoformat(said).timestamp()
-    except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(f"{said!r} is no date.", todo="Say it as in 2026-01-31 or 2026-01-31T14:00.") from error
