@@ -167,6 +167,26 @@ def test_what_is_left_may_be_too_much_for_so_few(tmp_path: Path, monkeypatch: py
     assert analyze([snapshot(*alike)], cache=cache).nearest is not None
 
 
+@pytest.mark.parametrize("first", [11, 12])
+def test_too_many_pairs_are_too_many_also_when_they_come_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    monkeypatch.setattr(pairs, "PAIRS_PER_ROW", 5)
+    cache = PairCache(tmp_path)
+    for count in (first, 13):
+        found, fresh = (analyze([snapshot(*distinct(count))], cache=each) for each in (cache, None))
+        assert (found.nearest is None) == (count == 11)
+        assert_equal(found, fresh)
+
+
+def test_memories_may_stand_in_another_order(tmp_path: Path) -> None:
+    cache, records = PairCache(tmp_path), distinct(12)
+    for order in (records, records[::-1], [*records[6:], *records[:6]]):
+        found = analyze([snapshot(*order)], cache=cache)
+        assert len(found.pairs) == 66
+        assert_equal(found, analyze([snapshot(*order)]))
+
+
 def test_a_new_vector_is_a_change(tmp_path: Path) -> None:
     cache = PairCache(tmp_path)
     one = memory("a", "Maria likes tea.", 1, None, "notes")
