@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from memdefrag.analysis import vocabulary as v
 
-_MONTH = rf"(?:{'|'.join(sorted(v.MONTHS, key=len, reverse=True))})"
+MONTH = rf"(?:{'|'.join(sorted(v.MONTHS, key=len, reverse=True))})"
 DATE = (
     rf"(?:\d{{4}}-\d\d?-\d\d?|\d{{4}}/\d\d?/\d\d?|\d\d?[./-]\d\d?[./-]\d{{4}}"
-    rf"|\d\d?[/-]\d\d?[/-]\d\d(?!\d)|\d\d\.\d\d\.\d\d(?![\d.])"
-    rf"|\d\d?(?:st|nd|rd|th)?(?:\s+of)?\s+{_MONTH}\b\.?(?:,?\s+\d{{4}}\b)?"
-    rf"|{_MONTH}\b\.?\s+\d\d?(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}}\b)?|{_MONTH}\b\.?,?\s+\d{{4}}\b"
+    rf"|\d\d?[/-]\d\d?[/-]\d\d(?!\d)|\d\d\.\d\d\.\d\d(?!\.?\d)"
+    rf"|\d\d?(?:st|nd|rd|th)?(?:\s+of)?\s+{MONTH}\b\.?(?:,?\s+\d{{4}}\b)?"
+    rf"|{MONTH}\b\.?\s+\d\d?(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}}\b)?|{MONTH}\b\.?,?\s+\d{{4}}\b"
     r"|(?:\d{4}年)?\d\d?月(?:\d\d?[日号號])?)"
 )
 TIME = r"(?:\d\d?:\d\d(?::\d\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?|Z\b|[+-]\d\d:?\d\d\b)?|\b\d\d?\s?[ap]m\b)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,7 +68,7 @@ _DETAILS = (
 
 def differences(a: Words, b: Words) -> list[Difference]:
     """What tells two similar texts apart, the weightiest first. `a` and `b` swapped swap the sides only."""
-    found = _weighty(a, b)
+    found = list(_weighty(a, b))
     if not found:
         own_a, own_b = own_words(a, b)
         if own_a and own_b:
@@ -78,46 +77,44 @@ def differences(a: Words, b: Words) -> list[Difference]:
     return found
 
 
-def _weighty(a: Words, b: Words) -> list[Difference]:
+def _weighty(a: Words, b: Words) -> Iterator[Difference]:
     """The differences that count for more than other words."""
-    both = Counter(a.sense), Counter(b.sense)
-    only_a, only_b = both[0] - both[1], both[1] - both[0]
-    found = [*_details(a, b, only_a, only_b), *_dates(a, b), *_negation(a, b), *_names(a, b)]
-    found += _contrasts(_surfaces(a, only_a), _surfaces(b, only_b))
+    only_a, only_b = ({word.rstrip("\0") for word in only} for only in (a.said - b.said, b.said - a.said))
+    yield from _details(a, b, only_a, only_b)
+    yield from _dates(a, b)
+    yield from _negation(a, b)
+    yield from _names(a, b)
+    if only_a and only_b:
+        yield from _contrasts(a, b, only_a - a.details, only_b - b.details)
     if a.stamps and b.stamps and a.stamps != b.stamps:
-        found.append(Difference("dated", tuple(sorted(a.stamps)), tuple(sorted(b.stamps)), bars=False))
-    return found
+        yield Difference("dated", tuple(sorted(a.stamps)), tuple(sorted(b.stamps)), bars=False)
 
 
-def _details(a: Words, b: Words, only_a: Counter[str], only_b: Counter[str]) -> Iterable[Difference]:
+def _details(a: Words, b: Words, only_a: set[str], only_b: set[str]) -> Iterator[Difference]:
     told: set[str] = set()
     for kind, field in _DETAILS:
         ours, theirs = getattr(a, field), getattr(b, field)
-        if not ours or not theirs or ours == theirs == told:
-            continue
-        ours, theirs = ours & only_a.keys(), theirs & only_b.keys()
-        # A port is a number too: it is told once, by the better word.
-        if ours and theirs and not ours | theirs <= told:
-            told |= ours | theirs
-            yield Difference(kind, tuple(sorted(ours)), tuple(sorted(theirs)), bars=True)
+        if ours and theirs:
+            ours, theirs = ours & only_a, theirs & only_b
+            # A port is a number too: it is told once, by the better word.
+            if ours and theirs and not ours | theirs <= told:
+                told |= ours | theirs
+                yield Difference(kind, tuple(sorted(ours)), tuple(sorted(theirs)), bars=True)
 
 
-def _surfaces(words: Words, only: Counter[str]) -> list[str]:
-    """The words as they stand in the text, of those that only this text says; no details."""
-    if not only:
-        return []
-    details = words.details
-    if not words.english:
-        return [word for word in sorted(only) if word not in details]
-    return sorted({word for word in words.tokens if concept(word) in only and word not in details})
-
-
-def _contrasts(only_a: list[str], only_b: list[str]) -> Iterable[Difference]:
-    concepts = {concept(word): word for word in reversed(only_b)}
-    pairs = [(one, concepts[other]) for one in only_a for other in sorted(opposites(concept(one)) & concepts.keys())]
+def _contrasts(a: Words, b: Words, only_a: set[str], only_b: set[str]) -> Iterator[Difference]:
+    pairs = [
+        (one, other) for one in sorted(only_a) if not opposites(one).isdisjoint(only_b)
+        for other in sorted(opposites(one) & only_b)
+    ]  # fmt: skip
     if pairs:
-        ours, theirs = zip(*pairs, strict=True)
-        yield Difference("opposite", tuple(dict.fromkeys(ours)), tuple(dict.fromkeys(theirs)), bars=True)
+        ours, theirs = dict.fromkeys(one for one, _ in pairs), dict.fromkeys(other for _, other in pairs)
+        yield Difference(
+            "opposite",
+            tuple(a.written.get(word, word) for word in ours),
+            tuple(b.written.get(word, word) for word in theirs),
+            bars=True,
+        )
 
 
 _CONTRAST_SETS = tuple(frozenset(map(concept, words)) for words in vocabulary.CONTRAST_SETS)
@@ -141,7 +138,7 @@ def opposites(word: str) -> frozenset[str]:
     return frozenset(found - {word})
 
 
-def _dates(a: Words, b: Words) -> Iterable[Difference]:
+def _dates(a: Words, b: Words) -> Iterator[Difference]:
     ours = tuple(sorted(day for day in a.dates if not any(_same_day(day, other) for other in b.dates)))
     theirs = tuple(sorted(day for day in b.dates if not any(_same_day(day, other) for other in a.dates)))
     if ours and theirs:
@@ -157,7 +154,7 @@ def _same_day(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
-def _negation(a: Words, b: Words) -> Iterable[Difference]:
+def _negation(a: Words, b: Words) -> Iterator[Difference]:
     if a.negations == b.negations:
         return
     few, many = sorted((a, b), key=lambda words: words.negations)
@@ -169,7 +166,7 @@ def _negation(a: Words, b: Words) -> Iterable[Difference]:
     yield Difference("negation", ("not",) * (a is many), ("not",) * (b is many), bars=True)
 
 
-def _names(a: Words, b: Words) -> Iterable[Difference]:
+def _names(a: Words, b: Words) -> Iterator[Difference]:
     if "nouns" in (a.capitals, b.capitals):
         yield from _replaced_noun(a, b)
         return
@@ -227,8 +224,10 @@ def _unequal_part(one: list[str], other: list[str]) -> tuple[tuple[str, ...], tu
 
 
 def _missing_names(a: Words, b: Words) -> tuple[str, ...]:
+    if a.names <= b.names:
+        return ()
     said = set(b.tokens)
-    missing = {name for name in a.names if name.casefold() not in said}
+    missing = {name for name in a.names - b.names if name.casefold() not in said}
     # The first word of a sentence is seldom a name: a typing error there is no other person.
     first_words = {name for name in missing - a.inner_names if len(name) > _LONG_NAME}
     return tuple(sorted(
@@ -274,10 +273,12 @@ def judge(a: Words, b: Words, cosine: float) -> tuple[bool, bool]:
     Args:
         cosine: of the stored vectors; NaN where there are none, which then is no objection.
     """
-    found = _weighty(a, b)
-    if any(difference.bars for difference in found):
-        return False, True
-    if any(difference.kind == "dated" for difference in found):
+    dated = False
+    for difference in _weighty(a, b):
+        if difference.bars:
+            return False, True
+        dated = True
+    if dated:
         return False, False
     if a.tokens == b.tokens:
         return True, False
@@ -326,19 +327,23 @@ def _spelling(short: Words, long: Words) -> dict[str, str] | None:
     """For each word of `short` the form it has in `long`; None when a content word is missing there."""
     spelling: dict[str, str] = {}
     names = {name.casefold() for name in short.names | long.names}
-    candidates = set(long.sense) - names
-    # A slip in "enjoys" is near to "enjoys", not to "likes", which stands for it.
-    written = {concept(word): word for word in (*short.tokens, *long.tokens)}
     for word in set(short.sense) - set(long.sense):
-        content = word not in vocabulary.FUNCTION_WORDS
-        own = written.get(word, word)
-        same = None if word in names else min(
-            (w for w in candidates if (content or w not in vocabulary.FUNCTION_WORDS)
-             and is_same_word(own, written.get(w, w))),
-            default=None,
-        )  # fmt: skip
+        same = None if word in names else _slip(word, short, long, names)
         if same is not None:
             spelling[word] = same
-        elif content:
+        elif word not in vocabulary.FUNCTION_WORDS:
             return None
     return spelling
+
+
+def _slip(word: str, short: Words, long: Words, names: set[str]) -> str | None:
+    """What `long` says for a word of `short`, one of the two being written wrong."""
+    # A slip in "enjoys" is near to "enjoys", not to "likes", which stands for it.
+    own = short.written.get(word, word)
+    content = word not in vocabulary.FUNCTION_WORDS
+    return min(
+        (meant for meant, written in long.written.items()
+         if written[0] == own[0] and is_same_word(own, written)
+         and meant not in names and (content or meant not in vocabulary.FUNCTION_WORDS)),
+        default=None,
+    )  # fmt: skip

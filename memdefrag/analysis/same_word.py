@@ -33,24 +33,25 @@ def concept(word: str) -> str:
     return SYNONYMS.get(american, american)
 
 
-def sense(tokens: Sequence[str]) -> tuple[str, ...]:
-    """English tokens such that equal results say the same: without articles, contractions spelt out, phrases, units
-    and words replaced by what stands for them.
+def sense(tokens: Sequence[str]) -> list[tuple[str, str]]:
+    """What English tokens say, such that equal results say the same: without articles, contractions spelt out,
+    phrases, units and words replaced by what stands for them; and beside each how it is written in the text.
     """
-    words: list[str] = []
+    found: list[tuple[str, str]] = []
     plain = list(_spelt_out(tokens))
     at = 0
     while at < len(plain):
-        for phrase, meaning in PHRASES.get(plain[at], ()):
+        word = plain[at]
+        for phrase, meaning in PHRASES.get(word, ()):
             if tuple(plain[at : at + len(phrase)]) == phrase:
-                words += meaning
+                found += ((part, " ".join(phrase)) for part in meaning)
                 at += len(phrase)
                 break
         else:
-            word = plain[at]
-            words.append(UNITS.get(word, word) if words and words[-1][-1:].isdigit() else concept(word))
+            after_number = bool(found) and found[-1][0][-1:].isdigit()
+            found.append((UNITS[word] if after_number and word in UNITS else concept(word), word))
             at += 1
-    return tuple(words)
+    return found
 
 
 def _spelt_out(tokens: Sequence[str]) -> Iterator[str]:

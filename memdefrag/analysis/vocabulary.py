@@ -150,7 +150,8 @@ _CONTRASTS = """
     cat dog; cats dogs; red blue green yellow black white orange purple pink brown grey gray; vegan
     vegetarian; tea coffee; mine yours; manager employee; client server; frontend backend; read write;
     input output; monday tuesday wednesday thursday friday saturday sunday; today yesterday tomorrow;
-    day week month year; days weeks months years; daily weekly monthly yearly hourly; seconds minutes
+    day week month year; days weeks months years; s min h ms d wk month yr; km mi m cm mm ft inch; kg lb g mg oz;
+    l ml; hz khz mhz ghz; $ € £; daily weekly monthly yearly hourly; seconds minutes
     hours; last next; bytes kb mb gb tb; km miles; kg pounds; euros dollars; celsius fahrenheit;
     calm anxious nervous; confident doubtful; strong weak; thick thin; wet dry; clean dirty; cheap expensive;
     safe dangerous; rich poor; deep shallow; wide narrow; soft loud; arrive leave; arrived departed; present absent;

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from memdefrag.analysis import vocabulary as v
-from memdefrag.analysis.canonical import CANONICAL, DATE, EAST_ASIAN_NUMBER, TIME
+from memdefrag.analysis.canonical import CANONICAL, DATE, EAST_ASIAN_NUMBER, MONTH, TIME
 from memdefrag.analysis.enumerations import sorted_enumerations
 from memdefrag.analysis.languages import UNSPACED, is_english, is_german, negations
 from memdefrag.analysis.same_word import sense
@@ -137,7 +138,8 @@ _START, _END = rf"(?<!{_SIGN})", rf"(?!{_SIGN})"
 
 _TOKEN = re.compile(
     rf"""
-    (?P<url>\b[a-z][a-z0-9+.-]*://[^\s<>"'`)\]]*[\w/]|\bwww\.[^\s<>"'`)\]]*[\w/])
+    (?P<plain>(?<!\S)(?!{MONTH}\b)[^\W\d_{UNSPACED}]+(?!\S))
+  | (?P<url>\b[a-z][a-z0-9+.-]*://[^\s<>"'`)\]]*[\w/]|\bwww\.[^\s<>"'`)\]]*[\w/])
   | (?P<mail>[\w.+-]{{1,80}}@[\w-]{_LONGEST}(?:\.[\w-]{_LONGEST})+)
   | (?P<date>{_START}(?<![.-]){DATE}{_END})
   | (?P<time>{_START}(?<!\.){TIME})
@@ -175,6 +177,8 @@ class Words:
         tokens: everything that is said, in order: words, and the details below in canonical form.
         sense: of an English text the tokens such that equal ones say the same (`same_word.sense`), enumerations
             sorted; else the tokens.
+        said: the same without order; what is said again has a "\0" added each time.
+        written: how what stands in `sense` is written in the text.
         content: the words and details that carry meaning (no function words, no negations), without order.
         numbers: canonical ("1000", "2.5", "-3"), number words included ("three" is "3").
         ports: those numbers that follow the word "port" or a host.
@@ -189,12 +193,15 @@ class Words:
         negations: how many words negate.
         denied: the content words right after a negation.
         stamps: the dates of diary entries ("[2024-03-01] Went running") among the stamps that were taken off.
+        details: what must survive a merge to the letter: numbers, dates, times, versions, addresses, ids.
         english: whether the rules for negations, names and function words apply to the text's language.
     """
 
     sentences: tuple[str, ...]
     tokens: tuple[str, ...]
     sense: tuple[str, ...]
+    said: frozenset[str]
+    written: dict[str, str]
     content: frozenset[str]
     numbers: frozenset[str]
     ports: frozenset[str]
@@ -212,6 +219,7 @@ class Words:
     negations: int
     denied: frozenset[str]
     stamps: frozenset[str]
+    details: frozenset[str]
     english: bool
 
     @staticmethod
@@ -219,18 +227,13 @@ class Words:
         """Take a text apart (remembered for the texts seen last)."""
         return _words(text)
 
-    @property
-    def details(self) -> frozenset[str]:
-        """What must survive a merge to the letter: numbers, dates, times, versions, addresses, ids."""
-        times = self.dates | self.times
-        return self.numbers | times | self.versions | self.paths | self.urls | self.options | self.ids
 
 
 @lru_cache(maxsize=CACHED_TEXTS)
 def _words(text: str) -> Words:
     bare, stamps = peel(fold(text))
     found = [
-        (match.lastgroup or "", match[0], match.start(), bare[match.end() : match.end() + 1])
+        (_KINDS.get(kind := match.lastgroup or "", kind), match[0], match.start(), bare[match.end() : match.end() + 1])
         for match in _TOKEN.finditer(bare)
     ]
     unspaced = any(kind in ("unspaced", "numeral") for kind, *_ in found)
@@ -257,16 +260,19 @@ def _words(text: str) -> Words:
             item = CANONICAL.get(kind, str.casefold)(raw)
             if kind == "number" and _names_a_port(tokens, bare, start):
                 kinds["port"].add(item)
-        kinds[_KINDS.get(kind, kind)].add(item)
+        kinds["number" if kind == "numeral" else kind].add(item)
         tokens += [raw[i : i + 2] for i in range(len(raw) - 1)] if kind == "unspaced" and raw[1:] else [item]
         after += [following] * (len(tokens) - len(after))
     capitals = "" if _written_alike(bare, words, names) else "nouns" if is_german(words) and not english else "names"
     names = names if capitals else {}
     folded = {name.casefold() for name in names}
+    meant = sense(sorted_enumerations(tokens, after, folded)) if english else [(token, token) for token in tokens]
     return Words(
         sentences=tuple(sentences(bare)),
         tokens=tuple(tokens),
-        sense=sense(sorted_enumerations(tokens, after, folded)) if english else tuple(tokens),
+        sense=tuple(word for word, _ in meant),
+        said=_counted(word for word, _ in meant),
+        written=dict(meant),
         content=frozenset(token for token in tokens if token not in v.FUNCTION_WORDS),
         numbers=frozenset(kinds["number"]),
         ports=frozenset(kinds["port"]),
@@ -284,11 +290,22 @@ def _words(text: str) -> Words:
         negations=negations(words, bare if unspaced else "", english),
         denied=_denied(tokens),
         stamps=stamps,
+        details=frozenset().union(*(kinds[kind] for kind in _DETAILS)),
         english=english,
     )
 
 
-_KINDS = {"mail": "url", "numeral": "number"}
+_DETAILS = ("number", "date", "time", "version", "path", "url", "option", "id")
+_KINDS = {"plain": "word", "mail": "url"}
+
+
+def _counted(words: Iterable[str]) -> frozenset[str]:
+    seen: Counter[str] = Counter()
+    found = []
+    for word in words:
+        found.append(word + "\0" * seen[word])
+        seen[word] += 1
+    return frozenset(found)
 
 
 def _names_a_port(tokens: list[str], text: str, start: int) -> bool:

@@ -278,7 +278,8 @@ DETAILS = {
     "address": st.sampled_from(["https://a.org/x", "https://a.org/y", "https://b.org/x", "me@a.org", "me@b.org"]),
     "negation": st.sampled_from(["surely", "never", "not"]),
 }  # fmt: skip
-FRAMES = ["{} {detail} in the old office", "In the old office there is {} {detail}", "{detail} was told to {} as before"]
+FRAMES = ["{} {detail} in the old office", "In the old office is {} {detail}", "{detail} was told to {} as before"]
+WRAPS = ["{}", "Note: {}", "[saved 2024-03-01] {}", "{} (mentioned again)", "{}. The door is red."]
 
 
 @st.composite
@@ -288,7 +289,7 @@ def one_detail_apart(draw: st.DrawFn) -> tuple[str, str, str]:
     detail, changed = draw(st.lists(DETAILS[kind], min_size=2, max_size=2, unique=True))
     frame = draw(st.sampled_from(FRAMES))
     one = frame.format("the kids like", detail=detail)
-    wrap = draw(st.sampled_from(["{}", "Note: {}", "[saved 2024-03-01] {}", "{} (mentioned again)", "{}. The door is red."]))
+    wrap = draw(st.sampled_from(WRAPS))
     word = draw(st.sampled_from(["the kids like", "the children like", "the kids enjoy"]))
     return one, wrap.format(frame.format(word, detail=detail)), wrap.format(frame.format(word, detail=changed))
 

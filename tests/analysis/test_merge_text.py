@@ -255,4 +255,5 @@ def test_of_equal_texts_the_one_in_capitals_gives_way(first: int) -> None:
 
 
 def test_what_only_stands_in_capitals_stays() -> None:
-    assert "IT IS BIG" in merge_texts(["THE SERVER RUNS ON PORT 8080. IT IS BIG.", "The server runs on port 8080."]).text
+    texts = ["THE SERVER RUNS ON PORT 8080. IT IS BIG.", "The server runs on port 8080."]
+    assert "IT IS BIG" in merge_texts(texts).text
