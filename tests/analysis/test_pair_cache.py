@@ -74,7 +74,7 @@ def test_a_file_that_another_version_wrote_in_its_own_way_is_thrown_away(
     tmp_path: Path, arrays: dict[str, np.ndarray]
 ) -> None:
     packed = io.BytesIO()
-    np.savez(packed, **arrays)
+    np.savez(packed, **arrays)  # type: ignore[arg-type]
     for data in (packed.getvalue(), b"PK no archive", b""):
         (tmp_path / "name").write_bytes(hashlib.sha256(data).digest() + data)
         assert PairCache(tmp_path).find("name") is None
