@@ -25,6 +25,9 @@ _SAME_MEANING = np.float32(0.95)
 """The cosine of texts that differ in one word and say the same by it: "kids" for "children" costs less, "knitting"
 for "painting" more."""
 
+_UNKNOWN_MEANING = np.float32(0.8)
+"""What stands for the cosine of such texts without vectors: as often as not the word is another thing."""
+
 
 def score(cosine: Floats, shared_words: Floats, spelling: Floats, replaced: Flags | None = None) -> Floats:
     """Half meaning, half words, in [0, 1]; never less where one of the first three is more.
@@ -43,11 +46,12 @@ def score(cosine: Floats, shared_words: Floats, spelling: Floats, replaced: Flag
     words = (_WORDS * shared_words + _SPELLING * spelling) / (_WORDS + _SPELLING)
     words = np.where(np.isnan(words), meaning, words)
     if replaced is not None:
-        words = np.where(replaced, np.fmin(words, most_for_words(cosine)), words)
+        words = np.where(replaced, np.minimum(words, most_for_words(cosine)), words)
     alike = _MEANING * meaning + (1 - _MEANING) * words
     return np.clip(1 - _STRETCH * (1 - alike), 0, 1).astype(np.float32)
 
 
 def most_for_words(cosine: Floats) -> Floats:
-    """What the words can count for at most in a pair that differs in one word; NaN where the cosine is."""
-    return np.asarray(_SAME_MEANING - 2 * (_SAME_MEANING - cosine), np.float32)
+    """What the words can count for at most in a pair that differs in one word."""
+    meaning = np.where(np.isnan(cosine), _UNKNOWN_MEANING, cosine)
+    return np.asarray(_SAME_MEANING - 2 * (_SAME_MEANING - meaning), np.float32)

@@ -61,7 +61,8 @@ def test_what_is_alike_in_everything_scores_one() -> None:
 
 def test_without_vectors_the_spelling_tells_the_meaning() -> None:
     assert of(np.nan, 0.9, 0.8) == of(0.8, 0.9, 0.8)
-    assert of(np.nan, 0.9, 0.8, replaced=True) == of(np.nan, 0.9, 0.8)
+    assert of(np.nan, 0.6, 0.6, replaced=True) == of(np.nan, 0.6, 0.6)
+    assert of(np.nan, 0.9, 0.9, replaced=True) < of(np.nan, 0.9, 0.9)
 
 
 def test_without_a_text_the_cosine_counts_alone() -> None:
