@@ -20,6 +20,7 @@ from memdefrag.base.errors import (
     NotAStore,
     NotPermitted,
     PlanInvalid,
+    SearchLoss,
     StoreChanged,
     StoreInUse,
     UnfinishedJob,
@@ -32,6 +33,7 @@ from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups.shelf import Backup, find
 from memdefrag.engine.backups.verify import verify
 from memdefrag.engine.journal import Job
+from memdefrag.engine.search_proof import ProofOptions
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Changes, Drop, Keep, Merge, Plan, Put, Ref, StoreStep, VectorRule, Write
 from memdefrag.model.records import Key, MemoryRecord
@@ -231,6 +233,41 @@ def test_a_text_without_a_vector_needs_a_model(address: Address) -> None:
     apply(replace(plan, steps=(step,)), ApplyOptions(embed=lambda texts, neighbours: ones))
     found = snapshot_of(address).by_key[record.key].embedding
     np.testing.assert_allclose(found, ones[0], atol=1e-6)
+
+
+def test_a_rehearsal_says_whose_vector_is_not_made_yet(address: Address) -> None:
+    plan = merge_plan(address, pairs=2)
+    first = plan.steps[0]
+    assert isinstance(first, Merge)
+    step = replace(first, result=replace(first.result, vector=VectorRule.EMBED))
+    ones = np.ones((1, DIMENSION), np.float32)
+    options = ApplyOptions(dry_run=True, embed=lambda texts, neighbours: ones)
+    told = apply(replace(plan, steps=(step, plan.steps[1])), options)
+    assert told.recall and told.recall.queries == 2
+    assert "cannot be asked for yet" in told.recall.notes[0]
+
+
+def test_a_plan_by_which_searches_lose_is_refused_before_anything_is_written(address: Address) -> None:
+    before = traces(address)
+    plan = merge_plan(address)
+    merges = [step for step in plan.steps if isinstance(step, Merge)]
+    steps = tuple(replace(step, result=replace(step.result, vector=VectorRule.EMBED)) for step in merges)
+    far = replace(plan, steps=steps)
+    ones = np.ones((len(steps), DIMENSION), np.float32)
+    away = ApplyOptions(embed=lambda texts, neighbours: -ones, proof=ProofOptions(1, 1.0))
+    with pytest.raises(SearchLoss):
+        apply(far, away)
+    assert traces(address) == before
+    assert not (data_dir() / "backups").exists()
+    assert catalogue.unfinished_jobs() == {}
+
+
+def test_the_history_keeps_the_figures_of_the_proof(address: Address) -> None:
+    report = apply(merge_plan(address))
+    assert report.recall
+    assert history.find(str(report.step)).recall == report.recall.figures()
+    undone = apply(history.undo_plan(history.find(str(report.step))))
+    assert undone.recall is None and history.find(str(undone.step)).recall is None
 
 
 def test_cancelling_leaves_the_store_and_no_traces(address: Address) -> None:

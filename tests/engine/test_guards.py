@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,9 @@ import pytest
 
 from memdefrag.base.errors import ConfirmationNeeded, NoSpace, NotPermitted
 from memdefrag.engine import guards
-from memdefrag.engine.apply import apply
+from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.model.plan import Changes, Merge, Put, Ref
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 from tests.engine.stores import make_store, merge_plan
 
 
@@ -38,6 +41,31 @@ def test_a_network_file_system_is_warned_of_by_its_name(mounted: Path) -> None:
 def test_the_report_of_a_write_holds_the_warning(mounted: Path) -> None:
     address = make_store("jsonl", mounted)
     assert any("network" in warning for warning in apply(merge_plan(address)).warnings)
+
+
+def test_merged_texts_beyond_the_models_window_are_warned_of(tmp_path: Path) -> None:
+    address = make_store("jsonl", tmp_path)
+    plan = merge_plan(address)
+    assert not any("tokens" in warning for warning in apply(plan, ApplyOptions(dry_run=True)).warnings)
+    first = plan.steps[0]
+    assert isinstance(first, Merge)
+    long = replace(first, result=replace(first.result, text="The garden gate is painted green. " * 60))
+    report = apply(replace(plan, steps=(long, *plan.steps[1:])), ApplyOptions(dry_run=True))
+    [warning] = [warning for warning in report.warnings if "tokens" in warning]
+    assert "1 merged text is longer than the 256 tokens" in warning and str(first.survivor.key) in warning
+
+
+def test_a_model_that_reads_more_is_warned_of_later() -> None:
+    records = [MemoryRecord(Key("notes", name), "The garden gate is painted green. " * 60) for name in "ab"]
+    units = [tuple(record.key for record in records)]
+    changes = Changes((Put(records[0], ""),), (Ref(records[1].key, ""),))
+
+    def warning(model: str) -> str | None:
+        info = CollectionInfo("notes", 2, 2, 0, model=model)
+        return guards.long_texts(Snapshot("x", (info,), tuple(records)), changes, units)
+
+    assert warning("all-mpnet-base-v2") is not None
+    assert warning("text-embedding-3-small") is None
 
 
 def test_space_is_asked_for_with_a_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

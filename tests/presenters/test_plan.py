@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -122,6 +123,38 @@ def test_the_figures_name_the_backup_and_the_free_space(new_folder):
     assert "free" in facts["Backups"]
     assert "now" in facts["Size"]
     assert shell.plan.state.compact_text.startswith("Also compact") or not shell.plan.state.compact_text
+
+
+@pytest.fixture
+def lossy(tmp_path):
+    """Two memories of the same words whose vectors lie far apart, each among others: their mean is near neither."""
+    same = {"text": "The garden gate is painted green."}
+    lines = [{"created_at": 1.7e9, "embedding": [1, 0]} | same, {"created_at": 1.6e9, "embedding": [0, 1]} | same]
+    lines += [{"text": f"Note {'abcdefgh'[n] * 9}", "embedding": [1, 0.01 * n]} for n in range(1, 7)]
+    lines += [{"text": f"Other {'stuvwxyz'[n] * 9}", "embedding": [0.01 * n, 1]} for n in range(1, 7)]
+    store = tmp_path / "lossy.jsonl"
+    store.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return store
+
+
+def test_what_searches_would_lose_has_to_be_agreed_to(lossy):
+    shell, window = planned(lossy)
+    shell.plan.agree_to_shrink(False)
+    state = shell.plan.state
+    assert "Searches would lose too much" in state.concerns[-1]
+    assert dict(state.facts)["Searches"].startswith("0.0%")
+    assert any("no longer be found by" in risk and "day" in risk for risk in state.risks)
+    shell.plan.optimize()
+    assert (window.page, len(texts(lossy))) == (Page.PLAN, 14)
+    shell.plan.agree_to_shrink(True)
+    shell.plan.optimize()
+    assert (window.page, len(texts(lossy))) == (Page.RESULT, 13)
+
+
+def test_where_searches_lose_nothing_nobody_is_asked(jsonl_file):
+    shell, _ = planned(jsonl_file)
+    assert shell.plan.state.concerns == ()
+    assert dict(shell.plan.state.facts)["Searches"].startswith("100.0%")
 
 
 @pytest.mark.parametrize(
