@@ -79,6 +79,7 @@ def candidates(
         with_vector = np.zeros(len(nodes.texts), np.bool_)
         found += _by_vectors(nodes, options, progress, fresh, before, with_vector)
         found += _by_text(nodes, progress, fresh, before, with_vector)
+        found += _across_spaces(nodes, progress, fresh, before)
     nearest = min((each.pairs.nearest for each in found if each.pairs.nearest is not None), default=None)
     crowds = [each.pairs.crowd for each in found if each.pairs.crowd is not None]
     counts = Counter(before)
@@ -140,6 +141,25 @@ def _by_text(
         room = max(1, pairs.PAIR_LIMIT - before.get(search, 0))
         near = _similar(nodes, part[new & ~bare], part[~new & ~bare], progress, room, cutoff=SAME_SPELLING)
         yield _Found(near, search, len(near))
+
+
+def _across_spaces(
+    nodes: Nodes, progress: Progress, fresh: Flags, before: Mapping[str, int]
+) -> Iterator[_Found]:
+    """Pairs of similar texts whose vectors cannot be compared, because other models made them."""
+    spaces = sorted(nodes.vectors.items(), key=lambda each: repr(each[0]))
+    for (space, ours), (other_space, theirs) in combinations(spaces, 2):
+        of_part: dict[object, list[int]] = {}
+        for node in theirs.keys() - ours.keys():
+            of_part.setdefault(nodes.part[node], []).append(node)
+        for each in nodes.parts([node for node in ours if node not in theirs and nodes.texts[node]]):
+            part, others = np.array(each, np.int32), np.array(sorted(of_part.get(nodes.part[each[0]], ())), np.int32)
+            search = _name(space, other_space, nodes.part[each[0]])
+            room = max(1, pairs.PAIR_LIMIT - before.get(search, 0))
+            for some, rest in ((part[fresh[part]], others), (part[~fresh[part]], others[fresh[others]])):
+                # The first are compared with each other, too: the fewer, the better.
+                near = _similar(nodes, *sorted((some, rest), key=len), progress, room, within=False)
+                yield _Found(near, search, len(near))
 
 
 def _name(*search: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from memdefrag.analysis.result import Analysis
-from memdefrag.analysis.scope import owner_of
+from memdefrag.analysis.scope import owners
 
 
 class Standing(StrEnum):
@@ -88,7 +88,8 @@ def _told(found: Analysis, each: Known) -> dict[str, Any]:
 def _word_for_word(found: Analysis) -> Iterator[Known]:
     """By the texts themselves: of very many equal ones the analysis may not pair each with each."""
     held: dict[tuple[str | None, str], int] = {}
-    told = [(owner_of(record), record.text or "") for record in found.records]
+    owned = owners(found.records, found.store.tolist(), found.options.against)
+    told = [(owner, record.text or "") for owner, record in zip(owned, found.records, strict=True)]
     on_known_side = (found.store == found.options.against).tolist()
     for member, text in enumerate(told):
         if on_known_side[member]:

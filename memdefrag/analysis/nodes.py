@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memdefrag.analysis.options import AnalysisOptions
-from memdefrag.analysis.scope import is_current, owner_of, text_of_piece
+from memdefrag.analysis.scope import is_current, owners, text_of_piece
 from memdefrag.analysis.stamps import unwrap
 from memdefrag.analysis.words import normalise
 from memdefrag.base.progress import Progress
@@ -84,8 +84,10 @@ class Nodes:
         self._normal: list[str | None] = []
         self.vectors: dict[Space, dict[int, Vector]] = {}
         progress.phase("Reading texts", len(participants))
-        for record, store, model in participants:
-            part = (owner_of(record), None if options.across_collections else (store, record.key.collection))
+        records, stores, _ = zip(*participants, strict=True) if participants else ((), (), ())
+        owned = owners(records, stores, options.against)
+        for (record, store, model), owner in zip(participants, owned, strict=True):
+            part = (owner, None if options.across_collections else (store, record.key.collection))
             marks = _marks(record, store, options)
             alone = not _says_something(record) or _is_kept_from_its_like(marks, options)
             normal = None if alone else normalise(record.text or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -101,6 +102,20 @@ def owner_of(record: MemoryRecord) -> str | None:
     if record.owner is not None:
         return record.owner
     return next(iter(_said(record.metadata, OWNER_KEYS)), None)
+
+
+def owners(records: Sequence[MemoryRecord], stores: Sequence[int], against: int | None) -> list[str | None]:
+    """Per record its owner, as far as owners keep memories apart.
+
+    They do not where stores are compared with one and either side knows no owners at all: what is about to be
+    imported gets its owner only then.
+
+    Args:
+        stores: per record the number of its store; `against`: see `AnalysisOptions`.
+    """
+    named = [owner_of(record) for record in records]
+    sides = {store == against for owner, store in zip(named, stores, strict=True) if owner is not None}
+    return named if against is None or len(sides) == 2 else [None] * len(named)
 
 
 def is_current(record: MemoryRecord) -> bool:

@@ -109,11 +109,15 @@ def test_records_of_different_owners_are_never_compared() -> None:
     assert analyze([snapshot(*records)]).groups(0.0) == []
 
 
-def test_vectors_of_different_models_are_not_compared() -> None:
+def test_memories_with_vectors_of_different_models_are_compared_by_their_words_alone() -> None:
     one = memory("a", TEA, near(1))
     other = memory("b", "Maria really loves green tea in the morning.", near(2), collection="more")
     assert grouped(analyze([snapshot(one, other)])) == {frozenset("ab")}
-    assert analyze([snapshot(one, other, models={"notes": "x", "more": "y"})]).groups(0.0) == []
+    [group] = analyze([snapshot(one, other, models={"notes": "x", "more": "y"})]).groups(0.0)
+    assert group.cosine is None
+    unlike = memory("b", "Quite another sentence about rain.", near(1), collection="more")
+    assert len(analyze([snapshot(one, unlike)]).pairs) == 1
+    assert len(analyze([snapshot(one, unlike, models={"notes": "x", "more": "y"})]).pairs) == 0
 
 
 def test_collections_can_be_kept_apart() -> None:

@@ -95,6 +95,22 @@ def test_what_was_told_apart_is_new_unless_it_is_the_very_same() -> None:
 def test_another_users_memory_is_not_there_already() -> None:
     found = against([memory("a", TEA, near(1), owner="ann")], [memory("b", TEA, near(1), owner="bob")])
     assert standings(found) == {"a": "new"}
+    both = [memory("b", TEA, near(1), owner="bob"), memory("c", "Note: " + TEA, near(1))]
+    assert standings(against([memory("a", TEA, near(1), owner="ann")], both)) == {"a": "new"}
+
+
+@pytest.mark.parametrize("owners", [("ann", None), (None, "ann")])
+def test_where_one_side_knows_no_owners_they_do_not_matter(owners: tuple[str | None, str | None]) -> None:
+    new = [memory("same", TEA, near(1), owner=owners[0]), memory("sure", "Note: " + TEA, near(1), owner=owners[0])]
+    found = against(new, [memory("b", TEA, near(1), owner=owners[1])])
+    assert standings(found) == {"same": "same", "sure": "sure"}
+
+
+def test_what_another_model_embedded_is_known_by_its_words() -> None:
+    new = snapshot(memory("a", "Maria loves green tea in the morning!", near(1)), address="new", models={"notes": "x"})
+    old = snapshot(memory("b", TEA, far(2)[:8]), address="old", models={"notes": "y"})
+    [each] = known(analyze([new, old], AnalysisOptions(against=1)), 0.75)
+    assert each.standing in (Standing.SURE, Standing.LIKELY)
 
 
 def test_the_more_alike_of_two_decides_between_likely_and_contradicting() -> None:
