@@ -158,7 +158,8 @@ def _across_spaces(
             room = max(1, pairs.PAIR_LIMIT - before.get(search, 0))
             for some, rest in ((part[fresh[part]], others), (part[~fresh[part]], others[fresh[others]])):
                 # The first are compared with each other, too: the fewer, the better.
-                near = _similar(nodes, *sorted((some, rest), key=len), progress, room, within=False)
+                few, many = sorted((some, rest), key=len)
+                near = _similar(nodes, few, many, progress, room, within=False)
                 yield _Found(near, search, len(near))
 
 

@@ -27,8 +27,8 @@ def analyze(
     """Find what says the same thing in one or several stores.
 
     Live records in scope with a text or a vector take part. Texts that normalise to the same are one from the start.
-    Vectors are compared within one dimension and model; records without one take part by their text. Records of
-    different owners are never compared.
+    Vectors are compared within one dimension and model; records without one, and those of different models with each
+    other, take part by their text. Records of different owners are never compared.
 
     Args:
         cache: where scored pairs are kept from one time to the next: what is known is not looked for again. The result
