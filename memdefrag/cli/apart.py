@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +14,6 @@ from memdefrag.cli.read import Store
 from memdefrag.cli.run import Run, command
 
 if TYPE_CHECKING:
-    from memdefrag.engine.apart import Told
     from memdefrag.model.records import MemoryRecord, Snapshot
 
 InStore = Annotated[
@@ -45,8 +43,7 @@ def list_pairs(run: Run, store: InStore = None) -> None:
     from memdefrag.cli import show_looking
     from memdefrag.engine.apart import told
 
-    listed = told()
-    entries = [each.as_dict() for each in listed] if store is None else _in_store(listed, _read(run, store))
+    entries = [each.as_dict() for each in told()] if store is None else _in_store(_read(run, store))
     run.answer({"apart": entries}, *show_looking.told_apart(entries), f"{count(len(entries), 'pair')} told apart.")
 
 
@@ -113,19 +110,11 @@ def _named(snapshot: Snapshot, name: str) -> MemoryRecord:
     return found[0]
 
 
-def _in_store(listed: Sequence[Told], snapshot: Snapshot) -> list[dict[str, Any]]:
+def _in_store(snapshot: Snapshot) -> list[dict[str, Any]]:
     """Those of the pairs whose texts are both in the store, each with the memories that say them."""
-    from memdefrag.analysis.apart import content_key
+    from memdefrag.engine.apart import in_store
 
-    saying: dict[str, list[MemoryRecord]] = {}
-    for record in snapshot:
-        if record.text:
-            saying.setdefault(content_key(record.text), []).append(record)
-    entries = []
-    for each in listed:
-        one, other = (saying.get(key, []) for key in each.pair)
-        two = one[:2] if each.pair[0] == each.pair[1] else [*one[:1], *other[:1]]
-        if len(two) == 2:
-            memories = [{"id": str(record.key), "text": record.text} for record in two]
-            entries.append({**each.as_dict(), "memories": memories})
-    return entries
+    return [
+        {**each.as_dict(), "memories": [{"id": str(record.key), "text": record.text} for record in two]}
+        for each, *two in in_store(snapshot)
+    ]

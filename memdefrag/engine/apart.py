@@ -103,6 +103,21 @@ def find(id: str) -> Told:
     return found[0]
 
 
+def in_store(records: Iterable[MemoryRecord]) -> list[tuple[Told, MemoryRecord, MemoryRecord]]:
+    """Those of all pairs whose texts are both among the memories, each with two memories that say them."""
+    saying: dict[str, list[MemoryRecord]] = {}
+    for record in records:
+        if record.text:
+            saying.setdefault(content_key(record.text), []).append(record)
+    found = []
+    for each in told():
+        one, other = (saying.get(key, []) for key in each.pair)
+        two = one[:2] if each.pair[0] == each.pair[1] else [*one[:1], *other[:1]]
+        if len(two) == 2:
+            found.append((each, two[0], two[1]))
+    return found
+
+
 def write_file(path: Path) -> int:
     """Write all pairs to a file for another computer; returns how many.
 
