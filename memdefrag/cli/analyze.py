@@ -10,6 +10,7 @@ import typer
 
 from memdefrag.base.errors import UsageError
 from memdefrag.cli.looking import By, Looking, look, plan_of
+from memdefrag.cli.modelling import Modelling
 from memdefrag.cli.output import as_typed
 from memdefrag.cli.run import Run
 from memdefrag.cli.scoping import Scoping
@@ -41,6 +42,7 @@ def analyze(
     run: Run,
     looking: Looking,
     scoping: Scoping,
+    modelling: Modelling,
     stores: Stores,
     save: Save = None,
     report: ReportFile = None,
@@ -63,7 +65,9 @@ def analyze(
     for file in filter(None, (save, report)):
         if not file.expanduser().resolve().parent.is_dir():
             raise UsageError(f"There is no folder {file.parent}.", todo="Make it, or name another one.")
-    snapshots, found = look(run, stores, looking, scoping, across_collections=across_collections, against=against)
+    snapshots, found = look(
+        run, stores, looking, scoping, modelling, across_collections=across_collections, against=against
+    )
 
     def survivor(group: Group) -> int:
         return looking.choice(found, group.members).survivor
@@ -74,7 +78,7 @@ def analyze(
         write_durable(save.expanduser().resolve(), dump(plan))
         lines.append(f"The plan of all sure merges: {save}. To carry it out: {as_typed('apply', save)}")
     if report:
-        told = as_bytes(reporting.report(found, survivor, looking.threshold), report)
+        told = as_bytes(reporting.report(found, survivor, found.options.threshold), report)
         write_durable(report.expanduser().resolve(), told)
         lines.append(f"The report: {report}")
     run.answer(answer, *lines)
@@ -87,15 +91,15 @@ def _told(
     from memdefrag.analysis import known, methods
     from memdefrag.cli import show, show_looking
 
-    answer = found.as_dict(looking.threshold, survivor)
+    answer = found.as_dict(survivor=survivor)
     if found.options.against is None:
-        lines = list(show.analysis(found, survivor, looking.threshold))
+        lines = list(show.analysis(found, survivor, found.options.threshold))
     else:
-        listed = known.known(found, looking.threshold)
+        listed = known.known(found, found.options.threshold)
         lines = list(show_looking.known(found, listed))
         answer |= {"against": found.stores[found.options.against], "known": known.as_dict(found, listed)}
     if compare_methods:
-        rows = methods.compared(found, looking.threshold, run.progress)
+        rows = methods.compared(found, found.options.threshold, run.progress)
         answer["methods"] = [row.as_dict() for row in rows]
         lines += ["", show_looking.methods(rows)]
     return answer, lines

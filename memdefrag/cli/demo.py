@@ -10,6 +10,7 @@ import typer
 from memdefrag.base.wording import count
 from memdefrag.cli.applying import Writing, carry_out
 from memdefrag.cli.looking import Looking, look, plan_of
+from memdefrag.cli.modelling import Modelling
 from memdefrag.cli.output import preview, styled
 from memdefrag.cli.run import Run, command
 from memdefrag.cli.scoping import Scoping
@@ -44,7 +45,7 @@ def demo(run: Run) -> None:
         summary = inspect(store)
     run.print(_title(f"1  What is there: memdefrag inspect {address.path}"), *show.summary(summary))
 
-    [before], found = look(run, [str(address)], looking, Scoping())
+    [before], found = look(run, [str(address)], looking, Scoping(), Modelling())
     run.print(_title("2  What says the same, and why: memdefrag analyze STORE"), *_groups(found, looking))
     run.print(_title("3  What contradicts, and is never merged by itself"), *_conflicts(found, looking))
 

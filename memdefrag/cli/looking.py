@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memdefrag.base.settings import DEFAULT_THRESHOLD
+from memdefrag.cli.modelling import Modelling
 from memdefrag.cli.run import Run
 from memdefrag.cli.scoping import Scoping
 
@@ -53,32 +54,22 @@ class Looking:
     """The options of every command that looks for what says the same."""
 
     threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, metavar="SCORE", help="Pairs from this score on are suggested.")
-    ] = DEFAULT_THRESHOLD
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, metavar="SCORE",
+            help=f"Pairs from this score on are suggested (if not said: {DEFAULT_THRESHOLD:g}, or as calibrated).",
+        ),
+    ] = None
     method: Annotated[By, typer.Option(metavar="METHOD", help="What makes memories alike.")] = By.COMBINED
     survivor: Annotated[Survivor, typer.Option(metavar="RULE", help="Which memory of a group stays.")] = Survivor.OLDEST
     created: Annotated[
         Created, typer.Option(metavar="WHICH", help="The time of creation that a merged memory carries.")
     ] = Created.EARLIEST
-    no_model: Annotated[
-        bool, typer.Option("--no-model", help="Load no model: memories without a vector are compared by text.")
-    ] = False
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The model (a name or a folder) for memories without a vector.")
-    ] = None
-    yes: Annotated[bool, typer.Option("--yes", help="Go on although making vectors takes more than two minutes.")] = (
-        False
-    )
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Cores that make vectors (all of them, at low priority, if not said)."),
-    ] = None
-
     def sure(self, found: Analysis) -> list[Choice]:
         """What surely says the same."""
         from memdefrag.engine.planning import sure_choices
 
-        return sure_choices(found, self._rule, self.threshold)
+        return sure_choices(found, self._rule)
 
     def choice(self, found: Analysis, members: Sequence[int]) -> Choice:
         """Merge these memories into the one that is to stay."""
@@ -98,6 +89,7 @@ def look(
     stores: Sequence[str],
     looking: Looking,
     scoping: Scoping,
+    modelling: Modelling,
     *,
     across_collections: bool = False,
     against: str | None = None,
@@ -110,7 +102,7 @@ def look(
     """
     from memdefrag.analysis.options import AnalysisOptions, Method
     from memdefrag.engine import apart
-    from memdefrag.engine.compare import ModelOptions, compare
+    from memdefrag.engine.compare import compare
     from memdefrag.engine.steady import read_steadily
 
     scope = scoping.scope()
@@ -121,7 +113,7 @@ def look(
         snapshots.append(snapshot)
     scoping.require_collections(snapshots)
     options = AnalysisOptions(
-        threshold=looking.threshold,
+        threshold=_line(run, snapshots, looking),
         use_vectors=looking.method in (By.COMBINED, By.VECTOR),
         # Each collection has its own readers; only stores that are compared on purpose are one heap.
         across_collections=across_collections or len(snapshots) > 1,
@@ -130,13 +122,26 @@ def look(
         apart=apart.load(),
         against=len(stores) if against else None,
     )
-    model = ModelOptions(not looking.no_model, looking.model, looking.yes, looking.threads)
-    found, notes = compare(snapshots, options, model, run.progress)
+    found, notes = compare(snapshots, options, modelling.options(), run.progress)
     for note in notes:
         run.note(note)
     if scoping != Scoping():
         run.note(f"{len(found.records):,} of {sum(map(len, snapshots)):,} memories are looked at.")
     return snapshots, found
+
+
+def _line(run: Run, snapshots: Sequence[Snapshot], looking: Looking) -> float:
+    """From which score on: as was said now, else as the person calibrated the one store, else as usual."""
+    from memdefrag.engine import calibration
+    from memdefrag.model.address import parse
+
+    if looking.threshold is not None:
+        return looking.threshold
+    remembered = calibration.recall(parse(snapshots[0].address)) if len(snapshots) == 1 else None
+    if remembered is None:
+        return DEFAULT_THRESHOLD
+    run.note(f"Threshold {remembered.fitted.threshold:g}, as calibrated on {remembered.day}.")
+    return remembered.fitted.threshold
 
 
 def plan_of(found: Analysis, snapshot: Snapshot, choices: Sequence[Choice], looking: Looking) -> Plan:
@@ -148,7 +153,7 @@ def plan_of(found: Analysis, snapshot: Snapshot, choices: Sequence[Choice], look
         found,
         choices,
         now=time.time(),
-        settings={"threshold": looking.threshold, "survivor": looking.survivor.value},
+        settings={"threshold": found.options.threshold, "survivor": looking.survivor.value},
         fingerprint=snapshot.fingerprint.content if snapshot.fingerprint else "",
         created=CreatedRule(looking.created.value),
     )

@@ -14,6 +14,7 @@ from memdefrag.cli import (
     answer,
     apart,
     backup,
+    calibrate,
     demo,
     exchange,
     junk,
@@ -54,7 +55,7 @@ def _entry(
     """Options before the command."""
 
 
-for module in (window, demo, read, junk, apart, optimize, write, answer, exchange, backup, keyring):
+for module in (window, demo, read, junk, apart, calibrate, optimize, write, answer, exchange, backup, keyring):
     module.add_to(app)
 
 

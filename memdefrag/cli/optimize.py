@@ -13,6 +13,7 @@ from memdefrag.base.errors import Cancelled, UsageError
 from memdefrag.base.wording import count
 from memdefrag.cli.applying import YES, Writing, answer, carry_out
 from memdefrag.cli.looking import Looking, look, plan_of
+from memdefrag.cli.modelling import Modelling
 from memdefrag.cli.output import as_typed
 from memdefrag.cli.proving import Proving
 from memdefrag.cli.read import Store
@@ -49,6 +50,7 @@ def optimize(
     run: Run,
     looking: Looking,
     scoping: Scoping,
+    modelling: Modelling,
     writing: Writing,
     proving: Proving,
     store: Store,
@@ -69,15 +71,15 @@ def optimize(
         raise UsageError("A dry run writes nothing, so it needs no copy: name --dry-run or --on-copy.")
     address = resolve(store)
     target = _copied(run, address, on_copy) if on_copy else address
-    snapshots, found = look(run, [str(target)], looking, scoping)
+    snapshots, found = look(run, [str(target)], looking, scoping, modelling)
     choices = looking.sure(found) if auto else _ask_about_groups(run, found, looking)
     plan = plan_of(found, snapshots[0], choices, looking)
     if compact:
         plan = replace(plan, store_steps=(StoreStep.REBUILD,))
     if on_copy:
-        _try_then_offer(run, plan, address, on_copy, writing, proving, no_model=looking.no_model)
+        _try_then_offer(run, plan, address, on_copy, writing, proving, no_model=modelling.no_model)
     else:
-        answer(run, carry_out(run, plan, writing, proving, no_model=looking.no_model))
+        answer(run, carry_out(run, plan, writing, proving, no_model=modelling.no_model))
 
 
 def _copied(run: Run, address: Address, folder: Path) -> Address:
@@ -93,7 +95,7 @@ def _ask_about_groups(run: Run, found: Analysis, looking: Looking) -> list[Choic
     """Show one group after the other; Ctrl-C leaves everything as it is."""
     from memdefrag.cli import show
 
-    groups = found.groups(looking.threshold)
+    groups = found.groups()
     chosen: list[Choice] = []
     for number, group in enumerate(groups, start=1):
         choice = looking.choice(found, group.members)
@@ -107,7 +109,7 @@ def _ask_about_groups(run: Run, found: Analysis, looking: Looking) -> list[Choic
             break
         elif said == "q":
             break
-    conflicts = found.conflicts(looking.threshold)
+    conflicts = found.conflicts()
     if conflicts:
         run.print(f"Possible contradictions left alone: {len(conflicts)} (memdefrag analyze lists them).")
     merging = f"Merge {count(len(chosen), 'group')}"
