@@ -10,6 +10,7 @@ from rapidfuzz.distance import LCSseq
 
 from memdefrag.analysis import vocabulary
 from memdefrag.analysis.same_word import CACHED_WORDS, concept, is_same_word
+from memdefrag.analysis.synonyms import UNITS
 from memdefrag.analysis.words import Words
 from memdefrag.base.settings import CANDIDATE_COSINE
 
@@ -227,7 +228,9 @@ def _missing_names(a: Words, b: Words) -> tuple[str, ...]:
     if a.names <= b.names:
         return ()
     said = set(b.tokens)
-    missing = {name for name in a.names - b.names if name.casefold() not in said}
+    missing = {
+        name for name in a.names - b.names if name.casefold() not in said and concept(name.casefold()) not in b.said
+    }
     # The first word of a sentence is seldom a name: a typing error there is no other person.
     first_words = {name for name in missing - a.inner_names if len(name) > _LONG_NAME}
     return tuple(sorted(
@@ -310,12 +313,24 @@ def _says_all(short: Words, long: Words) -> bool:
     spelling = _spelling(short, long)
     if spelling is None:
         return False
+    if any(number in short.numbers for number, _ in _measures(long) - _measures(short)):
+        return False
     said = [spelling.get(word, word) for word in short.sense]
     if _HEDGES.intersection(said) != _HEDGES.intersection(long.sense) or _persons(said) - _persons(long.sense):
         return False
     return LCSseq.similarity(said, long.sense) >= SAME_ORDER * len(said)
 
 
+def _measures(words: Words) -> set[tuple[str, str]]:
+    """The numbers with their units: 10 is not 10 %."""
+    if not words.numbers:
+        return set()
+    pairs = list(zip(words.sense, words.sense[1:], strict=False))
+    after = {(number, unit) for number, unit in pairs if unit in UNITS and number in words.numbers}
+    return after | {(number, unit) for unit, number in pairs if unit in _CURRENCIES and number in words.numbers}
+
+
+_CURRENCIES = "$€£¥"
 _HEDGES = frozenset(map(concept, vocabulary.HEDGES))
 
 
@@ -327,13 +342,22 @@ def _spelling(short: Words, long: Words) -> dict[str, str] | None:
     """For each word of `short` the form it has in `long`; None when a content word is missing there."""
     spelling: dict[str, str] = {}
     names = {name.casefold() for name in short.names | long.names}
-    for word in set(short.sense) - set(long.sense):
+    for word in {word.rstrip("\0") for word in short.said - long.said}:
         same = None if word in names else _slip(word, short, long, names)
         if same is not None:
             spelling[word] = same
-        elif word not in vocabulary.FUNCTION_WORDS:
+        elif word not in vocabulary.NEEDLESS:
             return None
     return spelling
+
+
+def _is_one_of_several(word: str, ours: Words, other: str, theirs: Words) -> bool:
+    """Whether the words are "a sister" and "sisters"."""
+    if other + "s" == word:
+        word, ours, other = other, theirs, word
+    return word + "s" == other and any(
+        token == word and before in ("a", "an") for before, token in zip(ours.tokens, ours.tokens[1:], strict=False)
+    )
 
 
 def _slip(word: str, short: Words, long: Words, names: set[str]) -> str | None:
@@ -344,6 +368,7 @@ def _slip(word: str, short: Words, long: Words, names: set[str]) -> str | None:
     return min(
         (meant for meant, written in long.written.items()
          if written[0] == own[0] and is_same_word(own, written)
+         and not _is_one_of_several(own, short, written, long)
          and meant not in names and (content or meant not in vocabulary.FUNCTION_WORDS)),
         default=None,
     )  # fmt: skip

@@ -89,14 +89,14 @@ _PHRASES = """
 """
 
 _UNITS = """
-    km kilometer kilometers kilometre kilometres kms; m meter meters metre metres; cm centimeter centimeters centimetre
-    centimetres; mm millimeter millimeters millimetre millimetres; mi mile miles; ft foot feet; inch inches;
-    kg kilogram kilograms kilo kilos kgs; g gram grams; mg milligram milligrams; lb pound pounds lbs; oz ounce ounces;
-    l liter liters litre litres; ml milliliter milliliters millilitre millilitres; s second seconds sec secs;
-    min minute minutes mins; h hour hours hr hrs; ms millisecond milliseconds; d day days; wk week weeks wks;
-    yr year years yrs; month months mo mos; kb kilobyte kilobytes; mb megabyte megabytes; gb gigabyte gigabytes;
-    tb terabyte terabytes; hz hertz; khz kilohertz; mhz megahertz; ghz gigahertz; w watt watts; kw kilowatt kilowatts;
-    v volt volts; % percent; kmh kph; mph; $ dollar dollars usd; € euro euros eur; £ gbp
+    kilometers km kms kilometer kilometre kilometres; meters m meter metre metres; miles mi mile; feet ft foot;
+    inches inch; centimeters cm centimeter centimetre centimetres; millimeters mm millimeter millimetre millimetres;
+    kilograms kg kgs kilogram kilo kilos; grams g gram; milligrams mg milligram; pounds lb lbs pound; ounces oz ounce;
+    liters l liter litre litres; milliliters ml milliliter millilitre millilitres; milliseconds ms millisecond;
+    seconds s second sec secs; minutes min minute mins; hours h hour hr hrs; days d day; weeks wk week wks;
+    months mo mos month; years yr year yrs; kilobytes kb kilobyte; megabytes mb megabyte; gigabytes gb gigabyte;
+    terabytes tb terabyte; hertz hz; kilohertz khz; megahertz mhz; gigahertz ghz; watts w watt; kilowatts kw kilowatt;
+    volts v volt; % percent; kph kmh; mph; dollars $ dollar usd; euros € euro eur; gbp £
 """
 
 
@@ -113,8 +113,8 @@ def _rules(rules: str) -> dict[tuple[str, ...], tuple[str, ...]]:
 SYNONYMS = _table(_SETS)
 """For a word the one that stands for it and its synonyms."""
 
-UNITS = _table(_UNITS)
-"""The same for what may follow a number."""
+UNITS = {word: words[0] for words in map(str.split, _UNITS.split(";")) for word in words}
+"""The same for what may follow a number; those that stand for others included."""
 
 CONTRACTIONS = {short: full for (short,), full in _rules(_CONTRACTED).items()}
 

@@ -96,6 +96,9 @@ GERMAN_FUNCTION_WORDS = _set(
     "haben habe hatte wurde kein keine keinen keinem keiner nie niemals nichts ohne aber oder wenn weil dass als wie "
     "zum zur im vom beim nach über unter vor seit bis um aus noch nur schon sehr immer jeden jede jeder gern gerne"
 )
+NEEDLESS = _set("a an the that which also too just very then here there again so own same such 's")
+"""English words without which a sentence says the same."""
+
 FOREIGN_FUNCTION_WORDS = GERMAN_FUNCTION_WORDS | _set(
     "el la los las es en que de una un y con para por del se lo su al como está le les et mi mis tu sus yo nos "
     "est une dans pas il elle je du au aux sur qui ne ce cette pour avec che di per della mon ma mes ton ta nous vous "
@@ -150,8 +153,10 @@ _CONTRASTS = """
     cat dog; cats dogs; red blue green yellow black white orange purple pink brown grey gray; vegan
     vegetarian; tea coffee; mine yours; manager employee; client server; frontend backend; read write;
     input output; monday tuesday wednesday thursday friday saturday sunday; today yesterday tomorrow;
-    day week month year; days weeks months years; s min h ms d wk month yr; km mi m cm mm ft inch; kg lb g mg oz;
-    l ml; hz khz mhz ghz; $ € £; daily weekly monthly yearly hourly; seconds minutes
+    day week month year; seconds minutes hours days weeks months
+    years milliseconds; kilometers miles meters centimeters millimeters feet inches; kilograms pounds grams milligrams
+    ounces; liters milliliters; hertz kilohertz megahertz gigahertz; kilobytes megabytes gigabytes terabytes; $ € £;
+    daily weekly monthly yearly hourly; seconds minutes
     hours; last next; bytes kb mb gb tb; km miles; kg pounds; euros dollars; celsius fahrenheit;
     calm anxious nervous; confident doubtful; strong weak; thick thin; wet dry; clean dirty; cheap expensive;
     safe dangerous; rich poor; deep shallow; wide narrow; soft loud; arrive leave; arrived departed; present absent;

@@ -16,7 +16,7 @@ from memdefrag.analysis import vocabulary as v
 from memdefrag.analysis.canonical import CANONICAL, DATE, EAST_ASIAN_NUMBER, MONTH, TIME
 from memdefrag.analysis.enumerations import sorted_enumerations
 from memdefrag.analysis.languages import UNSPACED, is_english, is_german, negations
-from memdefrag.analysis.same_word import sense
+from memdefrag.analysis.same_word import english_words, sense
 from memdefrag.analysis.stamps import peel
 
 CACHED_TEXTS = 20_000
@@ -253,7 +253,9 @@ def _words(text: str) -> Words:
             if value:
                 item, kind = value, "number"
             elif raw[0].isupper() and item not in v.NOT_NAMES:
-                names[raw] = names.get(raw, False) or not _starts_sentence(bare, start)
+                inner = not _starts_sentence(bare, start)
+                if inner or not (english and _is_no_name(item)):
+                    names[raw] = names.get(raw, False) or inner
         elif kind == "acronym":
             item = raw.replace(".", "").casefold()
         else:
@@ -335,6 +337,12 @@ def _denied(tokens: list[str]) -> frozenset[str]:
 def _starts_sentence(text: str, start: int) -> bool:
     before = text[max(0, start - 4) : start].rstrip(" \"'(*_-")
     return not before or before[-1] in ".!?:;\n…"
+
+
+def _is_no_name(word: str) -> bool:
+    """Whether an English word that begins a sentence surely is none: Always, Added, Running."""
+    stems = [word.removesuffix(end) for end in ("ed", "d", "ing") if word.endswith(end)]
+    return word in v.FUNCTION_WORDS or word in v.HEDGES or not english_words().isdisjoint(stems)
 
 
 def _written_alike(text: str, words: list[str], names: dict[str, bool]) -> bool:
