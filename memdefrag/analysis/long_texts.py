@@ -7,6 +7,7 @@ are found again in the other.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -75,16 +76,16 @@ def _last_word_end(encoding: Encoding, start: int, end: int) -> int:
     return next((at for at in range(end, start, -1) if words[at] != words[at - 1]), end)
 
 
-def _packed(counts: Sequence[int], room: int) -> Iterator[slice]:
+def _packed(tokens: Sequence[int], room: int) -> Iterator[slice]:
     """Consecutive sentences of so many tokens, in as few windows as needed, all about equally full."""
-    aim = sum(counts) / -(-sum(counts) // room)
-    start = size = 0
-    for at, count in enumerate(counts):
-        if size and (size + count > room or size + count / 2 > aim):
-            yield slice(start, at)
-            start, size = at, 0
-        size += count
-    yield slice(start, len(counts))
+    counts = np.array(tokens)
+    middle = np.cumsum(counts) - counts / 2
+    for windows in itertools.count(-(-sum(tokens) // room)):
+        window = (middle / sum(tokens) * windows).astype(np.int64)
+        if np.bincount(window, counts).max() <= room:
+            break
+    borders = [0, *(np.flatnonzero(np.diff(window)) + 1).tolist(), len(tokens)]
+    yield from itertools.starmap(slice, itertools.pairwise(borders))
 
 
 def likeness(one: Floats, other: Floats) -> float:

@@ -116,7 +116,7 @@ def note(text: str, style: str = "") -> None:
 def print_error(error: MemdefragError, *, as_json: bool, log: object = None) -> None:
     """Say what failed, what is safe and what to do."""
     if as_json:
-        told = {name: redact(value) for name, value in error.as_dict().items()}
+        told = {name: redact(value) if isinstance(value, str) else value for name, value in error.as_dict().items()}
         print_json({"error": {**told, "log": str(log)} if log else told})
         return
     note(f"Error: {error.message}", "bold red")

@@ -56,6 +56,13 @@ def test_a_long_text_is_cut_where_sentences_end_into_equal_windows(tokenizer: Pa
     assert cut([" ".join(said)], tokenizer, 17) == [["\n".join(said[:3]), "\n".join(said[3:])]]
 
 
+@pytest.mark.parametrize("sentences", range(5, 40))
+def test_no_window_is_a_mere_rest(tokenizer: Path, sentences: int) -> None:
+    [windows] = cut([" ".join(["One two three."] * sentences)], tokenizer, 22)
+    sizes = [window.count("three") for window in windows]
+    assert sum(sizes) == sentences and max(sizes) - min(sizes) <= 1 and max(sizes) <= 5
+
+
 def test_a_sentence_longer_than_the_window_is_cut_between_words(tokenizer: Path) -> None:
     words = [f"word{number}" for number in range(25)]
     [windows] = cut([" ".join(words)], tokenizer, WINDOW)

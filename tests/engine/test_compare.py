@@ -10,7 +10,7 @@ from memdefrag.analysis import embed
 from memdefrag.base.errors import ConfirmationNeeded, ModelUnavailable
 from memdefrag.base.settings import cache_dir, resource
 from memdefrag.engine import compare as module
-from memdefrag.engine.compare import ModelOptions, compare
+from memdefrag.engine.compare import LongEmbedding, ModelOptions, compare
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
@@ -106,8 +106,9 @@ def test_a_named_model_that_is_not_here_is_told(demo: Snapshot) -> None:
 def test_long_work_waits_for_a_word(demo: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONG_WORK_SECONDS", -1.0)
     bare = without_vectors(demo)
-    with pytest.raises(ConfirmationNeeded, match="61 memories") as raised:
+    with pytest.raises(LongEmbedding, match="61 memories") as raised:
         compare([bare])
+    assert raised.value.texts == 61
     assert "--yes" in raised.value.todo and "--no-model" in raised.value.todo
     assert PARAPHRASE in members(bare, long_work=True)[0]
 
@@ -127,3 +128,44 @@ def test_what_was_compared_is_kept_unless_it_is_not_wanted(demo: Snapshot, monke
         found, _ = compare([demo])
         assert found.as_dict() == first.as_dict()
         assert len(list((cache_dir() / "pairs").iterdir())) == 1
+
+
+def test_the_question_about_long_work_has_its_figures_apart() -> None:
+    asked = LongEmbedding(12_345, 1_234.5)
+    assert asked.message == "Making vectors for 12,345 memories will take about 21 minutes."
+    assert "2 hours" in LongEmbedding(1, 7_300).message
+    told = asked.as_dict()
+    assert (told["code"], told["texts"], told["seconds"]) == ("confirmation_needed", 12_345, 1234)
+    assert asked.exit_code == ConfirmationNeeded.exit_code
+
+
+@needs_model
+def test_a_store_with_half_of_its_vectors_gets_the_other_half(demo: Snapshot) -> None:
+    half = [record.key.id for number, record in enumerate(demo) if number % 2]
+    assert members(without_vectors(demo, half, model=embed.DEFAULT_MODEL)) == members(demo)
+
+
+@needs_model
+def test_long_texts_without_a_vector_are_compared_to_their_end() -> None:
+    start = "The garden gate is green and the fence around it was painted last summer by the neighbours. " * 15
+    ends = "Ann drinks tea with her breakfast. ", "Two machines cool the servers. ", "Ann drinks breakfast tea. "
+    records = [MemoryRecord(Key("c", str(number)), start + end * 40) for number, end in enumerate(ends)]
+    found, _ = compare([Snapshot("jsonl:x", (CollectionInfo("c", 3, 3, 0),), tuple(records))])
+    pairs = zip(found.pairs.i.tolist(), found.pairs.j.tolist(), found.pairs.cosine.tolist(), strict=True)
+    cosine = {(i, j): cosine for i, j, cosine in pairs}
+    assert cosine[0, 2] > 0.9
+    assert all(not cosine.get(pair, 0) > 0.85 for pair in [(0, 1), (1, 2)])
+
+
+@needs_model
+def test_what_takes_long_is_prepared_for_before_it_is_asked_about(
+    demo: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(embed.Embedder, "hasten", lambda self, texts, progress: asked.append(len(texts)))
+    monkeypatch.setattr(embed, "estimate_seconds", lambda *_: module.WORTH_PREPARING_SECONDS + 1)
+    compare([without_vectors(demo)])
+    assert asked == [61]
+    monkeypatch.setattr(embed, "estimate_seconds", lambda *_: module.WORTH_PREPARING_SECONDS - 1)
+    compare([without_vectors(demo)])
+    assert asked == [61]
