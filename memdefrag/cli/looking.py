@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memdefrag.base.errors import UsageError
 from memdefrag.base.settings import DEFAULT_THRESHOLD
 from memdefrag.cli.modelling import Modelling
 from memdefrag.cli.run import Run
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from memdefrag.analysis.merge import SurvivorRule
     from memdefrag.analysis.result import Analysis
     from memdefrag.engine.planning import Choice
+    from memdefrag.model.address import Address
     from memdefrag.model.plan import Plan
     from memdefrag.model.records import Snapshot
 
@@ -104,8 +106,11 @@ def look(
     from memdefrag.engine import apart
     from memdefrag.engine.compare import compare
     from memdefrag.engine.steady import read_steadily
+    from memdefrag.stores.registry import resolve
 
     scope = scoping.scope()
+    if against and any(_overlap(resolve(against), resolve(each)) for each in stores):
+        raise UsageError("--against names a store that is compared with it.", todo="Name another one, or leave it out.")
     snapshots = []
     for each in (*stores, against) if against else stores:
         snapshot, state = read_steadily(each, run.progress)
@@ -142,6 +147,12 @@ def _line(run: Run, snapshots: Sequence[Snapshot], looking: Looking) -> float:
         return DEFAULT_THRESHOLD
     run.note(f"Threshold {remembered.fitted.threshold:g}, as calibrated on {remembered.day}.")
     return remembered.fitted.threshold
+
+
+def _overlap(one: Address, other: Address) -> bool:
+    """Whether two addresses mean one store, and not two collections of it."""
+    chosen = {one.collection, other.collection}
+    return one.whole() == other.whole() and (len(chosen) == 1 or None in chosen)
 
 
 def plan_of(found: Analysis, snapshot: Snapshot, choices: Sequence[Choice], looking: Looking) -> Plan:

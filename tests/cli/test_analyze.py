@@ -192,6 +192,17 @@ def test_the_report_says_what_is_there_already(cli: Cli, both: tuple[Path, Path]
     assert any("contradicts" in row for row in rows)
 
 
+def test_a_store_is_not_compared_with_itself(cli: Cli, both: tuple[Path, Path]) -> None:
+    assert cli("analyze", *both, "--against", f"jsonl:{both[0]}").code == UsageError.exit_code
+    assert cli("analyze", f"{both[0]}#memories", "--against", both[0]).code == UsageError.exit_code
+
+
+def test_one_collection_can_be_compared_with_another_of_the_same_store(cli: Cli, tmp_path: Path) -> None:
+    path = store(tmp_path, "s", *({"id": "a", "text": TEA, "collection": name} for name in ("one", "two")))
+    told = cli("analyze", f"{path}#one", "--against", f"{path}#two", "--no-model", "--json").json
+    assert [(each["member"], each["is"]) for each in told["known"]["memories"]] == [("1:one/a", "same")]
+
+
 def test_a_plan_cannot_be_made_of_two_stores(cli: Cli, both: tuple[Path, Path], tmp_path: Path) -> None:
     ended = cli("analyze", both[0], "--against", both[1], "--save", tmp_path / "plan.json")
     assert ended.code == UsageError.exit_code
