@@ -3,7 +3,9 @@
 Uses the real vectors in ../shared/bench beside the repository, else random ones (which have neither near pairs nor a
 spread that a screen can use: their figures say nothing). Peers come with the extra `bench`. Each works in a process
 of its own, the processes take turns, and all but reading the vectors and importing is timed. Other work on the
-machine slows both clocks: compare the ratios, and those of the seconds of CPU first.
+machine slows both clocks: compare the ratios, and those of the seconds of CPU first. With --threads 1 these hold on a
+busy machine too; with more, the threads of a maths library that wait for each other burn CPU, the blocked product's
+above all.
 
 With --check our pairs are compared with those of a float64 product instead, at several thresholds.
 """
