@@ -22,10 +22,8 @@ from memdefrag.gui.widgets import column
 from memdefrag.presenters.analysis import WorkPresenter
 from memdefrag.presenters.asking import Question
 from memdefrag.presenters.backups import BackupsPresenter, BackupsView
-from memdefrag.presenters.calibration import CalibrationPresenter, CalibrationView
 from memdefrag.presenters.changes import ChangesPresenter, ChangesView
 from memdefrag.presenters.inside import InsidePresenter, InsideView
-from memdefrag.presenters.junk import JunkPresenter, JunkView
 from memdefrag.presenters.pages import Notice, Page
 from memdefrag.presenters.plan import PlanPresenter, PlanView
 from memdefrag.presenters.result import ResultPresenter, ResultView
@@ -35,11 +33,21 @@ from memdefrag.presenters.welcome import WelcomePresenter
 
 if TYPE_CHECKING:
     from memdefrag.gui.views.review import ReviewPage
+    from memdefrag.presenters.apart import ApartPresenter, ApartView
+    from memdefrag.presenters.calibration import CalibrationPresenter, CalibrationView
+    from memdefrag.presenters.junk import JunkPresenter, JunkView
+    from memdefrag.presenters.known import KnownPresenter, KnownView
+    from memdefrag.presenters.methods import MethodsPresenter, MethodsView
     from memdefrag.presenters.review import ReviewPresenter
     from memdefrag.presenters.updates import UpdatesPresenter, UpdatesView
 
 AnyPage = TypeVar("AnyPage", bound=QWidget)
-_EXISTING = {"python": "Choose the Python", "import": "Import a Backup"}
+_EXISTING = {
+    "python": "Choose the Python",
+    "import": "Import a Backup",
+    "store file": "Compare with This Store",
+    "apart import": "Import What Was Told Apart",
+}
 _NEW = {
     "folder": "Name the New Folder",
     "unpack": "Name the New Place of the Restored Copy",
@@ -78,7 +86,7 @@ class MainWindow(QMainWindow):
         return self._add(Page.WELCOME, WelcomePage(presenter, self.ask_file, self.ask_folder))
 
     def summary_page(self, presenter: SummaryPresenter) -> SummaryPage:
-        return self._add(Page.SUMMARY, SummaryPage(presenter))
+        return self._add(Page.SUMMARY, SummaryPage(presenter, self.ask_path))
 
     def work_page(self, presenter: WorkPresenter) -> WorkPage:
         return self._add(Page.WORK, WorkPage(presenter))
@@ -86,11 +94,17 @@ class MainWindow(QMainWindow):
     def review_page(self, presenter: ReviewPresenter) -> ReviewPage:
         from memdefrag.gui.views.review import ReviewPage
 
-        self._review = self._add(Page.REVIEW, ReviewPage(presenter))
+        page = ReviewPage(
+            presenter, lambda: self.shell.side.calibrate(), lambda: self.shell.side.compare_methods()
+        )
+        self._review = self._add(Page.REVIEW, page)
         return self._review
 
     def updates_page(self, presenter: UpdatesPresenter) -> UpdatesView:
         return self._review.add_updates(presenter)
+
+    def known_page(self, presenter: KnownPresenter) -> KnownView:
+        return self._review.add_known(presenter)
 
     def plan_page(self, presenter: PlanPresenter) -> PlanView:
         from memdefrag.gui.views.plan import PlanPage
@@ -131,6 +145,16 @@ class MainWindow(QMainWindow):
 
         return self._add(Page.JUNK, JunkPage(presenter))
 
+    def apart_page(self, presenter: ApartPresenter) -> ApartView:
+        from memdefrag.gui.views.apart import ApartPage
+
+        return self._add(Page.APART, ApartPage(presenter, self.ask_path))
+
+    def methods_page(self, presenter: MethodsPresenter) -> MethodsView:
+        from memdefrag.gui.views.methods import MethodsPage
+
+        return self._add(Page.METHODS, MethodsPage(presenter))
+
     def _add(self, name: Page, page: AnyPage) -> AnyPage:
         self._pages[name] = page
         self._stack.addWidget(page)
@@ -168,12 +192,16 @@ class MainWindow(QMainWindow):
             self.shell.open(name)
 
     def ask_path(self, wanted: str, proposal: str = "") -> str:
-        """A path: of a file that is there ("python", "import"), or a name for something new.
+        """A path: of something that is there (`_EXISTING`, "store folder"), or a name for something new.
 
         New are a "folder", what a backup is to be unpacked to ("unpack"), and the file of an "export".
         """
         if wanted in _EXISTING:
             return QFileDialog.getOpenFileName(self, _EXISTING[wanted])[0]
+        if wanted == "store folder":
+            return QFileDialog.getExistingDirectory(self, _EXISTING["store file"])
+        if wanted == "apart export":
+            return QFileDialog.getSaveFileName(self, "Export What Was Told Apart", "not-duplicates.json")[0]
         dialog = QFileDialog(self, _NEW[wanted])
         dialog.setFileMode(QFileDialog.FileMode.AnyFile)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
@@ -200,8 +228,10 @@ class MainWindow(QMainWindow):
         store = self.menuBar().addMenu("&Store")
         self._action(store, "Start &Analysis", shell.analyse_again, "F5")
         self._action(store, "Try It on a &Copy", shell.try_on_copy)
-        self._action(store, "&Hardly Memories", shell.show_junk, "Ctrl+J")
-        self._action(store, "&Where to Draw the Line", shell.calibrate, "Ctrl+L")
+        self._action(store, "&Hardly Memories", lambda: shell.side.show_junk(), "Ctrl+J")
+        self._action(store, "&Not Duplicates", lambda: shell.side.show_apart(), "Ctrl+D")
+        self._action(store, "&Where to Draw the Line", lambda: shell.side.calibrate(), "Ctrl+L")
+        self._action(store, "Compare &Methods", lambda: shell.side.compare_methods(), "Ctrl+M")
         view = self.menuBar().addMenu("&View")
         themes = QActionGroup(self)
         for choice in theme.CHOICES:

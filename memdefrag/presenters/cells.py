@@ -23,6 +23,7 @@ _STATES = {
     KEPT: "○ Kept",
     SHOWN: "· Unchanged",
 }
+_HERE, _THERE = "This store", "Other store"
 _UNTICKED = {OPEN: "Undecided", LEFT: "Leave", NOT_DUPLICATES: "Apart"}
 _SAID = {TICKED: "decided", LEFT: "left as it is", NOT_DUPLICATES: "not duplicates"}
 
@@ -36,6 +37,7 @@ class Cells:
 
     def __init__(self, analysis: Analysis, table: GroupTable, rows: Rows, lines: dict[int, str]) -> None:
         self._analysis, self.table, self.rows, self._lines = analysis, table, rows, lines
+        self._against = analysis.options.against
         self._why: dict[tuple[int, int], str] = {}
 
     def __len__(self) -> int:
@@ -85,6 +87,8 @@ class Cells:
     def _header(self, row: int, column: int) -> str:
         group = self.group(row)
         match column:
+            case 0 if self._against is not None:
+                return "Alike"
             case 0:
                 return "Merge" if self.table.ticked[group] else _UNTICKED[int(self.table.said[group])]
             case 1:
@@ -103,6 +107,8 @@ class Cells:
     def _memory(self, row: int, column: int) -> str:
         group, member = self.group(row), self.member(row)
         match column:
+            case 0 if self._against is not None:
+                return _THERE if self._analysis.store[member] == self._against else _HERE
             case 0:
                 return _STATES[self.state(row)]
             case 1:

@@ -6,14 +6,18 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from memdefrag.base.settings import PREVIEW_CHARACTERS
 from memdefrag.base.wording import day, plain
 from memdefrag.presenters.compare import Span, Value, metadata_rows, word_diff
 from memdefrag.presenters.decisions import Choice
-from memdefrag.presenters.review import ReviewPresenter
+from memdefrag.presenters.review import LOOKING_ONLY, ReviewPresenter
 
+if TYPE_CHECKING:
+    from memdefrag.model.records import MemoryRecord
+
+_STORES = ("This store", "Other store")
 LONG_NOTE = "This is long: a search may find its end less well."
 EDITED_NOTE = "Your own wording; it gets a vector of its own, made by the store's model."
 AUTOMATIC_NOTE = "All that the merged memories say, nothing twice. You can edit it."
@@ -62,20 +66,24 @@ class DetailsPresenter:
         data = self._review.data
         if data is None:
             return
-        one, other = data.analysis.records[new], data.analysis.records[old]
-        ours, theirs = word_diff(one.text or "", other.text or "")
-        self._show(
-            Details(
-                f"Newer  {day(one.updated or one.created)}",
-                f"Older  {day(other.updated or other.created)}",
-                ours,
-                theirs,
-                "Differs in " + "; ".join(data.analysis.differs_in(new, old)),
-                merged_text=one.text or "",
-                merged_note="If the newer one replaces the older one, this is what stays.",
-                values=metadata_rows(one, other, None),
-            )
-        )
+        one, other = (data.analysis.records[member] for member in (new, old))
+        names = f"Newer  {day(one.updated or one.created)}", f"Older  {day(other.updated or other.created)}"
+        why = "Differs in " + "; ".join(data.analysis.differs_in(new, old))
+        self._show(_pair(one, other, names, why, "If the newer one replaces the older one, this is what stays."))
+
+    def show_known(self, member: int, partner: int | None) -> None:
+        """Show a memory against what comes nearest to it in the store that was compared with."""
+        data = self._review.data
+        if data is None:
+            return
+        one = data.analysis.records[member]
+        if partner is None:
+            alone, _ = word_diff(one.text or "", one.text or "")
+            self._show(Details(f"{_STORES[0]}  {day(one.created)}", survivor=alone))
+            return
+        other = data.analysis.records[partner]
+        names = f"{_STORES[0]}  {day(one.created)}", f"{_STORES[1]}  {day(other.created)}"
+        self._show(_pair(one, other, names, "; ".join(data.analysis.reasons(member, partner)), LOOKING_ONLY))
 
     def edit(self, text: str) -> None:
         """The person's own wording."""
@@ -95,10 +103,19 @@ class DetailsPresenter:
         member = self._review.member
         if member == choice.survivor:
             member = next(iter(sorted(choice.members - {choice.survivor})))
-        one, other = records[choice.survivor], records[member]
-        ours, theirs = word_diff(one.text or "", other.text or "")
+        shown = (choice.survivor, member)
+        one, other = (records[index] for index in shown)
+        why = "; ".join(data.analysis.reasons(*shown))
+        if self._review.looking_only:
+            first, second = (int(data.analysis.store[at] == data.analysis.options.against) for at in shown)
+            names = f"{_STORES[first]}  {day(one.created)}", f"{_STORES[second]}  {day(other.created)}"
+            return _pair(one, other, names, why, LOOKING_ONLY)
         merging = _as_if_merged(choice)
-        merged = merge_records([records[index] for index in merging], 0, now=time.time(), text=choice.text)
+        merged = merge_records(
+            [records[index] for index in merging], 0,
+            now=time.time(), text=choice.text, created=self._review.state.created,
+        )  # fmt: skip
+        ours, theirs = word_diff(one.text or "", other.text or "")
         text = merged.text or ""
         short = len(text) <= PREVIEW_CHARACTERS
         whole = short and not _LOST.search(text)
@@ -109,7 +126,7 @@ class DetailsPresenter:
             member_name=f"Compared with  {day(other.created)}",
             survivor=ours,
             member=theirs,
-            why="; ".join(data.analysis.reasons(choice.survivor, member)),
+            why=why,
             merged_text=text if whole else plain(text[:PREVIEW_CHARACTERS]),
             merged_note=" ".join(notes) if whole else STRANGE_NOTE if short else TOO_LONG_NOTE,
             edited=choice.text is not None,
@@ -120,6 +137,13 @@ class DetailsPresenter:
     def _show(self, details: Details) -> None:
         self.details = details
         self._view.update_details(details)
+
+
+def _pair(one: MemoryRecord, other: MemoryRecord, names: tuple[str, str], why: str, note: str) -> Details:
+    """Two memories that are not merged."""
+    ours, theirs = word_diff(one.text or "", other.text or "")
+    values = metadata_rows(one, other, None)
+    return Details(*names, ours, theirs, why, merged_text=one.text or "", merged_note=note, values=values)
 
 
 def _as_if_merged(choice: Choice) -> list[int]:

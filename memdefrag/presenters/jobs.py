@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memdefrag.base.progress import Progress
 from memdefrag.presenters.autosave import TOPIC, saved_count
+from memdefrag.presenters.looking import WITH_VECTORS, Looking
 
 if TYPE_CHECKING:
 
@@ -64,29 +66,50 @@ class Found:
     notes: tuple[str, ...]
 
 
-def find(address: Address, no_model: bool, long_work: bool, progress: Progress) -> Found:
-    """Read and analyse a store and prepare the results.
+def find(address: Address, looking: Looking, progress: Progress) -> Found:
+    """Read and analyse a store, alone or against another one, and prepare the results.
 
     Raises:
-        ConfirmationNeeded: making vectors takes long, and `long_work` is False.
+        UsageError: the other store is this one, or a date is none.
+        ConfirmationNeeded: making vectors takes long, and the person did not agree to that.
     """
-    from memdefrag.analysis.options import AnalysisOptions
+    from memdefrag.analysis.options import AnalysisOptions, Method
     from memdefrag.engine import apart
     from memdefrag.engine.calibration import threshold_of
     from memdefrag.engine.compare import ModelOptions, compare
     from memdefrag.engine.steady import read_steadily
     from memdefrag.presenters.arrange import prepare
 
-    snapshot, state = read_steadily(address, progress)
-    saved = _decided(address, snapshot)
-    # A collection has its own readers: they must not lose a memory because another collection holds it too.
-    options = AnalysisOptions(threshold=threshold_of(address), across_collections=False, apart=apart.load())
-    model = ModelOptions(use=not no_model, long_work=long_work)
-    analysis, notes = compare([snapshot], options, model, progress)
-    if state.was_copied:
-        notes = (*notes, f"A private copy of the store was read: {state}.")
-    fingerprint = snapshot.fingerprint.content if snapshot.fingerprint else ""
-    return Found(prepare(analysis, fingerprint, progress), saved, notes)
+    read = [read_steadily(each, progress) for each in (address, looking.against) if each]
+    snapshots = [snapshot for snapshot, _ in read]
+    _require_two_stores(snapshots)
+    # What was decided is about this store alone; beside another one nothing is decided.
+    saved = {} if looking.against else _decided(address, snapshots[0])
+    options = AnalysisOptions(
+        threshold=threshold_of(address),
+        use_vectors=looking.method in WITH_VECTORS,
+        # A collection has its own readers: they must not lose a memory because another collection holds it too.
+        across_collections=looking.across or bool(looking.against),
+        method=Method(looking.method),
+        scope=looking.scope(),
+        apart=apart.load(),
+        against=1 if looking.against else None,
+    )
+    model = ModelOptions(not looking.no_model, looking.model or None, looking.long_work, looking.threads or None)
+    analysis, notes = compare(snapshots, options, model, progress)
+    if looking.is_narrow:
+        notes = (*notes, f"{len(analysis.records):,} of {sum(map(len, snapshots)):,} memories are looked at.")
+    notes = (*notes, *(f"A private copy of the store was read: {state}." for _, state in read if state.was_copied))
+    fingerprint = snapshots[0].fingerprint
+    return Found(prepare(analysis, fingerprint.content if fingerprint else "", progress), saved, notes)
+
+
+def _require_two_stores(snapshots: Sequence[Snapshot]) -> None:
+    from memdefrag.base.errors import UsageError
+    from memdefrag.model.address import parse
+
+    if len({parse(snapshot.address).whole() for snapshot in snapshots}) < len(snapshots):
+        raise UsageError("The store to compare with is this store itself.", todo="Choose another one, or none.")
 
 
 def _decided(address: Address, snapshot: Snapshot) -> dict[str, Any]:

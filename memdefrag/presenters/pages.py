@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from memdefrag.presenters.analysis import WorkPresenter, WorkView
+    from memdefrag.presenters.apart import ApartPresenter, ApartView
     from memdefrag.presenters.asking import Question
     from memdefrag.presenters.backups import BackupsPresenter, BackupsView
     from memdefrag.presenters.calibration import CalibrationPresenter, CalibrationView
     from memdefrag.presenters.changes import ChangesPresenter, ChangesView
     from memdefrag.presenters.inside import InsidePresenter, InsideView
     from memdefrag.presenters.junk import JunkPresenter, JunkView
+    from memdefrag.presenters.known import KnownPresenter, KnownView
+    from memdefrag.presenters.methods import MethodsPresenter, MethodsView
     from memdefrag.presenters.plan import PlanPresenter, PlanView
     from memdefrag.presenters.result import ResultPresenter, ResultView
     from memdefrag.presenters.review import ReviewPresenter, ReviewView
@@ -34,6 +37,8 @@ class Page(StrEnum):
     INSIDE = "inside"
     CALIBRATION = "calibration"
     JUNK = "junk"
+    APART = "apart"
+    METHODS = "methods"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,9 @@ class ShellView(Protocol):
     def inside_page(self, presenter: InsidePresenter) -> InsideView: ...
     def calibration_page(self, presenter: CalibrationPresenter) -> CalibrationView: ...
     def junk_page(self, presenter: JunkPresenter) -> JunkView: ...
+    def apart_page(self, presenter: ApartPresenter) -> ApartView: ...
+    def methods_page(self, presenter: MethodsPresenter) -> MethodsView: ...
+    def known_page(self, presenter: KnownPresenter) -> KnownView: ...
     def show_page(self, page: Page, store: str) -> None: ...
     def show_question(self, question: Question | None) -> None: ...
     def show_notice(self, notice: Notice | None) -> None: ...

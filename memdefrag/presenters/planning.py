@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from memdefrag.analysis.merge import CreatedRule
 from memdefrag.analysis.windows import is_long
 from memdefrag.engine import planning
 from memdefrag.model.plan import Merge, Plan
@@ -16,8 +17,10 @@ from memdefrag.presenters.wording import one_line
 _SHOWN_CHARACTERS = 90
 
 
-def plan_of(data: ReviewData, table: GroupTable, decisions: Decisions) -> tuple[Plan, tuple[str, ...]]:
-    """The plan of all that is ticked, and its risks in words.
+def plan_of(
+    data: ReviewData, table: GroupTable, decisions: Decisions, created: CreatedRule = CreatedRule.EARLIEST
+) -> tuple[Plan, tuple[str, ...]]:
+    """The plan of all that is ticked, and its risks in words; `created` is whose time a merged memory carries.
 
     A decided update goes before a group that holds one of its memories: that group is left as it is.
     """
@@ -28,6 +31,7 @@ def plan_of(data: ReviewData, table: GroupTable, decisions: Decisions) -> tuple[
         now=time.time(),
         settings={},
         fingerprint=data.fingerprint,
+        created=created,
     )
 
     def line(choice: Choice) -> str:

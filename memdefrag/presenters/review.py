@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from memdefrag.analysis.merge import SurvivorRule
+from memdefrag.analysis.merge import CreatedRule, SurvivorRule
 from memdefrag.presenters import arrange
 from memdefrag.presenters.arrange import Facet, Order, ReviewData
 from memdefrag.presenters.cells import Cells
@@ -16,6 +16,9 @@ from memdefrag.presenters.decisions import Action, Choice, Decisions, pack
 from memdefrag.presenters.table import HEADER, OPEN, Consequences, Flags, GroupTable, Ints
 
 SURVIVOR_STAYS = "The survivor stays. Press Enter on another memory to keep that one instead."
+LOOKING_ONLY = (
+    "Two stores are compared: this is for looking, and nothing can be ticked. To merge, analyse one store by itself."
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class ReviewState:
         bulk: what "tick all shown" would do, in words.
         updates: number of possible updates at this threshold.
         notice: why a key did nothing; empty mostly.
+        looking_only: two stores are compared; nothing can be decided.
     """
 
     cells: Cells | None = None
@@ -42,6 +46,7 @@ class ReviewState:
     filter: str = ""
     order: Order = Order.SUREST
     rule: SurvivorRule = SurvivorRule.OLDEST
+    created: CreatedRule = CreatedRule.EARLIEST
     strip: tuple[tuple[str, str], ...] = ()
     consequences: Consequences = field(default_factory=lambda: Consequences(0, 0, 0, 0))
     shown: int = 0
@@ -49,6 +54,7 @@ class ReviewState:
     updates: int = 0
     can_undo: bool = False
     notice: str = ""
+    looking_only: bool = False
 
 
 class ReviewView(Protocol):
@@ -86,21 +92,30 @@ class ReviewPresenter:
         self.data, self.decisions, self._lines, self._matches = data, Decisions(), {}, None
         self.decisions.load(saved, data.analysis.records)
         rule = SurvivorRule(saved.get("rule", SurvivorRule.OLDEST))
+        created = CreatedRule(saved.get("created", CreatedRule.EARLIEST))
         threshold = float(saved.get("threshold", data.analysis.options.threshold))
-        self.state = ReviewState(threshold=max(threshold, data.lowest), rule=rule)
+        self.state = ReviewState(
+            threshold=max(threshold, data.lowest), rule=rule, created=created, looking_only=self.looking_only
+        )
         self._view.show_analysis(data)
         self._regroup()
 
     def saved(self) -> Callable[[], dict[str, Any]]:
         """What makes JSON values of the present decisions, for `show` another time; may run in any thread."""
         dump = self.decisions.dump(self.data.analysis.records if self.data else ())
-        settings = {"threshold": self.state.threshold, "rule": self.state.rule.value}
+        state = self.state
+        settings = {"threshold": state.threshold, "rule": state.rule.value, "created": state.created.value}
         return lambda: dump() | settings
 
     @property
     def table(self) -> GroupTable | None:
         """The groups at the present threshold."""
         return self.state.cells.table if self.state.cells is not None else None
+
+    @property
+    def looking_only(self) -> bool:
+        """Whether two stores are compared. Plans are about one, so nothing can be decided then."""
+        return self.data is not None and self.data.analysis.options.against is not None
 
     # What is shown
 
@@ -114,6 +129,12 @@ class ReviewPresenter:
         """Which member survives where the person did not say."""
         self.state = replace(self.state, rule=rule, notice="")
         self._regroup()
+        self._changed()
+
+    def set_created(self, created: CreatedRule) -> None:
+        """Whose time of creation a merged memory carries."""
+        self.state = replace(self.state, created=created, notice="")
+        self._refresh()
         self._changed()
 
     def set_filter(self, text: str) -> None:
@@ -224,6 +245,8 @@ class ReviewPresenter:
     def tick_shown(self, tick: bool) -> None:
         """Tick (or untick) every group that is shown and was not told apart; one step for Undo."""
         assert self.table is not None
+        if self._is_barred():
+            return
         action = Action.MERGE if tick else Action.LEAVE
         groups = arrange.in_bulk(self.table, self._shown_groups(), tick)
         choices = [replace(self._choice_of(group), action=action) for group in groups.tolist()]
@@ -244,6 +267,8 @@ class ReviewPresenter:
 
     def decide_update(self, choice: Choice) -> str:
         """Take a decision about a possible update; returns why it cannot be taken, or ""."""
+        if self.looking_only:
+            return LOOKING_ONLY
         taken: set[int] = set()
         for other in self.decisions:
             if other.update and other.action is Action.MERGE and other.members != choice.members:
@@ -270,7 +295,15 @@ class ReviewPresenter:
         action = Action.MERGE if self.table.ticked[group] else Action.LEAVE
         return Choice(members, action, int(self.table.survivor[group]))
 
+    def _is_barred(self) -> bool:
+        """Whether nothing can be decided; the person is told."""
+        if self.looking_only:
+            self._show(replace(self.state, notice=LOOKING_ONLY))
+        return self.looking_only
+
     def _decide(self, choice: Choice, *, go_on: bool = False) -> None:
+        if self._is_barred():
+            return
         self.decisions.take([choice])
         self._took([choice])
         if go_on:
@@ -316,7 +349,10 @@ class ReviewPresenter:
         assert self.data is not None
         grouping = self.data.analysis.grouping(self.state.threshold)
         by_rank = self.data.by_rank[self.state.rule]
-        self._arrange(GroupTable(grouping, by_rank, self.data.weight, self.decisions.packed()))
+        table = GroupTable(grouping, by_rank, self.data.weight, self.decisions.packed())
+        if self.looking_only:
+            table.ticked[:] = False
+        self._arrange(table)
 
     def _rearrange(self) -> None:
         """The same groups, others of them shown or in another order."""

@@ -18,10 +18,12 @@ from memdefrag.presenters.backups import BackupsPresenter
 from memdefrag.presenters.changes import ChangesPresenter
 from memdefrag.presenters.inside import InsidePresenter
 from memdefrag.presenters.logged import LoggedRunner
+from memdefrag.presenters.looking import Looking
 from memdefrag.presenters.opening import OPENING, Opening
 from memdefrag.presenters.pages import Notice, Page, ShellView
 from memdefrag.presenters.plan import PlanPresenter
 from memdefrag.presenters.result import ResultPresenter
+from memdefrag.presenters.side import SidePages
 from memdefrag.presenters.summary import SummaryPresenter
 from memdefrag.presenters.tasks import Runner
 from memdefrag.presenters.welcome import AskedCard, WelcomePresenter
@@ -29,13 +31,10 @@ from memdefrag.presenters.wording import place_of
 from memdefrag.presenters.writing import Applied, Writing
 
 if TYPE_CHECKING:
-
-    from memdefrag.analysis.calibrate import Calibration
     from memdefrag.engine.apply import ApplyOptions
     from memdefrag.engine.recover import Outcome
     from memdefrag.model.plan import Plan
-    from memdefrag.presenters.calibration import CalibrationPresenter
-    from memdefrag.presenters.junk import JunkPresenter
+    from memdefrag.presenters.known import KnownPresenter
     from memdefrag.presenters.review import ReviewPresenter
     from memdefrag.presenters.updates import UpdatesPresenter
 
@@ -45,7 +44,7 @@ class Shell:
 
     def __init__(self, view: ShellView, runner: Runner) -> None:
         self.log = JobLog("window", logging.getLogger(__name__).warning)
-        self._view, self._runner = view, LoggedRunner(runner, self.log)
+        self.view, self.runner = view, LoggedRunner(runner, self.log)
         self._agreed: Callable[[], None] | None = None
         self.page = Page.WELCOME
         self.opened: jobs.Opened | None = None
@@ -53,72 +52,71 @@ class Shell:
         self._written = ""
         self._autosave: Autosave | None = None
         self.welcome = WelcomePresenter(
-            view.welcome_page, self._runner, self.open, self.open_demo, self._doubtful, self.failed
+            view.welcome_page, self.runner, self.open, self.open_demo, self._doubtful, self.failed
         )
-        self._go(Page.WELCOME)
+        self.go(Page.WELCOME)
 
     # Pages, made when first needed
 
     @cached_property
     def summary(self) -> SummaryPresenter:
-        return SummaryPresenter(self._view.summary_page, self.analyse, self.try_on_copy)
+        return SummaryPresenter(self.view.summary_page, self.analyse, self.try_on_copy)
 
     @cached_property
     def work(self) -> WorkPresenter:
-        return WorkPresenter(self._view.work_page, self._runner)
+        return WorkPresenter(self.view.work_page, self.runner)
 
     @cached_property
     def review(self) -> ReviewPresenter:
         from memdefrag.presenters.review import ReviewPresenter
 
-        return ReviewPresenter(self._view.review_page, self._decisions_changed, self.make_plan)
+        return ReviewPresenter(self.view.review_page, self._decisions_changed, self.make_plan)
 
     @cached_property
     def updates(self) -> UpdatesPresenter:
         from memdefrag.presenters.updates import UpdatesPresenter
 
-        return UpdatesPresenter(self._view.updates_page, self._runner, self.review, self.failed)
+        return UpdatesPresenter(self.view.updates_page, self.runner, self.review, self.failed)
+
+    @cached_property
+    def known(self) -> KnownPresenter:
+        from memdefrag.presenters.known import KnownPresenter
+
+        return KnownPresenter(self.view.known_page, self.runner, self.review, self.failed)
 
     @cached_property
     def plan(self) -> PlanPresenter:
         return PlanPresenter(
-            self._view.plan_page, self._runner, self.apply, lambda: self._go(self._planned_on), self.failed
+            self.view.plan_page, self.runner, self.apply, lambda: self.go(self._planned_on), self.failed
         )
 
     @cached_property
     def result(self) -> ResultPresenter:
-        return ResultPresenter(self._view.result_page, self.writing.undo, self.writing.bring_back, self.back_to_store)
+        return ResultPresenter(self.view.result_page, self.writing.undo, self.writing.bring_back, self.back_to_store)
 
     @cached_property
     def backups(self) -> BackupsPresenter:
         return BackupsPresenter(
-            self._view.backups_page, self._runner, self.writing.restore, self.look_inside, self.ask, self.failed
+            self.view.backups_page, self.runner, self.writing.restore, self.look_inside, self.ask, self.failed
         )
 
     @cached_property
     def changes(self) -> ChangesPresenter:
         writing = self.writing
         return ChangesPresenter(
-            self._view.changes_page, self._runner, writing.undo, writing.redo, writing.bring_back, self.failed
+            self.view.changes_page, self.runner, writing.undo, writing.redo, writing.bring_back, self.failed
         )
 
     @cached_property
     def inside(self) -> InsidePresenter:
         return InsidePresenter(
-            self._view.inside_page, self._runner, self.writing.restore_some, self.open, self.failed
+            self.view.inside_page, self.runner, self.writing.restore_some, self.open, self.failed
         )
 
     @cached_property
-    def calibration(self) -> CalibrationPresenter:
-        from memdefrag.presenters.calibration import CalibrationPresenter
-
-        return CalibrationPresenter(self._view.calibration_page, self._use_line, lambda: self._go(Page.REVIEW))
-
-    @cached_property
-    def junk(self) -> JunkPresenter:
-        from memdefrag.presenters.junk import JunkPresenter
-
-        return JunkPresenter(self._view.junk_page, self._runner, self.show_plan, self.leave, self.failed)
+    def side(self) -> SidePages:
+        """The pages beside the way from store to result."""
+        return SidePages(self, self.view, self.runner)
 
     @cached_property
     def opening(self) -> Opening:
@@ -126,13 +124,13 @@ class Shell:
 
     @cached_property
     def writing(self) -> Writing:
-        return Writing(self.work, self._runner, self.ask, self._begin, self._applied, self.failed)
+        return Writing(self.work, self.runner, self.ask, self._begin, self._applied, self.failed)
 
     # Opening
 
     def start(self, address: str | None = None) -> None:
         """Settle what a crash interrupted, look around, and open a store if one was named."""
-        self._runner.run(jobs.recover, self._recovered, self.failed, lane=OPENING)
+        self.runner.run(jobs.recover, self._recovered, self.failed, lane=OPENING)
         self.welcome.refresh()
         if address:
             self.opening.store(address)
@@ -161,7 +159,7 @@ class Shell:
         """Back to the first page."""
         self.flush()
         self.opened = None
-        self._go(Page.WELCOME)
+        self.go(Page.WELCOME)
         self.welcome.refresh()
 
     def _opened(self, opened: jobs.Opened) -> None:
@@ -169,81 +167,75 @@ class Shell:
         self.summary.show(
             opened.summary, opened.address.collection, opened.decided, is_copy=opened.is_copy
         )
-        self._go(Page.SUMMARY)
+        self.go(Page.SUMMARY)
 
     # From analysis to result
 
-    def analyse(self, collection: str | None, no_model: bool, long_work: bool) -> None:
+    def analyse(self, collection: str | None, looking: Looking) -> None:
         """Analyse the open store, or one of its collections."""
         if self.opened is None or self.work.running:
             return
         self.flush()
         address = self.opened.address.select(collection)
         self.opened = replace(self.opened, address=address)
-        self._view.show_notice(None)
+        self.view.show_notice(None)
         started = self.work.start(
             f"Analysing {address.path.name}",
-            lambda progress: jobs.find(address, no_model, long_work, progress),
+            lambda progress: jobs.find(address, looking, progress),
             self._analysed,
             self._not_analysed,
             lane=str(address.select(None)),
             note="The store is only read. Cancel whenever you like.",
         )
         if started:
-            self._go(Page.WORK)
+            self.go(Page.WORK)
 
     def _not_analysed(self, error: MemdefragError) -> None:
         if isinstance(error, ConfirmationNeeded):
-            self._go(Page.SUMMARY)
+            self.go(Page.SUMMARY)
             self.summary.ask_about_long_work(error.message)
         else:
             self.failed(error, Page.SUMMARY)
 
     def _analysed(self, found: jobs.Found) -> None:
         assert self.opened is not None
-        self._autosave = Autosave(self._runner, self.opened.address, self.review.saved, self.failed)
+        self._autosave = None
         self.review.show(found.data, found.saved)
-        self.updates.refresh()
+        if self.review.looking_only:
+            self.known.refresh()
+        else:
+            self._autosave = Autosave(self.runner, self.opened.address, self.review.saved, self.failed)
+            self.updates.refresh()
         if found.notes:
-            self._view.show_notice(Notice(" ".join(found.notes)))
-        self._go(Page.REVIEW)
+            self.view.show_notice(Notice(" ".join(found.notes)))
+        self.go(Page.REVIEW)
 
     def make_plan(self) -> None:
         """Turn the decisions into a plan and show what it will do."""
         from memdefrag.presenters.planning import plan_of
+        from memdefrag.presenters.review import LOOKING_ONLY
 
-        assert self.opened is not None and self.review.data is not None and self.review.table is not None
+        review = self.review
+        assert self.opened is not None and review.data is not None and review.table is not None
         self.flush()
         if not self.opened.summary.writable:
-            self._view.show_notice(Notice("This can only be looked at. To optimize, open the store itself."))
+            self.view.show_notice(Notice("This can only be looked at. To optimize, open the store itself."))
             return
-        plan, risks = plan_of(self.review.data, self.review.table, self.review.decisions)
+        if review.looking_only:
+            self.view.show_notice(Notice(LOOKING_ONLY))
+            return
+        plan, risks = plan_of(review.data, review.table, review.decisions, review.state.created)
         if not plan.steps:
-            self._view.show_notice(Notice("Nothing is ticked yet, so there is nothing to optimize."))
+            self.view.show_notice(Notice("Nothing is ticked yet, so there is nothing to optimize."))
             return
         self.show_plan(plan, risks)
 
     def show_plan(self, plan: Plan, risks: tuple[str, ...] = ()) -> None:
         """Show what a plan will do, before anything is done."""
         self._planned_on = self.page
-        self._view.show_notice(None)
+        self.view.show_notice(None)
         self.plan.show(plan, risks)
-        self._go(Page.PLAN)
-
-    def calibrate(self) -> None:
-        """Ask about borderline pairs of the results under review."""
-        if self.page is Page.REVIEW and self.review.data is not None:
-            self._view.show_notice(None)
-            self.calibration.show(self.review.data.analysis)
-            self._go(Page.CALIBRATION)
-
-    def _use_line(self, fitted: Calibration) -> None:
-        """Show the results from the person's own line on, and remember it for this store."""
-        assert self.opened is not None
-        address = self.opened.address
-        self.review.set_threshold(fitted.threshold)
-        self._go(Page.REVIEW)
-        self._runner.run(lambda _: jobs.remember_line(address, fitted), lambda _: None, self.failed)
+        self.go(Page.PLAN)
 
     def apply(self, plan: Plan, options: ApplyOptions) -> None:
         """Carry out the plan of the plan page."""
@@ -258,20 +250,20 @@ class Shell:
         self.writing.apply(plan, options, failed)
 
     def _begin(self) -> Callable[[], None]:
-        self._view.show_notice(None)
+        self.view.show_notice(None)
         return self._start_work()
 
     def _start_work(self) -> Callable[[], None]:
         """Show that work begins; returns the way back."""
         self.flush()
         came_from = self.page
-        self._go(Page.WORK)
-        return lambda: self._go(came_from)
+        self.go(Page.WORK)
+        return lambda: self.go(came_from)
 
     def _applied(self, applied: Applied) -> None:
         self._written = applied.report.store
         self.result.show(*applied)
-        self._go(Page.RESULT)
+        self.go(Page.RESULT)
 
     # Everywhere
 
@@ -282,52 +274,46 @@ class Shell:
 
     def show_backups(self) -> None:
         """The backups of all stores."""
-        if self._leaves_for(Page.BACKUPS):
+        if self.leaves_for(Page.BACKUPS):
             self.backups.show(str(self.opened.address) if self.opened else "")
-            self._go(Page.BACKUPS)
+            self.go(Page.BACKUPS)
 
     def show_changes(self) -> None:
         """What was done to all stores."""
-        if self._leaves_for(Page.CHANGES):
+        if self.leaves_for(Page.CHANGES):
             self.changes.refresh()
-            self._go(Page.CHANGES)
-
-    def show_junk(self) -> None:
-        """What hardly is a memory in the open store."""
-        if self.opened is not None and self._leaves_for(Page.JUNK):
-            self.junk.show(self.opened.address)
-            self._go(Page.JUNK)
+            self.go(Page.CHANGES)
 
     def look_inside(self, backup_id: str) -> None:
         """The memories of a backup."""
         self.inside.show(backup_id)
-        self._go(Page.INSIDE)
+        self.go(Page.INSIDE)
 
     def leave(self) -> None:
         """Back from the backups or the changes; from a backup's memories to the backups."""
         if self.page is Page.INSIDE:
             self.backups.refresh()
-            self._go(Page.BACKUPS)
+            self.go(Page.BACKUPS)
         else:
-            self._go(self._come_from)
+            self.go(self._come_from)
 
-    def _leaves_for(self, page: Page) -> bool:
+    def leaves_for(self, page: Page) -> bool:
         """Whether the person may go there now; remembers where they were."""
         if self.work.running or self.page is page:
             return False
-        if self.page not in (Page.BACKUPS, Page.CHANGES, Page.INSIDE, Page.JUNK):
+        if self.page not in (Page.BACKUPS, Page.CHANGES, Page.INSIDE, Page.JUNK, Page.APART):
             self._come_from = self.page
         return True
 
     def ask(self, question: Question, agreed: Callable[[], None]) -> None:
         """Put a question before the person."""
         self._agreed = agreed
-        self._view.show_question(question)
+        self.view.show_question(question)
 
     def answer(self, agreed: bool) -> None:
         """The person's answer to the question."""
         call, self._agreed = self._agreed, None
-        self._view.show_question(None)
+        self.view.show_question(None)
         if agreed and call:
             call()
 
@@ -342,14 +328,14 @@ class Shell:
     def failed(self, error: MemdefragError, page: Page | None = None) -> None:
         """Say what went wrong, on `page` (where the person is, if None)."""
         if page is not None:
-            self._go(page)
+            self.go(page)
         stopped = isinstance(error, Cancelled)
         log = str(self.log.path or "")
-        self._view.show_notice(Notice(error.message, error.safe, error.todo, is_error=not stopped, log=log))
+        self.view.show_notice(Notice(error.message, error.safe, error.todo, is_error=not stopped, log=log))
 
     def dismiss(self) -> None:
         """The person has read the notice."""
-        self._view.show_notice(None)
+        self.view.show_notice(None)
 
     def flush(self) -> None:
         """Write down decisions that are not written yet."""
@@ -362,10 +348,11 @@ class Shell:
 
     def _recovered(self, outcomes: list[Outcome]) -> None:
         if outcomes:
-            self._view.show_notice(Notice(" ".join(str(outcome) for outcome in outcomes)))
+            self.view.show_notice(Notice(" ".join(str(outcome) for outcome in outcomes)))
 
-    def _go(self, page: Page) -> None:
+    def go(self, page: Page) -> None:
+        """Show a page; a question that was open is declined."""
         if page is not self.page:
             self.answer(False)
         self.page = page
-        self._view.show_page(page, self.opened.address.location if self.opened else "")
+        self.view.show_page(page, self.opened.address.location if self.opened else "")

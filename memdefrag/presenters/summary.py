@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from memdefrag.base.errors import UsageError
 from memdefrag.base.wording import count, moment, size
+from memdefrag.presenters.looking import Looking
 from memdefrag.presenters.welcome import KIND_NAMES
 from memdefrag.presenters.wording import place_of, thousands
 
@@ -27,7 +29,7 @@ class SummaryState:
         notes: who uses it, what is wrong with it, what to know before writing.
         choices: collections to analyse; the first entry means all; empty when there is nothing to choose.
         without_vector: memories that get a vector for the comparison, if a model may be used.
-        no_model: they are compared by their words instead.
+        looking: how the store is looked at; `problem` says what in it cannot be, empty mostly.
         question: that making the vectors takes long; empty mostly.
         decided: groups decided in an earlier sitting.
     """
@@ -40,7 +42,8 @@ class SummaryState:
     choices: tuple[str, ...] = ()
     chosen: int = 0
     without_vector: int = 0
-    no_model: bool = False
+    looking: Looking = field(default_factory=Looking)
+    problem: str = ""
     question: str = ""
     decided: int = 0
     is_copy: bool = False
@@ -55,15 +58,14 @@ class SummaryPresenter:
     """Shows a store's summary; the rest is buttons.
 
     Args:
-        analyse: called with the collection (None: all), whether to do without a model, and whether to begin
-            although making vectors takes long.
+        analyse: called with the collection (None: all) and how to look.
         copy: called to try everything on a copy.
     """
 
     def __init__(
         self,
         make_view: Callable[[SummaryPresenter], SummaryView],
-        analyse: Callable[[str | None, bool, bool], None],
+        analyse: Callable[[str | None, Looking], None],
         copy: Callable[[], None],
     ) -> None:
         self._analyse = analyse
@@ -80,22 +82,43 @@ class SummaryPresenter:
         if self.state and 0 <= index < len(self.state.choices):
             self._update(replace(self.state, chosen=index))
 
+    def look(self, **chosen: Any) -> None:
+        """Another way to look: fields of `Looking` with their new values."""
+        if self.state:
+            looking = replace(self.state.looking, **chosen)
+            if looking != self.state.looking:
+                self._update(replace(self.state, looking=looking, problem="", question=""))
+
     def set_no_model(self, no_model: bool) -> None:
         """Compare memories without a vector by their words."""
+        self.look(no_model=no_model)
+
+    def look_as_usual(self) -> None:
+        """Forget what was chosen about how to look."""
         if self.state:
-            self._update(replace(self.state, no_model=no_model, question=""))
+            self._update(replace(self.state, looking=Looking(), problem="", question=""))
 
     def ask_about_long_work(self, question: str) -> None:
-        """Making vectors takes long: the person decides between that and comparing words."""
+        """Making vectors takes long: the person decides between that, comparing words, and neither."""
         if self.state:
             self._update(replace(self.state, question=question))
 
+    def cancel(self) -> None:
+        """Neither: nothing is begun."""
+        self.ask_about_long_work("")
+
     def start_analysis(self, *, long_work: bool = False) -> None:
         """Analyse what is chosen; `long_work`: the person agreed to wait."""
-        if self.state:
-            chosen = self.state.chosen
-            self._update(replace(self.state, question=""))
-            self._analyse(self.state.choices[chosen] if chosen > 0 else None, self.state.no_model, long_work)
+        if not self.state:
+            return
+        looking, chosen = replace(self.state.looking, long_work=long_work), self.state.chosen
+        try:
+            looking.scope()
+        except UsageError as error:
+            self._update(replace(self.state, problem=f"{error.message} {error.todo}", question=""))
+            return
+        self._update(replace(self.state, question=""))
+        self._analyse(self.state.choices[chosen] if chosen > 0 else None, looking)
 
     def start_by_words(self) -> None:
         """Analyse without a model."""

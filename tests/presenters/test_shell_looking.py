@@ -10,10 +10,10 @@ from tests.presenters.stores import texts
 def test_a_line_drawn_by_answers_holds_here_and_the_next_time(shell, window, store):
     shell.start(str(store))
     shell.summary.start_analysis()
-    shell.calibrate()
+    shell.side.calibrate()
     assert window.page is Page.CALIBRATION
-    shell.calibration.different()
-    shell.calibration.use()
+    shell.side.calibration.different()
+    shell.side.calibration.use()
     assert window.page is Page.REVIEW
     remembered = calibration.recall(shell.opened.address)
     assert remembered and remembered.fitted.threshold == shell.review.state.threshold
@@ -22,7 +22,7 @@ def test_a_line_drawn_by_answers_holds_here_and_the_next_time(shell, window, sto
 
 def test_there_is_nothing_to_calibrate_before_an_analysis(shell, window, store):
     shell.start(str(store))
-    shell.calibrate()
+    shell.side.calibrate()
     assert window.page is Page.SUMMARY
 
 
@@ -30,13 +30,13 @@ def test_junk_is_removed_by_a_plan_and_the_way_back_leads_to_the_list(shell, win
     with store.open("a", encoding="utf-8") as file:
         file.write('\n{"id": "junk", "text": "this is a test"}\n')
     shell.start(str(store))
-    shell.show_junk()
+    shell.side.show_junk()
     assert window.page is Page.JUNK
-    shell.junk.plan_removal()
+    shell.side.junk.plan_removal()
     assert window.page is Page.PLAN
     shell.plan.go_back()
     assert window.page is Page.JUNK
-    shell.junk.plan_removal()
+    shell.side.junk.plan_removal()
     shell.plan.optimize()
     assert window.page is Page.RESULT
     assert "this is a test" not in texts(store)
@@ -44,6 +44,6 @@ def test_junk_is_removed_by_a_plan_and_the_way_back_leads_to_the_list(shell, win
 
 def test_the_way_back_from_the_junk(shell, window, store):
     shell.start(str(store))
-    shell.show_junk()
+    shell.side.show_junk()
     shell.leave()
     assert window.page is Page.SUMMARY

@@ -1,6 +1,7 @@
 from memdefrag.engine.in_use import Holder
 from memdefrag.engine.inspect import Summary
 from memdefrag.model.records import CollectionInfo
+from memdefrag.presenters.looking import Looking
 from memdefrag.presenters.summary import ALL_COLLECTIONS, SummaryPresenter, summary_state
 from tests.presenters.fakes import FakeView
 
@@ -67,7 +68,7 @@ def test_what_is_chosen_is_analysed():
     presenter.choose(2)
     presenter.set_no_model(True)
     presenter.start_analysis()
-    assert calls == [(None, False, False), ("other", True, False)]
+    assert calls == [(None, Looking()), ("other", Looking(no_model=True))]
 
 
 def test_long_work_is_begun_only_when_the_person_agrees():
@@ -78,4 +79,26 @@ def test_long_work_is_begun_only_when_the_person_agrees():
     assert presenter.state.question == ""
     presenter.ask_about_long_work("It takes 10 minutes.")
     presenter.start_by_words()
-    assert calls == [(None, False, True), (None, True, False)]
+    presenter.ask_about_long_work("It takes 10 minutes.")
+    presenter.cancel()
+    assert presenter.state.question == ""
+    assert calls == [(None, Looking(long_work=True)), (None, Looking(no_model=True))]
+
+
+def test_another_way_to_look_is_said_in_a_line_and_kept_for_the_next_time():
+    presenter, calls = opened()
+    presenter.look(method="fuzzy", tags="work, home")
+    presenter.start_analysis()
+    presenter.start_analysis()
+    assert calls == [(None, Looking(method="fuzzy", tags="work, home"))] * 2
+    presenter.look_as_usual()
+    assert presenter.state.looking == Looking()
+
+
+def test_what_is_no_date_is_said_and_nothing_begins():
+    presenter, calls = opened()
+    presenter.look(since="yesterday")
+    presenter.start_analysis()
+    assert "'yesterday' is no date" in presenter.state.problem and calls == []
+    presenter.look(since="2026-01-31")
+    assert presenter.state.problem == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QItemSelectionModel, QModelIndex, QObject, Qt
 from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
@@ -15,45 +17,62 @@ from PySide6.QtWidgets import (
     QSplitter,
     QStackedWidget,
     QTableView,
+    QVBoxLayout,
     QWidget,
 )
 
-from memdefrag.analysis.merge import SurvivorRule
+from memdefrag.analysis.merge import CreatedRule, SurvivorRule
 from memdefrag.gui.models.rows import RowsModel
 from memdefrag.gui.views.delegate import BadgeDelegate
 from memdefrag.gui.views.details import MERGED, DetailsTabs
+from memdefrag.gui.views.known import KnownPanel
 from memdefrag.gui.views.threshold import ThresholdSlider
 from memdefrag.gui.views.updates import UpdatesPanel
 from memdefrag.gui.widgets import button, column, label, row, table
 from memdefrag.presenters.arrange import Facet, Order, ReviewData
 from memdefrag.presenters.cells import DATE, SCORE, STATE, TEXT, WHY
 from memdefrag.presenters.details import Details, DetailsPresenter
-from memdefrag.presenters.review import ReviewPresenter, ReviewState
+from memdefrag.presenters.known import KnownPresenter, KnownState
+from memdefrag.presenters.review import LOOKING_ONLY, ReviewPresenter, ReviewState
 from memdefrag.presenters.updates import UpdatesPresenter, UpdatesState
 
 KEYS_HELP = "J/K group · ↑↓ memory · Space keep/merge · Enter survivor · M merge · N not duplicates · E edit · U undo"
-GROUPS, UPDATES = range(2)
+GROUPS, UPDATES, KNOWN = range(3)
 _RULES = {
     SurvivorRule.NEWEST: "Keep the newest",
     SurvivorRule.OLDEST: "Keep the oldest",
     SurvivorRule.LONGEST: "Keep the longest",
     SurvivorRule.MOST_METADATA: "Keep the most described",
 }
+_CREATED = {
+    CreatedRule.EARLIEST: "Dated as the earliest",
+    CreatedRule.LATEST: "Dated as the latest",
+}
 
 
 class ReviewPage(QWidget):
-    """Groups on the left, details on the right, consequences below."""
+    """Groups on the left, details on the right, consequences below.
 
-    def __init__(self, presenter: ReviewPresenter) -> None:
+    Args:
+        calibrate: called to find out where the person draws the line.
+        compare_methods: called to see the methods side by side.
+    """
+
+    def __init__(
+        self, presenter: ReviewPresenter, calibrate: Callable[[], None], compare_methods: Callable[[], None]
+    ) -> None:
         super().__init__()
-        self._presenter = presenter
+        self._presenter, self._calibrate, self._compare_methods = presenter, calibrate, compare_methods
         self._state = ReviewState()
         self._details = DetailsPresenter(lambda _: self, presenter)
         self.details = DetailsTabs(self._details)
         self.updates: UpdatesPanel | None = None
         self._updates_presenter: UpdatesPresenter | None = None
+        self.known: KnownPanel | None = None
+        self._known_presenter: KnownPresenter | None = None
         self._left = QStackedWidget()
-        self._left.addWidget(self._groups_side())
+        self._groups = self._groups_side()
+        self._left.addWidget(self._groups)
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.addWidget(self._left)
         splitter.addWidget(self.details)
@@ -71,22 +90,34 @@ class ReviewPage(QWidget):
 
     # Building
 
-    def _top(self) -> QHBoxLayout:
+    def _top(self) -> QVBoxLayout:
         self.show_groups = _segment("Duplicates")
         self.show_updates = _segment("Possible updates")
+        self.show_known = _segment("There already")
         which = QButtonGroup(self)
-        which.addButton(self.show_groups, GROUPS)
-        which.addButton(self.show_updates, UPDATES)
+        for place, segment in enumerate((self.show_groups, self.show_updates, self.show_known)):
+            which.addButton(segment, place)
         which.idClicked.connect(self._switch)
         self.show_groups.setChecked(True)
         self.threshold = ThresholdSlider(self._presenter.set_threshold)
         self.threshold.setMinimumWidth(320)
+        self.line = button("Where do you draw the line?", self._calibrate)
+        self.methods = button("Methods", self._compare_methods, name="Compare the methods")
         self.rule = QComboBox()
         self.rule.setAccessibleName("Which memory of a group is kept")
         for rule, words in _RULES.items():
             self.rule.addItem(words, rule)
         self.rule.activated.connect(lambda at: self._presenter.set_rule(SurvivorRule(self.rule.itemData(at))))
-        return row(self.show_groups, self.show_updates, None, self.rule, self.threshold)
+        self.created = QComboBox()
+        self.created.setAccessibleName("Which time a merged memory carries")
+        for created, words in _CREATED.items():
+            self.created.addItem(words, created)
+        self.created.activated.connect(lambda at: self._presenter.set_created(CreatedRule(self.created.itemData(at))))
+        return column(
+            row(self.show_groups, self.show_updates, self.show_known, None, self.threshold),
+            row(self.rule, self.created, None, self.methods, self.line),
+            gap=8,
+        )
 
     def _groups_side(self) -> QWidget:
         self.filter = QLineEdit()
@@ -126,9 +157,10 @@ class ReviewPage(QWidget):
         strip.addStretch(1)
         self._notice = label("", "warning")
         self._keys = label(KEYS_HELP, "muted")
+        self._looking = label(LOOKING_ONLY, "warning", wrap=True)
         self.undo = button("Undo", self._presenter.undo, name="Undo the last decision")
         self.optimize = button("Optimize", self._presenter.optimize, "primary", "Optimize: review the plan")
-        below = column(strip, self._keys, self._notice, gap=4)
+        below = column(strip, self._keys, self._looking, self._notice, gap=4)
         bottom = row(below, self.undo, self.optimize)
         bottom.setStretchFactor(below, 1)
         return bottom
@@ -197,16 +229,20 @@ class ReviewPage(QWidget):
             self._presenter.select(current.row())
 
     def _switch(self, which: int) -> None:
-        self._left.setCurrentIndex(which)
+        self._left.setCurrentWidget({UPDATES: self.updates, KNOWN: self.known}.get(which) or self._groups)
         if which == UPDATES and self._updates_presenter:
             self._updates_presenter.refresh()
+        elif which == KNOWN and self._known_presenter:
+            self._known_presenter.refresh()
         elif which == GROUPS:
             self._details.refresh()
         self._focus_list()
 
     def _focus_list(self) -> None:
-        if self._left.currentIndex() == UPDATES and self.updates:
+        if self._shows(self.updates) and self.updates:
             self.updates.table.setFocus()
+        elif self._shows(self.known) and self.known:
+            self.known.table.setFocus()
         else:
             self.table.setFocus()
 
@@ -219,13 +255,30 @@ class ReviewPage(QWidget):
         self._left.addWidget(self.updates)
         return self
 
+    def add_known(self, presenter: KnownPresenter) -> ReviewPage:
+        """The list of what the store that was compared with holds."""
+        self._known_presenter = presenter
+        self.known = KnownPanel(presenter)
+        self._left.addWidget(self.known)
+        return self
+
+    def _shows(self, list: QWidget | None) -> bool:
+        """Whether a list is the one on the left."""
+        return list is not None and self._left.currentWidget() is list
+
     def show_analysis(self, data: ReviewData) -> None:
         self.threshold.set_range(data.lowest, data.histogram)
         self.filter.blockSignals(True)
         self.filter.clear()
         self.filter.blockSignals(False)
-        self.show_groups.setChecked(True)
-        self._left.setCurrentIndex(GROUPS)
+        looking_only = self._presenter.looking_only
+        for part in (self.rule, self.created, self.show_updates, self.line, self.tick_shown, self.untick_shown,
+                     self.undo, self.optimize, *(each for pair in self._strip for each in pair)):  # fmt: skip
+            part.setHidden(looking_only)
+        for part in (self.show_known, self._looking):
+            part.setVisible(looking_only)
+        (self.show_known if looking_only else self.show_groups).setChecked(True)
+        self._switch(KNOWN if looking_only else GROUPS)
 
     def update_state(self, state: ReviewState) -> None:
         before, self._state = self._state, state
@@ -236,19 +289,27 @@ class ReviewPage(QWidget):
             self.model.refresh(*_visible(self.table))
         self._go_to(state.row, jump=moved)
         changed = state.revision != before.revision or state.row != before.row
-        if changed and self._left.currentIndex() == GROUPS:
+        if changed and self._shows(self._groups):
             self._details.refresh()
         if state.revision != before.revision:
             self._show_figures(state)
+        if state.threshold != before.threshold and self._shows(self.known) and self._known_presenter:
+            self._known_presenter.refresh()
         self._notice.setText(state.notice)
-        self._notice.setVisible(bool(state.notice))
-        self._keys.setVisible(not state.notice)
+        self._notice.setVisible(bool(state.notice) and not state.looking_only)
+        self._keys.setVisible(not state.notice and not state.looking_only)
 
     def update_updates(self, state: UpdatesState) -> None:
         if self.updates:
             self.updates.show_state(state)
-        if self._left.currentIndex() == UPDATES and 0 <= state.row < len(state.rows):
+        if self._shows(self.updates) and 0 <= state.row < len(state.rows):
             self._details.show_pair(state.rows[state.row].old, state.rows[state.row].new)
+
+    def update_known(self, state: KnownState) -> None:
+        if self.known:
+            self.known.show_state(state)
+        if self._shows(self.known) and 0 <= state.row < len(state.rows):
+            self._details.show_known(state.rows[state.row].member, state.rows[state.row].partner)
 
     def update_details(self, details: Details) -> None:
         self.details.update_details(details)
@@ -259,6 +320,7 @@ class ReviewPage(QWidget):
             words.setText(what)
         self.threshold.show_threshold(state.threshold)
         self.rule.setCurrentIndex(self.rule.findData(state.rule))
+        self.created.setCurrentIndex(self.created.findData(state.created))
         self.order.setCurrentIndex(self.order.findData(state.order))
         self.facet.clear()
         for facet, number in state.facets:

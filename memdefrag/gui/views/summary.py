@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout, QWidget
 
 from memdefrag.base.wording import count
+from memdefrag.gui.views.looking import Ask, LookingPanel
 from memdefrag.gui.widgets import button, card, clear, column, fill_facts, fill_lines, label, row, scrolling
 from memdefrag.presenters.summary import SummaryPresenter, SummaryState, saved_decisions
 
@@ -13,7 +14,13 @@ _COLUMNS = ("Collection", "Memories", "With vector", "Dimension", "Metric", "Mod
 
 
 class SummaryPage(QWidget):
-    def __init__(self, presenter: SummaryPresenter) -> None:
+    """What the store holds, how it is looked at, and the buttons.
+
+    Args:
+        ask: asks for the path of a store, as `LookingPanel` does.
+    """
+
+    def __init__(self, presenter: SummaryPresenter, ask: Ask) -> None:
         super().__init__()
         self._title = label("", "title")
         self._place = label("", "muted", wrap=True, selectable=True)
@@ -28,10 +35,12 @@ class SummaryPage(QWidget):
         self._choice_row.setLayout(row(label("Analyse"), self.choice, None))
         self.no_model = QCheckBox()
         self.no_model.toggled.connect(presenter.set_no_model)
+        self.looking = LookingPanel(presenter, ask)
         self._question = label("", wrap=True)
         self.go_on = button("Start Anyway", lambda: presenter.start_analysis(long_work=True))
         self.by_words = button("Compare by Words", presenter.start_by_words, "primary")
-        self._question_card = card(self._question, row(self.by_words, self.go_on, None))
+        self.cancel = button("Cancel", presenter.cancel, name="Cancel: begin nothing")
+        self._question_card = card(self._question, row(self.by_words, self.go_on, self.cancel, None))
         self.start = button("Start Analysis", presenter.start_analysis, "primary")
         self.copy = button("Try It on a Copy", presenter.try_on_copy)
         content = column(
@@ -43,6 +52,7 @@ class SummaryPage(QWidget):
             card(label("Collections", "heading"), self._collections),
             self._choice_row,
             self.no_model,
+            self.looking,
             self._decided,
             self._question_card,
             row(self.start, self.copy, None),
@@ -64,12 +74,16 @@ class SummaryPage(QWidget):
         self.choice.clear()
         self.choice.addItems(list(state.choices))
         self.choice.setCurrentIndex(state.chosen)
-        self.no_model.setChecked(state.no_model)
+        self.no_model.setChecked(state.looking.no_model)
         self.no_model.setVisible(state.without_vector > 0)
         lacking = count(state.without_vector, "memory", "memories")
         self.no_model.setText(f"Compare {lacking} without a vector by words only")
+        self.looking.show_state(state)
+        asked = not self._question_card.isHidden()
         self._question.setText(state.question)
         self._question_card.setVisible(bool(state.question))
+        if asked != bool(state.question):
+            (self.start if asked else self.by_words).setFocus()
         self._decided.setVisible(state.decided > 0)
         self._decided.setText(saved_decisions(state.decided))
 
