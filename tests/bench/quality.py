@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -157,10 +158,11 @@ def print_merges(dev: DevSet) -> None:
 
 
 def main() -> None:
+    if not QUALITY.exists():
+        sys.exit(f"The labelled set is not in {QUALITY.resolve()} (see docs/quality.md).")
     dev = DevSet()
     analysis = analyze([dev.snapshot()])
-    figures = print_methods(dev, analysis)
-    print_kinds(figures)
+    print_kinds(print_methods(dev, analysis))
     print_warnings(dev, analysis)
     print_merges(dev)
 
