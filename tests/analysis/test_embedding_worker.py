@@ -110,20 +110,18 @@ def test_what_a_folder_lacks_is_said(tmp_path: Path) -> None:
         embed.load(str(tmp_path)).embed(["green tea"])
 
 
+@needs_model
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
-def test_it_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
+def test_it_ends_with_the_program_that_started_it() -> None:
     program = f"""
-import time
-from memdefrag.analysis import embedding_worker
-real = embedding_worker.subprocess.Popen
-def told(*arguments, **options):
-    process = real(*arguments, **options)
-    print(process.pid, flush=True)
-    return process
-embedding_worker.subprocess.Popen = told
-embedding_worker.Worker(embedding_worker.Order({str(tmp_path)!r}), embedding_worker.Progress())
+import sys
+from memdefrag.analysis.embedding_worker import Order, Progress, Worker
+worker = Worker(Order({_order().folder!r}), Progress())
+print(worker._process.pid, flush=True)
+sys.stdin.read()
 """
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=_root()) as parent:
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_root()) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         parent.send_signal(signal.SIGKILL)

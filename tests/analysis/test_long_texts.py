@@ -25,13 +25,14 @@ MARKS = 2
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every word and every sign is one token; two marks stand around a text."""
+    """Every word and every sign is one token, but "longer" is two; two marks stand around a text."""
     return _made(tmp_path_factory.mktemp("model"))
 
 
 @cache
 def _made(folder: Path) -> Path:
-    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0, "[CLS]": 1, "[SEP]": 2}, "[UNK]"))
+    vocabulary = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "long": 3, "##er": 4}
+    made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]"))
     made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     made.post_processor = tokenizers.processors.TemplateProcessing(
         "[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
@@ -68,6 +69,7 @@ def test_a_sentence_longer_than_the_window_is_cut_between_words(tokenizer: Path)
     [windows] = cut([" ".join(words)], tokenizer, WINDOW)
     assert " ".join(windows).split() == words
     assert len(windows) == 3
+    assert cut(["longer " * 20], tokenizer, 9 + MARKS) == [[" ".join(["longer"] * 4)] * 5]
 
 
 def test_a_model_without_a_tokenizer_file_reads_the_beginning(tmp_path: Path) -> None:
