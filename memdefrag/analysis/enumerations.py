@@ -34,7 +34,8 @@ def sorted_enumerations(tokens: Sequence[str], after: Sequence[str], names: Coll
         places = [*range(first, joint), last]
         if not all(_may_move(said[place]) for place in places) or not _stands_alone(said, after, names, last):
             continue
-        clause_starts = first == 0 or after[first - 1] in _CLAUSE_ENDS or said[first - 1] in v.FUNCTION_WORDS
+        before = said[first - 1] if first else ""
+        clause_starts = not first or after[first - 1] in _CLAUSE_ENDS or before in v.FUNCTION_WORDS - _JOINTS
         movable = places if clause_starts else places[1:]
         if clause_starts or len(places) > 2:
             for place, member in zip(movable, sorted(said[place] for place in movable), strict=True):

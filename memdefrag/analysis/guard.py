@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -315,10 +316,27 @@ def _says_all(short: Words, long: Words) -> bool:
         return False
     if any(number in short.numbers for number, _ in _measures(long) - _measures(short)):
         return False
-    said = [spelling.get(word, word) for word in short.sense]
-    if _HEDGES.intersection(said) != _HEDGES.intersection(long.sense) or _persons(said) - _persons(long.sense):
+    said = [spelling.get(word, word) for word in long.sense]
+    if _HEDGES.intersection(short.sense) != _HEDGES.intersection(said) or _persons(short.sense) - _persons(said):
         return False
-    return LCSseq.similarity(said, long.sense) >= SAME_ORDER * len(said)
+    in_order = LCSseq.similarity(short.sense, said) >= SAME_ORDER * len(short.sense)
+    return in_order and _adds_at_the_end(short.sense, said)
+
+
+def _adds_at_the_end(short: Iterable[str], long: Iterable[str]) -> bool:
+    """Whether what the longer text says on top follows all the rest: "mostly", "the former" or "pretends that" before
+    or inside a statement may change it.
+    """
+    missing = Counter(word for word in short if word not in vocabulary.NEEDLESS)
+    for word in long:
+        if word in vocabulary.NEEDLESS:
+            continue
+        if not missing.total():
+            return True
+        if not missing[word]:
+            return False
+        missing[word] -= 1
+    return True
 
 
 def _measures(words: Words) -> set[tuple[str, str]]:
@@ -331,7 +349,7 @@ def _measures(words: Words) -> set[tuple[str, str]]:
 
 
 _CURRENCIES = "$€£¥"
-_HEDGES = frozenset(map(concept, vocabulary.HEDGES))
+_HEDGES = frozenset(map(concept, vocabulary.HEDGES)) | {"?"}
 
 
 def _persons(words: Iterable[str]) -> set[str]:
@@ -339,13 +357,14 @@ def _persons(words: Iterable[str]) -> set[str]:
 
 
 def _spelling(short: Words, long: Words) -> dict[str, str] | None:
-    """For each word of `short` the form it has in `long`; None when a content word is missing there."""
+    """For each word of `long` that is a slip of one of `short` (or whose slip that is) the one of `short`; None when a
+    word is missing there."""
     spelling: dict[str, str] = {}
     names = {name.casefold() for name in short.names | long.names}
     for word in {word.rstrip("\0") for word in short.said - long.said}:
         same = None if word in names else _slip(word, short, long, names)
         if same is not None:
-            spelling[word] = same
+            spelling[same] = word
         elif word not in vocabulary.NEEDLESS:
             return None
     return spelling

@@ -14,6 +14,9 @@ from memdefrag.base.settings import resource
 
 CACHED_WORDS = 50_000
 
+_LONG = 7
+"""In shorter words an exchanged letter makes another word or name too often (momo, mono)."""
+
 _AMERICAN = (
     (re.compile(r"(?<=[a-z]{3})our(?=(?:s|ed|ing|ite|ites|able|hood|ful|less|ly)?$)"), "or"),
     (re.compile(r"(?<=[a-z]{3})is(?=(?:e|es|ed|er|ers|ing|ation|ations)$)"), "iz"),
@@ -54,9 +57,17 @@ def sense(tokens: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
+_PERFECT = frozenset(
+    {"has", "have", "had", "having", "hasn't", "haven't", "hadn't", "i've", "we've", "you've", "they've"}
+)
+
+
 def _spelt_out(tokens: Sequence[str]) -> Iterator[str]:
     article = False
-    for token in tokens:
+    for at, token in enumerate(tokens):
+        if token == "been" and at and _PERFECT.isdisjoint(tokens[max(0, at - 3) : at]):
+            # Of "Maria's been there" the tokens have no 's.
+            yield "has"
         some, article = article and token in ("few", "little"), token in v.ARTICLES
         if some:
             # "Few" and "a few" are opposites.
@@ -83,7 +94,7 @@ def is_same_word(one: str, other: str) -> bool:
 
     One edit (two from nine letters), never in the first letter, never where a digit is involved, never in words
     of three letters unless a letter was added. Two words that both are English are no typing errors of each other:
-    house and horse, lives and lived, dance and dancer.
+    house and horse, lives and lived, dance and dancer. A letter is exchanged for another in long words only.
     """
     if one == other:
         return True
@@ -98,4 +109,7 @@ def _is_slip(shorter: str, longer: str) -> bool:
         return False
     if OSA.distance(shorter, longer, score_cutoff=allowed) > allowed:
         return False
-    return longer == shorter + "s" or not {shorter, longer} <= english_words()
+    if longer == shorter + "s":
+        return True
+    exchanged = len(shorter) == len(longer) and sorted(shorter) != sorted(longer)
+    return not (exchanged and len(shorter) < _LONG) and not {shorter, longer} <= english_words()

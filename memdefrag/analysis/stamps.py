@@ -39,7 +39,8 @@ _WRAPPER_BEFORE = re.compile(
           |remember\s+that|keep\s+in\s+mind\s+that|bear\s+in\s+mind\s+that|it(?:'s|\s+is)\s+worth\s+noting\s+that
           |it\s+should\s+be\s+noted\s+that)\b\s*[,:]?
       | (?:as\s+(?:already\s+)?(?:mentioned|discussed|noted|said|stated)(?:\s+(?:before|earlier|above|previously))?
-          |for\s+(?:the\s+record|reference)|by\s+the\s+way|btw)\s*,
+          |for\s+(?:the\s+record|reference)|by\s+the\s+way|btw|in\s+(?:short|summary|fact|other\s+words)|apparently
+          |basically)\s*,
     )\s*""",
     re.X | re.I,
 )

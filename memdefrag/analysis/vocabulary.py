@@ -96,7 +96,7 @@ GERMAN_FUNCTION_WORDS = _set(
     "haben habe hatte wurde kein keine keinen keinem keiner nie niemals nichts ohne aber oder wenn weil dass als wie "
     "zum zur im vom beim nach über unter vor seit bis um aus noch nur schon sehr immer jeden jede jeder gern gerne"
 )
-NEEDLESS = _set("a an the that which also too just very then here there again so own same such 's")
+NEEDLESS = _set("a an the that which also very then here there again so own same such 's")
 """English words without which a sentence says the same."""
 
 FOREIGN_FUNCTION_WORDS = GERMAN_FUNCTION_WORDS | _set(

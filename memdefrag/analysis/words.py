@@ -248,7 +248,8 @@ def _words(text: str) -> Words:
             if raw == "s" and bare[start - 1 : start] == "'":
                 continue
             raw = raw[:-2] if raw[-2:].casefold() == "'s" else raw
-            item = raw.casefold()
+            # "Platform A", "room 4a": a label, no article.
+            item = "A" if raw in ("A", "a") and _is_label(bare, start) else raw.casefold()
             value = (v.NUMBER_WORDS if english else v.FOREIGN_NUMBER_WORDS).get(item)
             if value:
                 item, kind = value, "number"
@@ -337,6 +338,12 @@ def _denied(tokens: list[str]) -> frozenset[str]:
 def _starts_sentence(text: str, start: int) -> bool:
     before = text[max(0, start - 4) : start].rstrip(" \"'(*_-")
     return not before or before[-1] in ".!?:;\n…"
+
+
+def _is_label(text: str, start: int) -> bool:
+    return text[start - 1 : start].isdigit() or (
+        text[start] == "A" and not text.isupper() and not _starts_sentence(text, start)
+    )
 
 
 def _is_no_name(word: str) -> bool:

@@ -95,6 +95,14 @@ def test_sentences_lose_nothing_but_white_space(text: str) -> None:
         "Note: Remember: Maria likes tea.",
         "User mentioned that Maria likes tea.",
         "Just to note, Maria likes tea.",
+        "Mon, 3 June 2024 10:15 UTC: Maria likes tea.",
+        "Timestamp: 2024-04-24T10:15:00Z\nMaria likes tea.",
+        "Maria likes tea. - last updated on 24 April 2024",
+        "[fact] Maria likes tea.",
+        "Key fact: Maria likes tea.",
+        "备注：Maria likes tea.",
+        "As already mentioned, Maria likes tea.",
+        "Maria likes tea. (as discussed earlier)",
     ],
 )
 def test_stamps_and_wrappers_come_off(text: str) -> None:
@@ -102,8 +110,10 @@ def test_stamps_and_wrappers_come_off(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Note:", "[2023-10-27]", "Meeting on 2023-10-27", "Notes are in /tmp", "Important work"]
-)
+    "text",
+    ["Note:", "[2023-10-27]", "Meeting on 2023-10-27", "Notes are in /tmp", "Important work",
+     "Updated 2024-03-05 the config", "Meeting on Friday (confirmed)", "Again, Maria went running"],
+)  # fmt: skip
 def test_what_is_no_wrapper_stays(text: str) -> None:
     assert unwrap(text) == text
 
