@@ -231,7 +231,7 @@ def test_reasons_say_why() -> None:
         memory("e", TEA + " She owns a shop.", near(1)),
         memory("f", "Maria loves green tea in the morning.", near(2)),
         memory("g", "Rain", far(3)),
-        memory("h", "Maria enjoys green tea in teh morning.", near(1)),
+        memory("h", "Maria enjoys green tea in the mornnig.", near(1)),
     ]
     found = analyze([snapshot(*records)])
     assert found.reasons(0, 1) == ["the same text"]
@@ -245,7 +245,7 @@ def test_reasons_say_why() -> None:
     assert likeness.endswith("% of the words the same")
     assert difference == "word: likes / loves"
     assert found.reasons(0, 6) == []
-    assert found.reasons(0, 7)[1] == "taken for the same word: likes / enjoys"
+    assert found.reasons(0, 7)[1] == "taken for the same word: likes / enjoys, morning / mornnig"
 
 
 FACTS = st.lists(
