@@ -1,7 +1,8 @@
 """Whether one sentence says all that another one says.
 
-It must have all the other's words, to the letter, in about the same order, with names and numbers in the same
-order and as many negations. Only slips of the pen are forgiven.
+It must have all the other's words in the same order, with as many negations, and names, numbers and addresses to the
+letter. In English a phrase may stand at the front instead, and words may be spelt or said otherwise where that says
+the same (`same_word`); a slip of the pen is forgiven where the right word stands in the other sentence.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from rapidfuzz.distance import OSA, LCSseq
 
+from memdefrag.analysis import vocabulary as v
+from memdefrag.analysis.same_word import concept, english_words
 from memdefrag.analysis.words import CACHED_TEXTS, Words, normalise
 
 FENCE = "```"
@@ -25,10 +28,29 @@ IN_ORDER = 0.75
 FORGIVEN = 1 / 3
 """Largest share of a sentence's words that may be slips of the pen."""
 SLIP_LETTERS = 5
+KNOWN_SLIP_LETTERS = 4
+UNKNOWN_SLIP_LETTERS = 7
 DOUBLE_SLIP_LETTERS = 9
-"""Shortest words that may be misspelt in one place; in two."""
+"""Shortest words that may be misspelt in one place: in other languages, in English where one of the two is a known
+word, where neither is; and in two places."""
 
-_ARTICLES = frozenset({"a", "an", "the"})
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(map(concept, words.split()))
+
+
+_MOODS = frozenset(map(concept, v.HEDGES))
+"""Words that make something else of a statement, wherever they stand."""
+_DIRECTIONS = _set(
+    "from to into onto toward by before after until since than because over under above below through against"
+)
+_BEGINS_PHRASE = _DIRECTIONS | _set("in on at during for with within around about despite")
+_ENDS_PHRASE = _BEGINS_PHRASE | _set("and or but when while where who which that of")
+_ADVERBS = v.DAYS_FROM_NOW | _set("currently recently usually often sometimes now")
+_LONGEST_FRONT = 12
+"""Words, the most that a phrase may have to stand at the front or elsewhere."""
+
 _SYMBOLS = ("So", "Sc")
 _RUN = re.compile(r"[\w./\\@:#+-]+")
 _TELLING = re.compile(r"[\d_/\\@]")
@@ -46,15 +68,13 @@ def covers(kept: str, part: str) -> bool:
         return True
     if len(needs.known - has.known) > FORGIVEN * len(needs.words):
         return False
+    if needs.english and has.english:
+        return _says_all(has, needs)
     words = _found(needs, has)
     if words is None:
         return False
     in_order = LCSseq.similarity(words, has.words) >= IN_ORDER * len(words)
-    names = has.names | needs.names
-    return in_order and all(
-        _is_subsequence([word for word in words if is_one(word)], has.words)
-        for is_one in (names.__contains__, _has_digit)
-    )
+    return in_order and _keep_order(words, has.words, has.names | needs.names)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,6 +85,7 @@ class Said:
         words: folded, without articles, in order; empty where there is neither letter, digit nor symbol.
         exact: what counts to the letter, upper and lower case too: numbers, paths, addresses, identifiers.
         names: the capitalised words, folded.
+        misspelt: how many words of an English sentence are neither names nor known.
         unspaced: the folded text if its script has no capitals (and perhaps no spaces), else "".
     """
 
@@ -74,30 +95,143 @@ class Said:
     names: frozenset[str]
     negations: int
     unspaced: str
+    tokens: frozenset[str]
+    sense: tuple[str, ...]
+    misspelt: int
+    english: bool
 
     @property
     def size(self) -> tuple[int, int, int]:
         """What covers another thing is at least as large."""
-        return len(self.known), sum(map(_has_no_case, self.unspaced)), len(self.words)
+        return len(set(self.sense)), sum(map(_has_no_case, self.unspaced)), len(self.sense)
 
 
 @lru_cache(maxsize=CACHED_TEXTS)
 def said(part: str) -> Said:
     """Take a sentence, or a part of one, apart."""
     if not any(unicodedata.category(sign) in _SYMBOLS or sign.isalnum() for sign in part):
-        return Said((), frozenset(), frozenset(), frozenset(), 0, "")
+        return Said((), frozenset(), frozenset(), frozenset(), 0, "", frozenset(), (), 0, True)
     folded = normalise(part)
     words = [word.removesuffix("'s") for word in folded.split() if word != "|"]
-    words = [word for word in words if word not in _ARTICLES] or words
+    words = [word for word in words if word not in v.ARTICLES] or words
     taken_apart = Words.of(part)
+    names = frozenset(name.casefold() for name in taken_apart.names)
     return Said(
-        tuple(words),
-        frozenset(words),
-        frozenset(run.rstrip(".:") for run in _RUN.findall(part) if _TELLING.search(run)),
-        frozenset(name.casefold() for name in taken_apart.names),
-        taken_apart.negations,
-        folded.rstrip("。！？ ") if any(map(_has_no_case, folded)) else "",
+        words=tuple(words),
+        known=frozenset(words),
+        exact=frozenset(run.rstrip(".:") for run in _RUN.findall(part) if _TELLING.search(run)),
+        names=names,
+        negations=taken_apart.negations,
+        unspaced=folded.rstrip("。！？ ") if any(map(_has_no_case, folded)) else "",
+        tokens=frozenset(taken_apart.tokens),
+        sense=(taken_apart.english and taken_apart.sense) or tuple(words),
+        misspelt=sum(_is_misspelt(word) for word in words if word not in names) if taken_apart.english else 0,
+        english=taken_apart.english,
     )
+
+
+def _is_misspelt(word: str) -> bool:
+    return word.isalpha() and len(word) >= KNOWN_SLIP_LETTERS and word not in english_words()
+
+
+# ── in English ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _says_all(has: Said, needs: Said) -> bool:
+    """The same of two English sentences, by what their words mean."""
+    if _MOODS.intersection(needs.sense) != _MOODS.intersection(has.sense):
+        return False
+    if _is_subsequence(needs.words, has.words):
+        return _same_directions(needs.words, has.words)
+    if not needs.names <= has.tokens or _signs(needs) != _signs(has) or not _persons(needs) <= _persons(has):
+        return False
+    words = _meant(needs, has)
+    return words is not None and _in_order(words, has, has.names | needs.names) and _same_directions(words, has.sense)
+
+
+def _meant(needs: Said, has: Said) -> list[str] | None:
+    """What stands in `has` for the words of `needs`; None if one is missing."""
+    present, names = frozenset(has.sense), has.names | needs.names
+    found = []
+    for word in needs.sense:
+        if word not in present:
+            slips = (own for own in has.sense if own not in names and _is_english_slip(word, own))
+            meant = None if word in names else next(slips, None)
+            if meant is None:
+                return None
+            word = meant
+        found.append(word)
+    return found
+
+
+def _in_order(words: Sequence[str], has: Said, names: frozenset[str]) -> bool:
+    """Whether the words stand in the same order, but for one phrase at the front of either sentence."""
+    if _is_subsequence(words, has.sense):
+        return True
+    return _keep_order(words, has.sense, names) and (
+        any(_is_subsequence(words[len(front) :], rest) for front, rest in _fronted(words, has.sense))
+        or any(_is_subsequence(rest, has.sense[len(front) :]) for front, rest in _fronted(has.sense, words))
+    )
+
+
+def _fronted(words: Sequence[str], others: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Each phrase that begins one sentence and stands elsewhere in the other, and what else the other one says."""
+    longest = _LONGEST_FRONT if words[0] in _BEGINS_PHRASE else words[0] in _ADVERBS
+    for length in range(1, min(longest, len(words) - 1) + 1):
+        front = tuple(words[:length])
+        for at in range(1, len(others) - length + 1):
+            if tuple(others[at : at + length]) == front:
+                yield front, (*others[:at], *others[at + length :])
+
+
+def _same_directions(words: Sequence[str], of: Sequence[str]) -> bool:
+    """Whether what follows "from", "to", "by", "than" … does so in both, where both name it."""
+    needed, present = _directed(words), _directed(of)
+    return _is_among(needed, present, words) and _is_among(present, needed, words)
+
+
+def _is_among(
+    phrases: Sequence[tuple[str, list[str]]], others: Sequence[tuple[str, list[str]]], words: Sequence[str]
+) -> bool:
+    heads = [(direction, next((word for word in said if word in words), "")) for direction, said in phrases]
+    return all(not head or any(d == direction and head in said for d, said in others) for direction, head in heads)
+
+
+def _directed(words: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Every word of direction with the telling words that follow it, up to the next phrase."""
+    found: list[tuple[str, list[str]]] = []
+    open_phrase = False
+    for word in words:
+        if word in _DIRECTIONS:
+            found.append((word, []))
+            open_phrase = True
+        elif word in _ENDS_PHRASE:
+            open_phrase = False
+        elif open_phrase and word not in v.FUNCTION_WORDS:
+            found[-1][1].append(word)
+    return found
+
+
+def _is_english_slip(one: str, other: str) -> bool:
+    """Whether one of the words is the other one misspelt: letters doubled, left out or swapped, and no known word.
+
+    An ending makes another word (pip, pipx), as an exchanged letter does.
+    """
+    shorter, longer = sorted((one, other), key=len)
+    known = len({one, other} & english_words())
+    least = (UNKNOWN_SLIP_LETTERS, KNOWN_SLIP_LETTERS)[known] if known < 2 else len(longer) + 1
+    return not longer.startswith(shorter) and _is_slip(one, other, least)
+
+
+def _signs(part: Said) -> frozenset[str]:
+    return frozenset(word for word in part.sense if not any(map(str.isalnum, word)))
+
+
+def _persons(part: Said) -> frozenset[str]:
+    return frozenset(v.PERSONS[word] for word in part.tokens if word in v.PERSONS)
+
+
+# ── in any language ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def _found(needs: Said, has: Said) -> list[str] | None:
@@ -105,7 +239,7 @@ def _found(needs: Said, has: Said) -> list[str] | None:
     found = []
     for word in needs.words:
         if word not in has.known:
-            candidates = (own for own in has.words if own not in has.names and _is_slip(word, own))
+            candidates = (own for own in has.words if own not in has.names and _is_slip(word, own, SLIP_LETTERS))
             meant = None if word in needs.names else next(candidates, None)
             if meant is None:
                 return None
@@ -114,11 +248,11 @@ def _found(needs: Said, has: Said) -> list[str] | None:
     return found
 
 
-def _is_slip(one: str, other: str) -> bool:
-    """Whether the words differ by letters doubled, left out or swapped. An exchanged letter makes another
-    word too often (house, horse), as does a changed first one (legal, illegal)."""
+def _is_slip(one: str, other: str, least: int) -> bool:
+    """Whether the words, of at least so many letters, differ by letters doubled, left out or swapped. An exchanged
+    letter makes another word too often (house, horse), as does a changed first one (legal, illegal)."""
     shorter, longer = sorted((one, other), key=len)
-    if one[0] != other[0] or len(shorter) < SLIP_LETTERS or not (one.isalpha() and other.isalpha()):
+    if one[0] != other[0] or len(shorter) < least or not (one.isalpha() and other.isalpha()):
         return False
     if Counter(shorter) - Counter(longer):
         return False
@@ -128,6 +262,13 @@ def _is_slip(one: str, other: str) -> bool:
 def _is_subsequence(words: Iterable[str], of: Iterable[str]) -> bool:
     rest = iter(of)
     return all(word in rest for word in words)
+
+
+def _keep_order(words: Sequence[str], of: Sequence[str], names: frozenset[str]) -> bool:
+    """Whether the names stand in the same order, and so do the numbers."""
+    return all(
+        _is_subsequence([word for word in words if is_one(word)], of) for is_one in (names.__contains__, _has_digit)
+    )
 
 
 def _has_no_case(sign: str) -> bool:
