@@ -60,6 +60,11 @@ class Cells:
     def is_header(self, row: int) -> bool:
         return bool(self.rows.member[row] == HEADER)
 
+    @property
+    def can_tick(self) -> bool:
+        """Whether the rows can be decided: not where two stores are compared."""
+        return self._against is None
+
     def is_ticked(self, row: int) -> bool:
         return bool(self.table.ticked[self.rows.group[row]])
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from memdefrag.base.errors import MemdefragError
 from memdefrag.base.wording import count, size
+from memdefrag.presenters.proof import Wanted, figures, losses
 from memdefrag.presenters.rehearsal import PlanFacts, WriterChoice, look, who_holds, writer_options
 from memdefrag.presenters.tasks import Runner
 from memdefrag.presenters.wording import about, place_of, thousands
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from memdefrag.engine.apply import ApplyOptions
     from memdefrag.engine.in_use import Holder
     from memdefrag.model.plan import Plan
-    from memdefrag.model.recall import Recall
     from memdefrag.model.report import ApplyReport
 
 POLL_SECONDS = 1.0
@@ -33,6 +33,8 @@ class PlanState:
         checking: the store is being looked at; the figures are not there yet.
         facts: label and value, in reading order.
         risks: what deserves a second look.
+        losses: what searches will no longer find, one by one.
+        wanted: what they must find; `stale`: it was changed since the figures were read.
         holders: how to close each program that holds the store; empty: it is free.
         writers: ways to write an older folder; `writer` the chosen one, -1 for none.
         compact: also build the index files anew; `compact_text` says what that brings and costs.
@@ -48,6 +50,9 @@ class PlanState:
     checking: bool = True
     facts: tuple[tuple[str, str], ...] = ()
     risks: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+    wanted: Wanted = field(default_factory=Wanted)
+    stale: bool = False
     holders: tuple[str, ...] = ()
     writers: tuple[WriterChoice, ...] = ()
     writer: int = -1
@@ -85,23 +90,45 @@ class PlanPresenter:
         self._plan: Plan | None = None
         self._risks: tuple[str, ...] = ()
         self._facts: PlanFacts | None = None
+        self._by_words = False
         self._visit = 0
         self.state = PlanState()
         self._view = make_view(self)
 
-    def show(self, plan: Plan, risks: tuple[str, ...] = ()) -> None:
-        """Look at the store and present the plan."""
-        self._plan, self._risks, self._facts = plan, risks, None
+    def show(self, plan: Plan, risks: tuple[str, ...] = (), *, by_words: bool = False) -> None:
+        """Look at the store and present the plan; `by_words`: no model is loaded for the person's questions."""
+        self._plan, self._risks, self._by_words = plan, risks, by_words
+        self._look(PlanState(store=place_of(plan.target), risks=risks), None)
+
+    def want(self, **wanted: Any) -> None:
+        """What searches must find: fields of `Wanted` with their new values."""
+        changed = replace(self.state.wanted, **wanted)
+        if changed != self.state.wanted:
+            self._show(replace(self.state, wanted=changed, stale=True, shrink_agreed=False))
+
+    def ask_again(self) -> None:
+        """Search anew, for what is wanted by now."""
+        if self._plan is not None and not self.state.checking:
+            wanted = self.state.wanted
+            self._look(PlanState(self.state.store, self.state.way, risks=self._risks, wanted=wanted), wanted)
+
+    def _look(self, state: PlanState, wanted: Wanted | None) -> None:
+        """Read the figures, and then who holds the store, for as long as nothing else is shown."""
+        plan, by_words = self._plan, self._by_words
+        assert plan is not None
+        self._facts = None
         self._visit += 1
         visit = self._visit
-        self._show(PlanState(store=place_of(plan.target), risks=risks))
+        self._show(state)
 
         def looked(facts: PlanFacts) -> None:
             if visit == self._visit:
                 self._looked(facts)
                 self._watch(visit)
 
-        self._runner.run(lambda progress: look(plan, progress), looked, self._failed, lane=plan.target)
+        self._runner.run(
+            lambda progress: look(plan, wanted, by_words, progress), looked, self._failed, lane=plan.target
+        )
 
     def go_back(self) -> None:
         self._visit += 1
@@ -125,7 +152,6 @@ class PlanPresenter:
     def optimize(self) -> None:
         """Carry the plan out, as it is shown."""
         from memdefrag.engine.apply import ApplyOptions
-        from memdefrag.engine.search_proof import MIN_RECALL, ProofOptions
         from memdefrag.model.plan import StoreStep
 
         if not self.state.ready or self._plan is None or self._facts is None:
@@ -134,10 +160,11 @@ class PlanPresenter:
         plan = self._plan
         steps = (StoreStep.REBUILD,) if self.state.compact else ()
         chosen = self.state.writers[self.state.writer] if self.state.writer >= 0 else None
+        proof = self._facts.wanted.options(by_words=self._by_words)
         options = ApplyOptions(
             writer=writer_options(chosen),
             confirm_shrink=self.state.shrink_agreed,
-            proof=ProofOptions(min_recall=0.0 if self._facts.loses and self.state.shrink_agreed else MIN_RECALL),
+            proof=replace(proof, min_recall=0.0) if self._facts.loses and self.state.shrink_agreed else proof,
         )
         self._apply(replace(plan, store_steps=(*plan.store_steps, *steps)), options)
 
@@ -152,6 +179,8 @@ class PlanPresenter:
                 checking=False,
                 facts=_facts(self._plan, facts),
                 risks=(*self._risks, *_rehearsed(facts.rehearsal)),
+                losses=losses(facts.rehearsal.recall),
+                wanted=facts.wanted,
                 writers=facts.writers,
                 writer=remembered,
                 compact=bool(compact_text) and facts.thins,
@@ -188,16 +217,12 @@ def _facts(plan: Plan, facts: PlanFacts) -> tuple[tuple[str, str], ...]:
     report, sizes = facts.rehearsal, facts.sizes
     after = f", {size(sizes.after_apply)} afterwards" if sizes.after_apply != sizes.now else ""
     after_compact = f", {size(sizes.after_compact)} after compacting" if sizes.after_compact < sizes.now else ""
-    searches: tuple[tuple[str, str], ...] = ()
-    if report.recall:
-        found = report.recall
-        searches = (("Searches", f"{found.at_k:.1%} of what they find among the first {found.k} stays there"),)
     return (
         ("Memories", f"{thousands(report.records_before)} now, {thousands(report.records_after)} afterwards"),
         ("Groups merged", thousands(report.merged)),
         ("Memories removed", thousands(report.removed)),
         ("Size", f"{size(sizes.now)} now{after}{after_compact}"),
-        *searches,
+        *figures(report.recall),
         ("Backups", facts.backups),
     )
 
@@ -205,21 +230,7 @@ def _facts(plan: Plan, facts: PlanFacts) -> tuple[tuple[str, str], ...]:
 def _rehearsed(report: ApplyReport) -> tuple[str, ...]:
     lost = [f"{what}: {count(number, 'memory', 'memories')}" for what, number in report.losses.items()]
     skipped = [f"Will be left as it is: {skip.record} ({skip.reason})" for skip in report.skipped]
-    return (*report.warnings, *_no_longer_found(report.recall), *lost, *skipped)
-
-
-def _no_longer_found(recall: Recall | None) -> tuple[str, ...]:
-    """By which days, tags and types memories are found now and their survivors will not be."""
-    if recall is None:
-        return ()
-    lists = (("day", recall.days_lost), ("tag", recall.tags_lost), ("type", recall.types_lost))
-    told = (
-        f"{count(len(lost), 'memory', 'memories')} will no longer be found by their {what}; the first is "
-        f"{lost[0].memory} ({lost[0].was}, then {lost[0].now or 'none'})"
-        for what, lost in lists
-        if lost
-    )
-    return (*told, *recall.notes)
+    return (*report.warnings, *lost, *skipped)
 
 
 def _compact_text(facts: PlanFacts) -> str:
@@ -237,15 +248,18 @@ def _compact_text(facts: PlanFacts) -> str:
 def _shrink_text(facts: PlanFacts) -> str:
     if not facts.concerns:
         return ""
-    removed = facts.rehearsal.removed
-    share = removed / max(1, facts.rehearsal.records_before)
-    return f"Yes, go on and remove {thousands(removed)} of {thousands(facts.rehearsal.records_before)} ({share:.0%})"
+    removed, before = facts.rehearsal.removed, facts.rehearsal.records_before
+    share = removed / max(1, before)
+    losing = ", although searches lose what is listed" if facts.loses else ""
+    return f"Yes, go on and remove {thousands(removed)} of {thousands(before)} ({share:.0%}){losing}"
 
 
 def _waiting_for(state: PlanState) -> str:
     chosen = state.writers[state.writer] if state.writer >= 0 else None
     if state.checking:
         return "Looking at the store …"
+    if state.stale:
+        return "What must still be found was changed: ask again."
     if state.writers and chosen is None:
         return "Choose how this older folder is written."
     if chosen and chosen.asks and not chosen.value:

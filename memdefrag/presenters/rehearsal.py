@@ -11,9 +11,11 @@ from memdefrag.base.progress import Progress
 
 if TYPE_CHECKING:
     from memdefrag.engine.in_use import Holder
+    from memdefrag.engine.search_proof import ProofOptions
     from memdefrag.engine.writers import WriterOptions
     from memdefrag.model.plan import Plan
     from memdefrag.model.report import ApplyReport
+    from memdefrag.presenters.proof import Wanted
     from memdefrag.stores.base import Sizes
 
 
@@ -43,6 +45,7 @@ class PlanFacts:
     Attributes:
         concerns: why the person has to agree first: much goes, or has gone, or more than was ticked, or searches lose.
         loses: searches lose more than is let through unless the person agrees.
+        wanted: what they must still find.
         backups: how much room all backups take and where; `backup_warning` if that is too much.
         live: the store is written memory by memory, not replaced by a copy.
         thins: so much of one collection is removed that its index should be built anew.
@@ -54,22 +57,36 @@ class PlanFacts:
     backup_warning: str
     concerns: tuple[str, ...]
     loses: bool
+    wanted: Wanted
     thins: bool
     live: bool
     writers: tuple[WriterChoice, ...] = ()
     remembered: str = ""
 
 
-def look(plan: Plan, progress: Progress) -> PlanFacts:
-    """Rehearse the plan and read all figures of the page. Changes nothing."""
+def look(plan: Plan, wanted: Wanted | None, by_words: bool, progress: Progress) -> PlanFacts:
+    """Rehearse the plan and read all figures of the page. Changes nothing.
+
+    Args:
+        wanted: what searches must still find, which is remembered for the store; None: what is remembered.
+        by_words: load no model for the person's questions.
+    """
     from memdefrag.engine import workspace, writers
     from memdefrag.engine.guards import SHRINK_GUARD
-    from memdefrag.engine.search_proof import MIN_RECALL, ProofOptions, shortfall
+    from memdefrag.engine.search_proof import shortfall
+    from memdefrag.model.address import parse
+    from memdefrag.presenters import proof
     from memdefrag.presenters.shelf import room_of_backups
     from memdefrag.stores.registry import open_store
 
-    rehearsal, concerns = _rehearse(plan, progress)
-    loss = shortfall(rehearsal.recall, ProofOptions(min_recall=MIN_RECALL))
+    target = parse(plan.target)
+    if wanted is None:
+        wanted = proof.remembered(target)
+    else:
+        proof.remember(target, wanted)
+    options = wanted.options(by_words=by_words)
+    rehearsal, concerns = _rehearse(plan, options, progress)
+    loss = shortfall(rehearsal.recall, options)
     with open_store(plan.target) as store:
         progress.phase("Looking for a fitting chromadb")
         removed = _removed(plan)
@@ -83,6 +100,7 @@ def look(plan: Plan, progress: Progress) -> PlanFacts:
             backup_warning=warning,
             concerns=(*concerns, loss) if loss else concerns,
             loses=bool(loss),
+            wanted=wanted,
             live=store.capabilities.commit.is_live,
             thins=any(gone > SHRINK_GUARD * counts[name] for name, gone in removed.items()),
             writers=_writers(store, remembered) if store.capabilities.written_by else (),
@@ -90,7 +108,7 @@ def look(plan: Plan, progress: Progress) -> PlanFacts:
         )
 
 
-def _rehearse(plan: Plan, progress: Progress) -> tuple[ApplyReport, tuple[str, ...]]:
+def _rehearse(plan: Plan, proof: ProofOptions, progress: Progress) -> tuple[ApplyReport, tuple[str, ...]]:
     """Try the plan, and everything that the engine wants the person's agreement to."""
     from memdefrag.engine.apply import ApplyOptions, apply
     from memdefrag.engine.embedding import with_model
@@ -98,7 +116,7 @@ def _rehearse(plan: Plan, progress: Progress) -> tuple[ApplyReport, tuple[str, .
     from memdefrag.stores.base import read_snapshot
     from memdefrag.stores.registry import open_store
 
-    options = ApplyOptions(dry_run=True, embed=with_model(progress))
+    options = ApplyOptions(dry_run=True, embed=with_model(progress), proof=proof)
     concerns = []
     try:
         return apply(plan, options, progress), ()

@@ -234,7 +234,8 @@ class Shell:
         """Show what a plan will do, before anything is done."""
         self._planned_on = self.page
         self.view.show_notice(None)
-        self.plan.show(plan, risks)
+        looked = self.summary.state
+        self.plan.show(plan, risks, by_words=bool(looked and looked.looking.no_model))
         self.go(Page.PLAN)
 
     def apply(self, plan: Plan, options: ApplyOptions) -> None:
@@ -245,7 +246,7 @@ class Shell:
                 # The page asks for the agreement itself, once it has looked again.
                 error.todo = ""
             self.failed(error)
-            self.plan.show(plan)
+            self.plan.ask_again()
 
         self.writing.apply(plan, options, failed)
 

@@ -142,8 +142,10 @@ def test_what_searches_would_lose_has_to_be_agreed_to(lossy):
     shell.plan.agree_to_shrink(False)
     state = shell.plan.state
     assert "Searches would lose too much" in state.concerns[-1]
-    assert dict(state.facts)["Searches"].startswith("0.0%")
-    assert any("no longer be found by" in risk and "day" in risk for risk in state.risks)
+    assert "0.0% of those among the first 5" in dict(state.facts)["Searches for what is merged"]
+    assert any(line.startswith("Asked for by itself: ") and "is number 1 now" in line for line in state.losses)
+    assert any(line.startswith("No longer found by its day: ") for line in state.losses)
+    assert "searches lose" in state.shrink_text
     shell.plan.optimize()
     assert (window.page, len(texts(lossy))) == (Page.PLAN, 14)
     shell.plan.agree_to_shrink(True)
@@ -154,7 +156,30 @@ def test_what_searches_would_lose_has_to_be_agreed_to(lossy):
 def test_where_searches_lose_nothing_nobody_is_asked(jsonl_file):
     shell, _ = planned(jsonl_file)
     assert shell.plan.state.concerns == ()
-    assert dict(shell.plan.state.facts)["Searches"].startswith("100.0%")
+    assert "100.0% of those among the first 5" in dict(shell.plan.state.facts)["Searches for what is merged"]
+    assert not any("afterwards" in line for line in shell.plan.state.losses)
+
+
+def test_the_own_questions_take_part_and_are_remembered_for_the_store(lossy):
+    shell, _ = planned(lossy)
+    shell.plan.want(questions="Which colour has the garden gate?\n\n", first=3)
+    assert shell.plan.state.waiting_for.startswith("What must still be found was changed")
+    shell.plan.ask_again()
+    facts = dict(shell.plan.state.facts)
+    assert facts["Your questions"].startswith("1 search: ")
+    assert "among the first 3" in facts["Your questions"]
+    again, _ = planned(lossy)
+    assert again.plan.state.wanted == shell.plan.state.wanted
+    assert "Your questions" in dict(again.plan.state.facts)
+
+
+def test_with_less_wanted_nobody_is_asked(lossy):
+    shell, window = planned(lossy)
+    shell.plan.want(percent=0)
+    shell.plan.ask_again()
+    assert shell.plan.state.concerns == ()
+    shell.plan.optimize()
+    assert (window.page, len(texts(lossy))) == (Page.RESULT, 13)
 
 
 @pytest.mark.parametrize(

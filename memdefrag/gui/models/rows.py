@@ -59,7 +59,7 @@ class RowsModel(QAbstractTableModel):
         match role:
             case Qt.ItemDataRole.DisplayRole:
                 return cells.text(row, column)
-            case Qt.ItemDataRole.CheckStateRole if header and column == STATE:
+            case Qt.ItemDataRole.CheckStateRole if header and column == STATE and cells.can_tick:
                 return Qt.CheckState.Checked if cells.is_ticked(row) else Qt.CheckState.Unchecked
             case Qt.ItemDataRole.AccessibleTextRole if column == 0:
                 return cells.spoken(row)

@@ -106,7 +106,8 @@ class LookingPanel(QFrame):
         self._problem.setVisible(bool(state.problem))
         self.method.setCurrentIndex(self.method.findData(looking.method))
         self.across.setChecked(looking.across)
-        self.across.setVisible(bool(state.choices))
+        for part in (self.across, self._labelled[""]):
+            part.setVisible(bool(state.choices))
         self.across.setEnabled(state.chosen == 0)
         for field, said in self._said(looking):
             if field.text() != said:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QGridLayout, QRadioButton, QVBoxLayout, QWidget
 
+from memdefrag.gui.views.searches import SearchesCard
 from memdefrag.gui.widgets import button, card, clear, column, fill_facts, fill_lines, label, narrow, row, scrolling
 from memdefrag.presenters.plan import PlanPresenter, PlanState
 from memdefrag.presenters.rehearsal import WriterChoice
@@ -32,6 +33,7 @@ class PlanPage(QWidget):
         self._holders_card = card(label("The store is in use", "heading"), self._holders)
         self._risks_card = card(label("Worth a second look", "heading"), self._risks)
         self._ways_card = card(label("How is this older folder written?", "heading"), self._ways)
+        self.searches = SearchesCard(presenter)
         self.ways = QButtonGroup(self)
         self.ways.idClicked.connect(self._choose)
         self.compact, self.shrink = QCheckBox(), QCheckBox()
@@ -49,6 +51,7 @@ class PlanPage(QWidget):
             card(self._facts),
             self._warning,
             self._ways_card,
+            self.searches,
             self._risks_card,
             self.compact,
             gap=14,
@@ -67,6 +70,7 @@ class PlanPage(QWidget):
         if len(state.risks) > SHOWN_RISKS:
             shown.append(f"… and {len(state.risks) - SHOWN_RISKS} more")
         fill_lines(self._risks, shown)
+        self.searches.show_state(state)
         fill_lines(self._holders, state.holders, "danger")
         fill_lines(self._concerns, state.concerns, "danger")
         self._warning.setText(state.warning)

@@ -260,6 +260,8 @@ class ReviewPage(QWidget):
         self._known_presenter = presenter
         self.known = KnownPanel(presenter)
         self._left.addWidget(self.known)
+        if self._presenter.looking_only:
+            self._left.setCurrentWidget(self.known)
         return self
 
     def _shows(self, list: QWidget | None) -> bool:

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout, QW
 
 from memdefrag.base.wording import count
 from memdefrag.gui.views.looking import Ask, LookingPanel
-from memdefrag.gui.widgets import button, card, clear, column, fill_facts, fill_lines, label, row, scrolling
+from memdefrag.gui.widgets import button, card, clear, column, fill_facts, fill_lines, label, narrow, row, scrolling
 from memdefrag.presenters.summary import SummaryPresenter, SummaryState, saved_decisions
 
 _COLUMNS = ("Collection", "Memories", "With vector", "Dimension", "Metric", "Model")
@@ -54,12 +54,14 @@ class SummaryPage(QWidget):
             self.no_model,
             self.looking,
             self._decided,
-            self._question_card,
-            row(self.start, self.copy, None),
             gap=14,
         )
         content.addStretch(1)
-        self.setLayout(column(scrolling(content)))
+        # What is asked and the buttons stay in sight however long the page is.
+        self._start_row = QWidget()
+        self._start_row.setLayout(row(self.start, self.copy, None))
+        actions = column(self._question_card, self._start_row)
+        self.setLayout(column(scrolling(content), narrow(actions), gap=0))
         self.first_focus = self.start
 
     def update_state(self, state: SummaryState) -> None:
@@ -82,6 +84,7 @@ class SummaryPage(QWidget):
         asked = not self._question_card.isHidden()
         self._question.setText(state.question)
         self._question_card.setVisible(bool(state.question))
+        self._start_row.setVisible(not state.question)
         if asked != bool(state.question):
             (self.start if asked else self.by_words).setFocus()
         self._decided.setVisible(state.decided > 0)
