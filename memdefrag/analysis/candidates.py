@@ -30,7 +30,7 @@ class Candidates(NamedTuple):
     """Pairs of nodes ``i < j`` worth scoring, sorted by (i, j), each once.
 
     Attributes:
-        cosine: NaN where vectors did not find the pair.
+        cosine: NaN where no vectors can be compared, or need be.
         nearest: whether only the nearest were kept (`Pairs.nearest`), and `crowd`: because of which nodes.
         whole: whether none was left out because there are so many.
         counts: by the name of each search how many pairs it found, with those that were known before.
@@ -86,6 +86,7 @@ def candidates(
     for each in found:
         counts[each.search] += each.kept
     i, j, cosine = _once([each.pairs for each in found])
+    _fill_in(nodes, i, j, cosine)
     new = fresh[i] | fresh[j]
     crowd = max(crowds, key=lambda crowd: crowd.alike, default=None)
     whole = nearest is None and all(each.whole for each in found)
@@ -125,7 +126,7 @@ def _by_text(
     nodes: Nodes, progress: Progress, fresh: Flags, before: Mapping[str, int], with_vector: Flags
 ) -> Iterator[_Found]:
     """Pairs of similar texts of which one at least has no vector, and of texts that are spelled all but alike, whatever
-    their vectors say; their cosine is not known."""
+    their vectors say."""
     spoken = np.array([bool(text) for text in nodes.texts], np.bool_)
     for each in nodes.parts(np.flatnonzero(spoken).tolist()):
         part = np.array(each, np.int32)
@@ -218,3 +219,17 @@ def _once(found: list[Pairs]) -> tuple[Ints, Ints, Floats]:
     new = np.ones(len(i), np.bool_)
     new[1:] = (i[1:] != i[:-1]) | (j[1:] != j[:-1])
     return i[new], j[new], cosine[new]
+
+
+def _fill_in(nodes: Nodes, i: Ints, j: Ints, cosine: Floats) -> None:
+    """Give pairs that their texts brought together the cosine of their vectors, where these can be compared; but not
+    where the texts are the same, whatever their vectors say."""
+    for at in np.flatnonzero(np.isnan(cosine)).tolist():
+        if nodes.plain[i[at]] == nodes.plain[j[at]]:
+            continue
+        for vectors in nodes.vectors.values():
+            one, other = vectors.get(int(i[at])), vectors.get(int(j[at]))
+            if one is not None and other is not None and one.ndim == other.ndim == 1:
+                unit, valid = pairs.unit_rows(np.stack((one, other)))
+                if valid.all():
+                    cosine[at] = unit[0] @ unit[1]
