@@ -16,9 +16,10 @@ from functools import lru_cache
 
 from rapidfuzz.distance import OSA, LCSseq
 
-from memdefrag.analysis import vocabulary as v
-from memdefrag.analysis.same_word import concept, english_words
-from memdefrag.analysis.words import CACHED_TEXTS, Words, normalise
+from memdefrag.analysis.language import vocabulary as v
+from memdefrag.analysis.language.same_word import concept, english_words
+from memdefrag.analysis.language.synonyms import SYNONYMS
+from memdefrag.analysis.language.words import CACHED_TEXTS, Words, normalise
 
 FENCE = "```"
 """Begins and ends a block of code."""
@@ -29,10 +30,8 @@ FORGIVEN = 1 / 3
 """Largest share of a sentence's words that may be slips of the pen."""
 SLIP_LETTERS = 5
 KNOWN_SLIP_LETTERS = 4
-UNKNOWN_SLIP_LETTERS = 7
 DOUBLE_SLIP_LETTERS = 9
-"""Shortest words that may be misspelt in one place: in other languages, in English where one of the two is a known
-word, where neither is; and in two places."""
+"""Shortest words that may be misspelt in one place; in English where the right word is known; in two places."""
 
 
 
@@ -42,6 +41,7 @@ def _set(words: str) -> frozenset[str]:
 
 _MOODS = frozenset(map(concept, v.HEDGES))
 """Words that make something else of a statement, wherever they stand."""
+_CONDITIONS = _set("if unless until except only instead")
 _DIRECTIONS = _set(
     "from to into onto toward by before after until since than because over under above below through against"
 )
@@ -77,6 +77,12 @@ def covers(kept: str, part: str) -> bool:
     return in_order and _keep_order(words, has.words, has.names | needs.names)
 
 
+def has_words(kept: str, part: str) -> bool:
+    """Whether the words of a stamp or set phrase stand in another one, to the letter."""
+    has, needs = said(kept), said(part)
+    return has.negations == needs.negations and needs.exact <= has.exact and _is_subsequence(needs.words, has.words)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Said:
     """Something that is said, made comparable.
@@ -85,6 +91,7 @@ class Said:
         words: folded, without articles, in order; empty where there is neither letter, digit nor symbol.
         exact: what counts to the letter, upper and lower case too: numbers, paths, addresses, identifiers.
         names: the capitalised words, folded.
+        tokens, sense, written: as in `Words`; `sense` has `words` where there is nothing else.
         misspelt: how many words of an English sentence are neither names nor known.
         unspaced: the folded text if its script has no capitals (and perhaps no spaces), else "".
     """
@@ -97,6 +104,7 @@ class Said:
     unspaced: str
     tokens: frozenset[str]
     sense: tuple[str, ...]
+    written: dict[str, str]
     misspelt: int
     english: bool
 
@@ -110,7 +118,7 @@ class Said:
 def said(part: str) -> Said:
     """Take a sentence, or a part of one, apart."""
     if not any(unicodedata.category(sign) in _SYMBOLS or sign.isalnum() for sign in part):
-        return Said((), frozenset(), frozenset(), frozenset(), 0, "", frozenset(), (), 0, True)
+        return Said((), frozenset(), frozenset(), frozenset(), 0, "", frozenset(), (), {}, 0, True)
     folded = normalise(part)
     words = [word.removesuffix("'s") for word in folded.split() if word != "|"]
     words = [word for word in words if word not in v.ARTICLES] or words
@@ -125,13 +133,18 @@ def said(part: str) -> Said:
         unspaced=folded.rstrip("。！？ ") if any(map(_has_no_case, folded)) else "",
         tokens=frozenset(taken_apart.tokens),
         sense=(taken_apart.english and taken_apart.sense) or tuple(words),
+        written=taken_apart.written,
         misspelt=sum(_is_misspelt(word) for word in words if word not in names) if taken_apart.english else 0,
         english=taken_apart.english,
     )
 
 
 def _is_misspelt(word: str) -> bool:
-    return word.isalpha() and len(word) >= KNOWN_SLIP_LETTERS and word not in english_words()
+    return word.isalpha() and len(word) >= KNOWN_SLIP_LETTERS and not _is_known(word)
+
+
+def _is_known(word: str) -> bool:
+    return word in english_words() or word in SYNONYMS
 
 
 # ── in English ───────────────────────────────────────────────────────────────────────────────────────────
@@ -139,14 +152,12 @@ def _is_misspelt(word: str) -> bool:
 
 def _says_all(has: Said, needs: Said) -> bool:
     """The same of two English sentences, by what their words mean."""
-    if _MOODS.intersection(needs.sense) != _MOODS.intersection(has.sense):
-        return False
     if _is_subsequence(needs.words, has.words):
-        return _same_directions(needs.words, has.words)
+        return _same_frame(needs.sense, has.sense)
     if not needs.names <= has.tokens or _signs(needs) != _signs(has) or not _persons(needs) <= _persons(has):
         return False
     words = _meant(needs, has)
-    return words is not None and _in_order(words, has, has.names | needs.names) and _same_directions(words, has.sense)
+    return words is not None and _in_order(words, has, has.names | needs.names) and _same_frame(words, has.sense)
 
 
 def _meant(needs: Said, has: Said) -> list[str] | None:
@@ -155,11 +166,12 @@ def _meant(needs: Said, has: Said) -> list[str] | None:
     found = []
     for word in needs.sense:
         if word not in present:
-            slips = (own for own in has.sense if own not in names and _is_english_slip(word, own))
-            meant = None if word in names else next(slips, None)
-            if meant is None:
+            own = needs.written.get(word, word)
+            slips = (meant for meant in has.sense if meant not in names and _is_english_slip(own, has.written[meant]))
+            same = None if own in names else next(slips, None)
+            if same is None:
                 return None
-            word = meant
+            word = same
         found.append(word)
     return found
 
@@ -184,10 +196,22 @@ def _fronted(words: Sequence[str], others: Sequence[str]) -> Iterator[tuple[Sequ
                 yield front, (*others[:at], *others[at + length :])
 
 
-def _same_directions(words: Sequence[str], of: Sequence[str]) -> bool:
-    """Whether what follows "from", "to", "by", "than" … does so in both, where both name it."""
-    needed, present = _directed(words), _directed(of)
+def _same_frame(words: Sequence[str], of: Sequence[str]) -> bool:
+    """Whether both are as certain, and what follows "from", "to", "by", "than" … does so in both."""
+    around = _around(words, of)
+    if _MOODS.intersection(words) != _MOODS.intersection(around) or _CONDITIONS.intersection(of) - set(words):
+        return False
+    needed, present = _directed(words), _directed(around)
     return _is_among(needed, present, words) and _is_among(present, needed, words)
+
+
+def _around(words: Sequence[str], of: Sequence[str]) -> Sequence[str]:
+    """The other sentence without what it goes on to say after the words: "and …"."""
+    rest = iter(of)
+    if not all(word in rest for word in words):
+        return of
+    more = list(rest)
+    return of[: len(of) - len(more)] if more[:1] == ["and"] else of
 
 
 def _is_among(
@@ -218,9 +242,9 @@ def _is_english_slip(one: str, other: str) -> bool:
     An ending makes another word (pip, pipx), as an exchanged letter does.
     """
     shorter, longer = sorted((one, other), key=len)
-    known = len({one, other} & english_words())
-    least = (UNKNOWN_SLIP_LETTERS, KNOWN_SLIP_LETTERS)[known] if known < 2 else len(longer) + 1
-    return not longer.startswith(shorter) and _is_slip(one, other, least)
+    known = sum(map(_is_known, (one, other)))
+    least = KNOWN_SLIP_LETTERS if known else SLIP_LETTERS
+    return known < 2 and not longer.startswith(shorter) and _is_slip(one, other, least)
 
 
 def _signs(part: Said) -> frozenset[str]:

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from memdefrag.analysis.covering import FENCE, covers, said
-from memdefrag.analysis.stamps import unwrap
-from memdefrag.analysis.words import sentences
+from memdefrag.analysis.covering import FENCE, covers, has_words, said
+from memdefrag.analysis.language.stamps import unwrap
+from memdefrag.analysis.language.words import sentences
 
 _BULLET = re.compile(r"(?:[-*+•]\s+(?=\S))?")
 _END_MARK = re.compile(r"""[.!?…。！？]+["'”’»)\]」』）]*$""")
@@ -58,7 +58,12 @@ def merge_texts(texts: Sequence[str], *, first: int = 0) -> MergedText:
     order = [first, *(index for index in range(len(texts)) if index != first)]
     lead = max(
         order,
-        key=lambda index: (_covers_all(members, index), _word_count(members[index]), not texts[index].isupper()),
+        key=lambda index: (
+            _covers_all(members, index),
+            _word_count(members[index]),
+            -sum(said(sentence.core).misspelt for sentence in members[index]),
+            not texts[index].isupper(),
+        ),
     )
     if _covers_all(members, lead):
         kept = [_Kept(sentence) for sentence in members[lead]]
@@ -105,8 +110,10 @@ class _Sentence:
         return other is not None and (other.member, other.index + 1) == (self.member, self.index)
 
     @property
-    def size(self) -> tuple[int, int, int]:
-        return said(self.core).size
+    def rank(self) -> tuple[int, int, int, int]:
+        """What covers another sentence ranks before it, and of two that cover each other the better spelt one."""
+        core = said(self.core)
+        return *core.size, -core.misspelt
 
 
 def _take_apart(text: str, member: int) -> list[_Sentence]:
@@ -158,10 +165,14 @@ def _sentence(text: str, member: int, index: int, gap: str) -> _Sentence:
 def _covers_all(members: Sequence[Sequence[_Sentence]], index: int) -> bool:
     kept = [_Kept(sentence) for sentence in members[index]]
     return all(
-        any(keeper.covers(part) for keeper in kept)
+        any(keeper.covers(part) and not _is_better_spelt(part, keeper.sentence.core) for keeper in kept)
         for sentence in _others(members, index)
         for part in sentence.parts
     )
+
+
+def _is_better_spelt(one: str, other: str) -> bool:
+    return said(one).misspelt < said(other).misspelt and covers(one, other)
 
 
 def _word_count(member: Sequence[_Sentence]) -> int:
@@ -186,7 +197,10 @@ class _Kept:
     replaces: _Sentence | None = None
 
     def covers(self, part: str) -> bool:
-        return any(covers(own, part) for own in (*self.sentence.parts, *self.before, *self.after))
+        own = self.sentence
+        return covers(own.core, part) or any(
+            has_words(around, part) for around in (own.before, own.after, *self.before, *self.after)
+        )
 
     @property
     def core(self) -> str:
@@ -207,7 +221,7 @@ def _choose(order: Sequence[_Sentence], lead: int) -> tuple[list[_Kept], list[Dr
     """Which sentences stay. The leading text's stay unless a longer one takes their place."""
     kept: list[_Kept] = []
     dropped: list[tuple[_Sentence, _Kept]] = []
-    for sentence in sorted(order, key=lambda sentence: sentence.size, reverse=True):
+    for sentence in sorted(order, key=lambda sentence: sentence.rank, reverse=True):
         host = _host(sentence, kept, lead)
         if host is None:
             if sentence.member == lead or sentence.parts:
