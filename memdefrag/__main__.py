@@ -10,7 +10,7 @@ if __name__ == "__main__":
 
         run_if_asked(sys.argv[1:])
     if sys.argv[1:2] == ["--embedding-child"]:
-        from memdefrag.analysis import embedding_worker
+        from memdefrag.analysis.embedding import worker as embedding_worker
 
         embedding_worker.run_if_asked(sys.argv[1:])
     sys.exit(main())

@@ -92,7 +92,7 @@ def test_heavy_libraries_stay_in_their_place(module: Path) -> None:
         assert not {root for root in found if root.startswith(("PySide", "PyQt", "shiboken"))}
     if not name(module).startswith("stores/chroma/"):
         assert "chromadb" not in found
-    if name(module) not in ("analysis/embedding_child.py", "analysis/fast_embed.py"):
+    if name(module) not in ("analysis/embedding/child.py", "analysis/embedding/fast.py"):
         assert found.isdisjoint({"torch", "sentence_transformers", "transformers", "openvino"})
 
 

@@ -16,7 +16,7 @@ _BEGINS = re.compile(
 _HAS_HOLE = re.compile(r"\b(?:FROM|INTO|UPDATE|TABLE|WHERE|JOIN) \0")
 
 LOOKED_AT = {
-    "analysis/vector_cache.py": {"marks"},
+    "analysis/embedding/vector_cache.py": {"marks"},
     "engine/commit.py": {"name", "size"},
     "stores/chroma/health.py": {"name"},
     "stores/chroma/staged.py": {"place", "close"},

@@ -11,8 +11,8 @@ from memdefrag.analysis.apart import pair_of
 from memdefrag.analysis.groups import Flags
 from memdefrag.analysis.nodes import Nodes
 from memdefrag.analysis.options import AnalysisOptions
-from memdefrag.analysis.pairs import Ints
 from memdefrag.analysis.scored import ScoredPairs
+from memdefrag.analysis.similarity.pairs import Ints
 
 
 def allowed(nodes: Nodes, pairs: ScoredPairs, options: AnalysisOptions) -> ScoredPairs:

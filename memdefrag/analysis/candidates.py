@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memdefrag.analysis import fuzzy, long_texts, pairs
-from memdefrag.analysis.collect import Crowd
+from memdefrag.analysis.embedding import long_texts
 from memdefrag.analysis.groups import Flags
 from memdefrag.analysis.nodes import Nodes
 from memdefrag.analysis.options import AnalysisOptions
-from memdefrag.analysis.pairs import Floats, Ints, Pairs
+from memdefrag.analysis.similarity import fuzzy, pairs
+from memdefrag.analysis.similarity.collect import Crowd
+from memdefrag.analysis.similarity.pairs import Floats, Ints, Pairs
 from memdefrag.base.progress import Progress
 
 FAMILY = 300

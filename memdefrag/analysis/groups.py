@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from memdefrag.analysis.pairs import Floats, Ints
+from memdefrag.analysis.similarity.pairs import Floats, Ints
 
 Flags = npt.NDArray[np.bool_]
 

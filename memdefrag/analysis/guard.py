@@ -9,10 +9,10 @@ from functools import lru_cache
 
 from rapidfuzz.distance import LCSseq
 
-from memdefrag.analysis import vocabulary
-from memdefrag.analysis.same_word import CACHED_WORDS, concept, is_same_word
-from memdefrag.analysis.synonyms import UNITS
-from memdefrag.analysis.words import Words
+from memdefrag.analysis.language import vocabulary
+from memdefrag.analysis.language.same_word import CACHED_WORDS, concept, is_same_word
+from memdefrag.analysis.language.synonyms import UNITS
+from memdefrag.analysis.language.words import Words
 from memdefrag.base.settings import CANDIDATE_COSINE
 
 SAME_ORDER = 0.95

@@ -16,8 +16,8 @@ from memdefrag.analysis.candidates import candidates
 from memdefrag.analysis.nodes import Nodes
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pair_cache import KnownPairs, PairCache, identities, name_of
-from memdefrag.analysis.pairs import Ints
 from memdefrag.analysis.scored import ScoredPairs, scored_pairs
+from memdefrag.analysis.similarity.pairs import Ints
 from memdefrag.base.progress import Progress
 
 FEWEST = 500

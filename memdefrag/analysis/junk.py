@@ -13,9 +13,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from memdefrag.analysis.languages import UNSPACED
-from memdefrag.analysis.stamps import unwrap
-from memdefrag.analysis.words import normalise
+from memdefrag.analysis.language.languages import UNSPACED
+from memdefrag.analysis.language.stamps import unwrap
+from memdefrag.analysis.language.words import normalise
 from memdefrag.base.wording import count
 from memdefrag.model.records import MemoryRecord, Snapshot, State, Vector
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from memdefrag.analysis import fuzzy
 from memdefrag.analysis.bars import selected
 from memdefrag.analysis.groups import merge_sequence
+from memdefrag.analysis.language.stamps import unwrap
+from memdefrag.analysis.language.words import normalise
 from memdefrag.analysis.options import Method
-from memdefrag.analysis.pairs import Floats, Ints
 from memdefrag.analysis.result import Analysis
 from memdefrag.analysis.scored import ScoredPairs
-from memdefrag.analysis.stamps import unwrap
-from memdefrag.analysis.words import normalise
+from memdefrag.analysis.similarity import fuzzy
+from memdefrag.analysis.similarity.pairs import Floats, Ints
 from memdefrag.base.progress import Progress
 
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memdefrag.analysis.language.stamps import unwrap
+from memdefrag.analysis.language.words import normalise
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.scope import is_current, owners, text_of_piece
-from memdefrag.analysis.stamps import unwrap
-from memdefrag.analysis.words import normalise
 from memdefrag.base.progress import Progress
 from memdefrag.model.records import MemoryRecord, Snapshot, Vector
 

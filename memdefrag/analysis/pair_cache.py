@@ -17,10 +17,10 @@ import numpy as np
 import rapidfuzz
 
 import memdefrag
-from memdefrag.analysis.collect import Crowd
 from memdefrag.analysis.nodes import Nodes
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.scored import ScoredPairs
+from memdefrag.analysis.similarity.collect import Crowd
 from memdefrag.base import settings
 from memdefrag.base.fsops import make_private_dir, remove, write_durable
 from memdefrag.model.hashing import canonical_json
@@ -118,7 +118,7 @@ def name_of(stores: Sequence[str], options: AnalysisOptions) -> str:
 def _rules() -> str:
     """Changes with any change of what finds and scores pairs, without anybody having to think of it."""
     # A frozen program holds no sources; there the version speaks for them.
-    sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(settings.__file__)]
+    sources = [*sorted(Path(__file__).parent.rglob("*.py")), Path(settings.__file__), settings.resource("english.txt")]
     code = hashlib.sha256(f"{memdefrag.__version__} {rapidfuzz.__version__} {np.__version__}".encode())
     for source in sources:
         if source.exists():

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from memdefrag.analysis import guard
-from memdefrag.analysis.collect import Crowd
 from memdefrag.analysis.groups import Flags, MergeSequence, merge_sequence
+from memdefrag.analysis.language.stamps import unwrap
+from memdefrag.analysis.language.words import Words, normalise
 from memdefrag.analysis.options import AnalysisOptions
-from memdefrag.analysis.pairs import Floats, Ints
 from memdefrag.analysis.scored import ScoredPairs
-from memdefrag.analysis.stamps import unwrap
-from memdefrag.analysis.words import Words, normalise
+from memdefrag.analysis.similarity.collect import Crowd
+from memdefrag.analysis.similarity.pairs import Floats, Ints
 from memdefrag.model.hashing import canonical_json
 from memdefrag.model.records import MemoryRecord
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from memdefrag.analysis.groups import Flags
-from memdefrag.analysis.pairs import Floats
+from memdefrag.analysis.similarity.pairs import Floats
 
 SURE_SCORE = 0.95
 """A pair that is surely the same scores at least this."""

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memdefrag.analysis import fuzzy, guard
+from memdefrag.analysis import guard
 from memdefrag.analysis.groups import Flags
+from memdefrag.analysis.language.words import Words
 from memdefrag.analysis.nodes import Nodes
-from memdefrag.analysis.pairs import Floats, Ints
 from memdefrag.analysis.score import LOWEST, SURE_SCORE, most_for_words, score
-from memdefrag.analysis.words import Words
+from memdefrag.analysis.similarity import fuzzy
+from memdefrag.analysis.similarity.pairs import Floats, Ints
 from memdefrag.base.progress import Progress
 
 _FEW = 4

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from memdefrag.analysis import embed
 from memdefrag.analysis.detect import analyze
+from memdefrag.analysis.embedding import embed
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pair_cache import PairCache
 from memdefrag.analysis.result import Analysis

@@ -22,7 +22,7 @@ def with_model(progress: Progress, name: str | None = None) -> Embed:
     """
 
     def embed(texts: Sequence[str], neighbours: Sequence[MemoryRecord]) -> npt.NDArray[np.float32]:
-        from memdefrag.analysis import embed as models
+        from memdefrag.analysis.embedding import embed as models
 
         embedder = models.load(name)
         present = [record for record in neighbours if record.embedding is not None]
@@ -42,7 +42,7 @@ def rehearsed(texts: Sequence[str], neighbours: Sequence[MemoryRecord]) -> npt.N
     Raises:
         ModelUnavailable: the models extra is not installed.
     """
-    from memdefrag.analysis import embed as models
+    from memdefrag.analysis.embedding import embed as models
 
     if not models.is_available():
         models.load()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from memdefrag.analysis.windows import is_long, window_of
+from memdefrag.analysis.embedding.windows import is_long, window_of
 from memdefrag.base.errors import ConfirmationNeeded, NoSpace, NotPermitted, UsageError
 from memdefrag.base.fsops import free_bytes
 from memdefrag.base.settings import data_dir

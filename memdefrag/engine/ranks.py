@@ -17,7 +17,7 @@ import numpy.typing as npt
 from rapidfuzz import fuzz, process, utils
 from threadpoolctl import threadpool_limits
 
-from memdefrag.analysis.pairs import unit_rows
+from memdefrag.analysis.similarity.pairs import unit_rows
 from memdefrag.base.progress import Progress
 from memdefrag.model.records import Vector
 

@@ -110,7 +110,8 @@ class Comparison:
         return list(map(Hit, names, keys, survivors, before, after))
 
     def _columns(self, name: str, dimension: int) -> _Columns:
-        going, staying = [], []
+        going: list[MemoryRecord] = []
+        staying: list[MemoryRecord] = []
         for record in self.before:
             if record.key.collection == name and _is_seen(record, dimension):
                 (staying if self.after.get(record.key) is record else going).append(record)

@@ -93,8 +93,8 @@ class DetailsPresenter:
         self._review.edit(None)
 
     def _of_row(self) -> Details:
+        from memdefrag.analysis.embedding.windows import is_long
         from memdefrag.analysis.merge import merge_records
-        from memdefrag.analysis.windows import is_long
 
         choice, data = self._review.choice, self._review.data
         if choice is None or data is None:

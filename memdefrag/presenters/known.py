@@ -21,7 +21,7 @@ _WORDS = {
     "same": "there word for word",
     "sure": "surely there",
     "likely": "likely there",
-    "contradicts": "contradicts",
+    "contradicts": "contradicting",
     "new": "new",
 }
 """By the values of `analysis.known.Standing`."""
@@ -44,11 +44,13 @@ class KnownState:
     """The panel's content.
 
     Attributes:
+        summary: how many memories there are of each standing.
         choices: which rows may be shown: a key, and words with a count. `chosen` is one of the keys.
         row: the current one, -1 for none.
         notice: that not all are shown; empty mostly.
     """
 
+    summary: str = ""
     choices: tuple[tuple[str, str], ...] = ()
     chosen: str = ALL
     rows: tuple[KnownRow, ...] = ()
@@ -100,7 +102,9 @@ class KnownPresenter:
         chosen = [each for each in self._listed if standing in (ALL, each.standing.value)]
         rows = tuple(map(self._row, chosen[:MOST_SHOWN]))
         notice = f"The first {MOST_SHOWN:,} of {len(chosen):,} are shown." if len(chosen) > MOST_SHOWN else ""
-        self._show(KnownState(_choices(self._listed), standing, rows, 0 if rows else -1, notice))
+        choices = _choices(self._listed)
+        summary = " · ".join(words for _, words in choices[1:])
+        self._show(KnownState(summary, choices, standing, rows, 0 if rows else -1, notice))
 
     def select(self, row: int) -> None:
         if row != self.state.row:
@@ -131,5 +135,5 @@ class KnownPresenter:
 def _choices(listed: Sequence[Known]) -> tuple[tuple[str, str], ...]:
     from memdefrag.analysis.known import counts
 
-    each = [(standing.value, f"{_WORDS[standing.value]} ({thousands(n)})") for standing, n in counts(listed).items()]
-    return ((ALL, f"all ({thousands(len(listed))})"), *each)
+    each = [(standing.value, f"{thousands(n)} {_WORDS[standing.value]}") for standing, n in counts(listed).items()]
+    return ((ALL, f"all {thousands(len(listed))}"), *each)

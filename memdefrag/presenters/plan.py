@@ -179,7 +179,7 @@ class PlanPresenter:
                 checking=False,
                 facts=_facts(self._plan, facts),
                 risks=(*self._risks, *_rehearsed(facts.rehearsal)),
-                losses=losses(facts.rehearsal.recall),
+                losses=losses(facts.rehearsal.recall, facts.texts),
                 wanted=facts.wanted,
                 writers=facts.writers,
                 writer=remembered,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from memdefrag.analysis.embedding.windows import is_long
 from memdefrag.analysis.merge import CreatedRule
-from memdefrag.analysis.windows import is_long
 from memdefrag.engine import planning
 from memdefrag.model.plan import Merge, Plan
 from memdefrag.presenters.arrange import ReviewData

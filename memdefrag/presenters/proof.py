@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,13 @@ from memdefrag.presenters.wording import one_line, thousands
 if TYPE_CHECKING:
     from memdefrag.engine.search_proof import ProofOptions
     from memdefrag.model.address import Address
-    from memdefrag.model.recall import Found, LostFilter, Recall
+    from memdefrag.model.recall import Found, LostFilter, LostHit, Recall
+    from memdefrag.model.records import Key
 
 TOPIC = "searches"
 FORMAT = 1
 MOST_FIRST = 1000
-SHOWN = 100
+SHOWN = 20
 _LINE = 90
 
 
@@ -74,18 +75,44 @@ def figures(found: Recall | None) -> tuple[tuple[str, str], ...]:
     return (*merged, *((("Your questions", _shares(found.own, found.k)),) if found.own else ()))
 
 
-def losses(found: Recall | None) -> tuple[str, ...]:
-    """Each thing that is lost: hits, then days, tags and types; then what could not be asked."""
+def named(found: Recall | None) -> tuple[Key, ...]:
+    """The memories that `losses` names."""
+    from memdefrag.model.records import Key
+
     if found is None:
         return ()
-    hits = [
-        f"{_asked(hit.query, hit.memory)}: {hit.memory} is number {hit.before} now, "
-        f"{_after(hit.after)}{_as(hit.memory, hit.survivor)}"
-        for hit in found.lost
-    ]
-    lists = (("day", found.days_lost), ("tag", found.tags_lost), ("type", found.types_lost))
-    filters = [line for what, lost in lists for line in _filters(what, lost)]
-    return (*_some(hits, "hits"), *filters, *found.notes)
+    memories = [hit.memory for hit in found.lost[:SHOWN]]
+    memories += [each.memory for _, lost in _filters(found) for each in lost[:SHOWN]]
+    return tuple(Key(*memory.partition("/")[::2]) for memory in dict.fromkeys(memories))
+
+
+def losses(found: Recall | None, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Each thing that is lost: hits, then days, tags and types; then what could not be asked.
+
+    Args:
+        texts: what memories say, by their names.
+    """
+    if found is None:
+        return ()
+
+    def said(memory: str) -> str:
+        return f"“{one_line(texts[memory], _LINE)}”" if texts.get(memory) else memory
+
+    def hit_line(hit: LostHit) -> str:
+        asked = "itself" if hit.query == hit.memory else f"“{one_line(hit.query, _LINE)}”"
+        after = f"number {thousands(hit.after)} afterwards" if hit.after else "not found afterwards"
+        return f"Asked for {asked}, {said(hit.memory)} is number {hit.before} now, {after}"
+
+    lines = _some([hit_line(hit) for hit in found.lost[:SHOWN]], len(found.lost), "")
+    for what, lost in _filters(found):
+        told = [f"No longer found by its {what}: {said(each.memory)} ({each.was}, then {each.now or 'none'})"
+                for each in lost[:SHOWN]]  # fmt: skip
+        lines += _some(told, len(lost), f" no longer found by their {what}")
+    return (*lines, *found.notes)
+
+
+def _filters(found: Recall) -> tuple[tuple[str, Sequence[LostFilter]], ...]:
+    return ("day", found.days_lost), ("tag", found.tags_lost), ("type", found.types_lost)
 
 
 def _shares(found: Found, first: int) -> str:
@@ -95,29 +122,7 @@ def _shares(found: Found, first: int) -> str:
     )
 
 
-def _asked(query: str, memory: str) -> str:
-    """The person's own question in quotation marks; a memory is asked for by its own vector or words."""
-    return "Asked for by itself" if query == memory else f"“{one_line(query, _LINE)}”"
-
-
-def _after(rank: int | None) -> str:
-    return f"number {thousands(rank)} afterwards" if rank else "not found afterwards"
-
-
-def _as(memory: str, survivor: str) -> str:
-    """Under which name it is found afterwards, where that is another one."""
-    return "" if survivor == memory else f", as {survivor}"
-
-
-def _filters(what: str, lost: Sequence[LostFilter]) -> Iterator[str]:
-    lines = [
-        f"No longer found by its {what}: {each.memory} ({each.was}, then {each.now or 'none'}"
-        f"{_as(each.memory, each.survivor)})"
-        for each in lost
-    ]
-    yield from _some(lines, f"{what}s")
-
-
-def _some(lines: Sequence[str], what: str) -> list[str]:
-    more = len(lines) - SHOWN
-    return [*lines[:SHOWN], *([f"… and {thousands(more)} more {what}"] if more > 0 else [])]
+def _some(lines: list[str], all_lines: int, what: str) -> list[str]:
+    """The lines, and how many more there are."""
+    more = all_lines - len(lines)
+    return [*lines, f"… and {thousands(more)} more{what}"] if more else lines

@@ -46,6 +46,7 @@ class PlanFacts:
         concerns: why the person has to agree first: much goes, or has gone, or more than was ticked, or searches lose.
         loses: searches lose more than is let through unless the person agrees.
         wanted: what they must still find.
+        texts: what the memories say that searches lose, by their names.
         backups: how much room all backups take and where; `backup_warning` if that is too much.
         live: the store is written memory by memory, not replaced by a copy.
         thins: so much of one collection is removed that its index should be built anew.
@@ -58,6 +59,7 @@ class PlanFacts:
     concerns: tuple[str, ...]
     loses: bool
     wanted: Wanted
+    texts: dict[str, str]
     thins: bool
     live: bool
     writers: tuple[WriterChoice, ...] = ()
@@ -101,6 +103,7 @@ def look(plan: Plan, wanted: Wanted | None, by_words: bool, progress: Progress) 
             concerns=(*concerns, loss) if loss else concerns,
             loses=bool(loss),
             wanted=wanted,
+            texts={str(record.key): record.text or "" for record in store.fetch(proof.named(rehearsal.recall))},
             live=store.capabilities.commit.is_live,
             thins=any(gone > SHRINK_GUARD * counts[name] for name, gone in removed.items()),
             writers=_writers(store, remembered) if store.capabilities.written_by else (),

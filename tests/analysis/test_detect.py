@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.guard import differences
+from memdefrag.analysis.language.words import Words
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.result import Analysis
-from memdefrag.analysis.words import Words
 from memdefrag.base.errors import Cancelled
 from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot, State, Vector

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memdefrag.analysis.guard import differences, judge, opposites, taken_for_equal
-from memdefrag.analysis.same_word import is_same_word
-from memdefrag.analysis.words import Words
+from memdefrag.analysis.language.same_word import is_same_word
+from memdefrag.analysis.language.words import Words
 
 
 def told(one: str, other: str) -> list[str]:

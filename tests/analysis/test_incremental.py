@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memdefrag.analysis import candidates, incremental, pairs
+from memdefrag.analysis import candidates, incremental
 from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.nodes import Nodes, taking_part
 from memdefrag.analysis.options import AnalysisOptions, Method
 from memdefrag.analysis.pair_cache import PairCache
 from memdefrag.analysis.result import Analysis
 from memdefrag.analysis.scored import ScoredPairs
+from memdefrag.analysis.similarity import pairs
 from memdefrag.base.progress import Progress
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot, Vector
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memdefrag.analysis.language.words import sentences
 from memdefrag.analysis.merge_text import merge_texts
-from memdefrag.analysis.words import sentences
 from tests.bench.merge_quality import labelled_groups, measure
 
 

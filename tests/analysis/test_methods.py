@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memdefrag.analysis.detect import analyze
+from memdefrag.analysis.language.words import normalise
 from memdefrag.analysis.methods import by_method, compared
 from memdefrag.analysis.options import AnalysisOptions, Method
 from memdefrag.analysis.result import Analysis
-from memdefrag.analysis.words import normalise
 from memdefrag.cli.looking import By
 from memdefrag.model.records import MemoryRecord
 from tests.analysis.test_detect import TEA, far, grouped, memory, near, snapshot

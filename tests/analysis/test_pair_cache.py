@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from memdefrag.analysis import incremental, pair_cache
-from memdefrag.analysis.collect import Crowd
 from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.pair_cache import IDENTITY, KnownPairs, PairCache, name_of
 from memdefrag.analysis.scored import ScoredPairs
+from memdefrag.analysis.similarity.collect import Crowd
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 
 STORE = Snapshot(

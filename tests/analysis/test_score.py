@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from memdefrag.analysis.detect import analyze
-from memdefrag.analysis.pairs import Floats
 from memdefrag.analysis.score import LOWEST, SURE_SCORE, score
+from memdefrag.analysis.similarity.pairs import Floats
 from memdefrag.base.settings import CANDIDATE_COSINE, DEFAULT_THRESHOLD
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 

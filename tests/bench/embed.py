@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from memdefrag.analysis import embed, fast_embed
-from memdefrag.analysis.embedding_child import LOW_PRIORITY
-from memdefrag.analysis.embedding_worker import OFFLINE
+from memdefrag.analysis.embedding import embed
+from memdefrag.analysis.embedding import fast as fast_embed
+from memdefrag.analysis.embedding.child import LOW_PRIORITY
+from memdefrag.analysis.embedding.worker import OFFLINE
 from memdefrag.base.settings import DATA_DIR_VARIABLE
 
 QUALITY = Path(__file__).resolve().parents[2] / "../shared/quality/dev_input.jsonl"

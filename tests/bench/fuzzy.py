@@ -20,7 +20,7 @@ from rapidfuzz import fuzz, process
 from rich.console import Console
 from rich.table import Table
 
-from memdefrag.analysis.fuzzy import similar_texts
+from memdefrag.analysis.similarity.fuzzy import similar_texts
 from memdefrag.base.progress import Progress
 
 DEVELOPMENT_SET = Path(__file__).resolve().parents[2] / "../shared/quality/dev_input.jsonl"

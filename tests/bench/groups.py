@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from memdefrag.analysis.groups import Grouping, MergeSequence, merge_sequence
-from memdefrag.analysis.pairs import Floats, Ints, Pairs, similar_pairs, unit_rows
+from memdefrag.analysis.similarity.pairs import Floats, Ints, Pairs, similar_pairs, unit_rows
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import CANDIDATE_COSINE
 from tests.bench.pairs import vectors

@@ -20,9 +20,9 @@ from typing import Any
 
 from rapidfuzz import fuzz
 
+from memdefrag.analysis.language.vocabulary import FUNCTION_WORDS
+from memdefrag.analysis.language.words import Words, sentences
 from memdefrag.analysis.merge_text import MergedText, merge_texts
-from memdefrag.analysis.vocabulary import FUNCTION_WORDS
-from memdefrag.analysis.words import Words, sentences
 
 REPEATS = 90
 """token_set_ratio from which a sentence repeats an earlier one."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from memdefrag.analysis import fuzzy
-from memdefrag.analysis.pairs import Floats, Ints, similar_pairs, unit_rows
-from memdefrag.analysis.words import normalise
+from memdefrag.analysis.language.words import normalise
+from memdefrag.analysis.similarity import fuzzy
+from memdefrag.analysis.similarity.pairs import Floats, Ints, similar_pairs, unit_rows
 from memdefrag.base.progress import Progress
 
 Clusters = Iterable[Sequence[int]]

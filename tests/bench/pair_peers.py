@@ -36,7 +36,7 @@ def _keys(n: int, i: Any, j: Any) -> Keys:
 
 
 def ours(unit: Floats, t: float, threads: int) -> Keys:
-    from memdefrag.analysis.pairs import similar_pairs
+    from memdefrag.analysis.similarity.pairs import similar_pairs
     from memdefrag.base.progress import Progress
 
     found = similar_pairs(unit, t, Progress(), threads=threads)

@@ -31,7 +31,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from memdefrag.analysis.pairs import similar_pairs, unit_rows
+from memdefrag.analysis.similarity.pairs import similar_pairs, unit_rows
 from memdefrag.base.progress import Progress
 from tests.bench.pair_peers import BLOCKED, IVF, METHODS, OURS, Floats, Keys
 

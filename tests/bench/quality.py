@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from memdefrag.analysis.detect import analyze
+from memdefrag.analysis.language.words import normalise
 from memdefrag.analysis.options import AnalysisOptions
-from memdefrag.analysis.pairs import Floats
 from memdefrag.analysis.result import Analysis
-from memdefrag.analysis.words import normalise
+from memdefrag.analysis.similarity.pairs import Floats
 from memdefrag.base.settings import DEFAULT_THRESHOLD, cache_dir
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 from tests.bench import merge_quality

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memdefrag.analysis import embed, embedding_worker
+from memdefrag.analysis.embedding import embed
+from memdefrag.analysis.embedding import worker as embedding_worker
 from memdefrag.base.errors import ConfirmationNeeded, ModelUnavailable
 from memdefrag.engine import compare
 from tests.cli.conftest import Cli

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from memdefrag.analysis import embed
+from memdefrag.analysis.embedding import embed
 from memdefrag.base.errors import ConfirmationNeeded, ModelUnavailable
 from memdefrag.base.settings import cache_dir, resource
 from memdefrag.engine import compare as module

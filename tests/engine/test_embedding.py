@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memdefrag.analysis import embed as models
+from memdefrag.analysis.embedding import embed as models
 from memdefrag.base.errors import ModelUnavailable
 from memdefrag.base.progress import Progress
 from memdefrag.engine.embedding import rehearsed, with_model

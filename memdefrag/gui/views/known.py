@@ -25,10 +25,12 @@ class KnownPanel(QWidget):
         self.standing.activated.connect(lambda at: presenter.choose(self.standing.itemData(at)))
         self.table, self._rows = text_table("Memories and what the other store holds of them", _COLUMNS)
         self.table.selectionModel().currentRowChanged.connect(lambda now, _: self._select(now.row()))
+        self._summary = label("", "strong", wrap=True)
         self._notice = label("", "warning", wrap=True)
         self.setLayout(
             column(
                 label(_EXPLANATION, "muted", wrap=True),
+                self._summary,
                 row(label("Show", "muted"), self.standing, None, gap=8),
                 self.table,
                 self._notice,
@@ -42,6 +44,7 @@ class KnownPanel(QWidget):
             self.standing.clear()
             for standing, words in state.choices:
                 self.standing.addItem(words[0].upper() + words[1:], standing)
+        self._summary.setText(state.summary)
         self.standing.setCurrentIndex(self.standing.findData(state.chosen))
         if state.rows is not before.rows:
             self._filling = True

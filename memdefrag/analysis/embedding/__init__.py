@@ -1,0 +1,1 @@
+"""Texts to vectors: models, the process that runs them, long texts, the cache."""

@@ -1,0 +1,1 @@
+"""Which vectors and which texts are alike: all pairs, exactly and fast."""
