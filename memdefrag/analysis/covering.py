@@ -66,12 +66,10 @@ def covers(kept: str, part: str) -> bool:
         return False
     if needs.unspaced and needs.unspaced in has.unspaced and ("?" in needs.unspaced) == ("?" in has.unspaced):
         return True
-    if len(needs.known - has.known) > FORGIVEN * len(needs.words):
-        return False
     if needs.english and has.english:
         return _says_all(has, needs)
     words = _found(needs, has)
-    if words is None:
+    if words is None or len(needs.known - has.known) > FORGIVEN * len(needs.words):
         return False
     in_order = LCSseq.similarity(words, has.words) >= IN_ORDER * len(words)
     return in_order and _keep_order(words, has.words, has.names | needs.names)
@@ -123,7 +121,7 @@ def said(part: str) -> Said:
     words = [word.removesuffix("'s") for word in folded.split() if word != "|"]
     words = [word for word in words if word not in v.ARTICLES] or words
     taken_apart = Words.of(part)
-    names = frozenset(name.casefold() for name in taken_apart.names)
+    names = frozenset(name.casefold() for name in taken_apart.names) - _ADVERBS
     return Said(
         words=tuple(words),
         known=frozenset(words),
@@ -161,11 +159,14 @@ def _says_all(has: Said, needs: Said) -> bool:
 
 
 def _meant(needs: Said, has: Said) -> list[str] | None:
-    """What stands in `has` for the words of `needs`; None if one is missing."""
+    """What stands in `has` for the words of `needs`; None if one is missing, or too many are misspelt."""
     present, names = frozenset(has.sense), has.names | needs.names
     found = []
+    missing = set(needs.sense) - present
+    if len(missing) > FORGIVEN * len(needs.sense):
+        return None
     for word in needs.sense:
-        if word not in present:
+        if word in missing:
             own = needs.written.get(word, word)
             slips = (meant for meant in has.sense if meant not in names and _is_english_slip(own, has.written[meant]))
             same = None if own in names else next(slips, None)
