@@ -91,6 +91,39 @@ def test_a_slip_of_the_pen_is_forgiven_and_listed() -> None:
     assert result.dropped[0].by == result.text
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_spellings_of_a_sentence_the_right_one_stays(first: int) -> None:
+    right, wrong = "Nate uses his gaming skills for good.", "Nate uses his gamng skills for good."
+    assert merged(right, wrong, first=first) == merged(wrong, right, first=first) == right
+    stamped = f"[2024-03-09] {wrong} He is tall."
+    assert merged(right, stamped, first=first) == f"[2024-03-09] {right} He is tall."
+
+
+def test_synonyms_and_units_are_said_once_and_listed() -> None:
+    result = merge_texts(["Ann's kids currently run 5 km.", "Ann's children at the moment run 5 kilometers."])
+    assert len(result.sources) == 1
+    assert [(drop.sentence, drop.by) for drop in result.dropped] in (
+        [("Ann's kids currently run 5 km.", result.text)],
+        [("Ann's children at the moment run 5 kilometers.", result.text)],
+    )
+
+
+def test_several_stamps_stand_before_the_sentence_once() -> None:
+    text = merged(
+        "[2023-10-01] Painting helps Ann relax after a long day.",
+        "[2023-10-27] Painting helps Ann relax after a long day.",
+        "[2023-07-02] Painting helps Ann rlax affter a long day.",
+    )
+    assert text.count("Painting helps Ann relax after a long day.") == 1 == len(sentences(text))
+    assert sorted(re.findall(r"[\d-]+", text)) == ["2023-07-02", "2023-10-01", "2023-10-27"]
+
+
+def test_set_phrases_around_a_sentence_do_not_pile_up() -> None:
+    texts = ["As of 20 May 2023: Rex likes bones.", "Remember: Rex likes bones.", "Just to note, Rex enjoys bones."]
+    once = merged(*texts)
+    assert [merged(once, text) for text in texts] == [once] * 3
+
+
 def test_a_misspelt_name_is_another_name() -> None:
     assert "Carolin" in merged("We met Caroline in the new office", "We met Carolin in the new office").split()
 
@@ -232,6 +265,57 @@ def test_no_appended_sentence_is_covered_by_another(texts: list[str]) -> None:
 def test_any_text_at_all_can_be_merged_and_merged_again(texts: list[str]) -> None:
     once = merged(*texts)
     assert merged(once, texts[-1]) == once
+
+
+ALIKE = re.findall(
+    r"\S+",
+    "Ann Bob kids children childdren large big film movie movies currently helps assists halps the a not if wants from "
+    "to before in Rome garden gardn km kilometers 5 5 before organise organize don't and coffee tea often 2024-03-09",
+)
+alike = st.lists(st.sampled_from(ALIKE), min_size=3, max_size=8).map(" ".join)
+versions = st.lists(alike, min_size=1, max_size=3).flatmap(
+    lambda pool: st.lists(
+        st.lists(st.tuples(st.sampled_from(["", "[2024-05-01] ", "Note: "]), st.sampled_from(pool)).map("".join),
+                 min_size=1, max_size=3).map(". ".join),
+        min_size=2, max_size=4,
+    )
+)  # fmt: skip
+
+
+@st.composite
+def rewritten(draw: st.DrawFn) -> list[str]:
+    """Texts that say the same in other words, or nearly."""
+    texts = draw(versions)
+    swaps = [("kids", "children"), ("big", "large"), ("movie", "film"), ("garden", "gardn"), ("km", "kilometers")]
+    for one, other in draw(st.lists(st.sampled_from(swaps), max_size=4)):
+        texts.append(draw(st.sampled_from(texts)).replace(one, other))
+    return texts
+
+
+@given(rewritten())
+@settings(max_examples=400, deadline=None)
+def test_what_is_left_out_is_listed_with_a_kept_sentence_that_covers_it(texts: list[str]) -> None:
+    result = merge_texts(texts)
+    listed = " ".join([result.text, *(drop.sentence for drop in result.dropped)])
+    for text in texts:
+        assert facts(text) <= facts(listed)
+    kept = {sentence for sentence, _ in result.sources}
+    assert all(drop.by in kept or not facts(drop.sentence) for drop in result.dropped)
+
+
+@given(rewritten())
+@settings(max_examples=400, deadline=None)
+def test_merging_other_words_for_the_same_again_changes_nothing(texts: list[str]) -> None:
+    once = merged(*texts)
+    for text in texts:
+        assert merged(once, text) == once
+    assert merged(once, *texts) == once
+
+
+@given(rewritten())
+@settings(max_examples=200, deadline=None)
+def test_a_merged_text_is_never_longer_than_all_of_them(texts: list[str]) -> None:
+    assert len(merged(*texts)) <= len("\n".join(texts))
 
 
 # ── labelled memories ────────────────────────────────────────────────────────────────────────────────────
