@@ -127,7 +127,8 @@ def test_who_does_what_to_whom_is_never_swapped(one: str, link: str, other: str,
         assert not covers(f"{one} {link} {other}{rest}", f"{other} {link} {one}{rest}")
 
 
-WORDS = ["the", "old", "kids", "like", "large", "movies", "near", "garden", "often", "Rome", "12", "with", "coffee", "in"]
+WORDS = ["the", "old", "kids", "like", "large", "movies", "near", "garden", "often", "Rome", "12", "with", "coffee"]
+
 english = st.lists(
     st.sampled_from(WORDS),
     min_size=4,

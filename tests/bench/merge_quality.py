@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rapidfuzz import fuzz
 
 from memdefrag.analysis.language.vocabulary import FUNCTION_WORDS
 from memdefrag.analysis.language.words import Words, sentences
+from memdefrag.analysis.merge import mean_vector
 from memdefrag.analysis.merge_text import MergedText, merge_texts
+from memdefrag.analysis.similarity.pairs import Floats
 
 REPEATS = 90
 """token_set_ratio from which a sentence repeats an earlier one."""
@@ -90,17 +93,40 @@ def is_stable(texts: Sequence[str], result: MergedText) -> bool:
     return all(text == result.text for text in again)
 
 
+def member_recall(
+    groups: Sequence[Sequence[int]], vectors: Floats, depths: Sequence[int] = (1, 5)
+) -> dict[int, float]:
+    """For each depth the share of the members whose own vector finds the merged record among that many results, where
+    every group is replaced by one record with the mean of its vectors.
+
+    Args:
+        groups: the rows of each, at least two; all other rows stay as they are.
+        vectors: (n, d), unit length.
+    """
+    members = [row for rows in groups for row in rows]
+    merged = [mean_vector([vectors[row] for row in rows], "cosine") for rows in groups]
+    found = vectors[members] @ np.vstack([merged, np.delete(vectors, members, axis=0)]).T
+    own = np.repeat(np.arange(len(groups)), [len(rows) for rows in groups])
+    ranks = (found > found[np.arange(len(own)), own][:, None]).sum(axis=1)
+    return {depth: float((ranks < depth).mean()) for depth in depths}
+
+
 def labelled_groups(path: Path) -> list[list[str]]:
     """The texts of every group of at least two, in the file's order."""
-    return by_group(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return by_group([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
 
 
-def by_group(memories: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+def by_group(memories: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """The same of memories with "text" and "group"."""
-    groups: defaultdict[str, list[str]] = defaultdict(list)
-    for memory in memories:
-        groups[memory["group"]].append(memory["text"])
-    return [texts for texts in groups.values() if len(texts) > 1]
+    return [[memories[row]["text"] for row in rows] for rows in group_rows(memories)]
+
+
+def group_rows(memories: Iterable[Mapping[str, Any]]) -> list[list[int]]:
+    """The places of the memories of every group of at least two."""
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for row, memory in enumerate(memories):
+        groups[memory["group"]].append(row)
+    return [rows for rows in groups.values() if len(rows) > 1]
 
 
 def _details(text: str) -> set[str]:

@@ -159,6 +159,10 @@ def print_merges(dev: DevSet) -> None:
     print("\nmerged texts of the labelled groups")
     for name, value in vars(merge_quality.measure(merge_quality.by_group(dev.gold))).items():
         print(f"  {name:24s} {value:.4f}" if isinstance(value, float) else f"  {name:24s} {value}")
+    lengths = np.linalg.norm(dev.vectors, axis=1, keepdims=True)
+    recalls = merge_quality.member_recall(merge_quality.group_rows(dev.gold), dev.vectors / lengths)
+    for depth, recall in recalls.items():
+        print(f"  {f'member recall@{depth}':24s} {recall:.4f}")
 
 
 def main() -> None:

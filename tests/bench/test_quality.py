@@ -6,6 +6,7 @@ import pytest
 from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.result import Analysis
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
+from tests.bench.merge_quality import member_recall
 from tests.bench.methods import Clusters, by_cosine, by_shared_words, equal, greedy, semhash
 from tests.bench.shown_differences import ALL_PROMISED, PURE, Told, told_if_shown, told_when_shown
 
@@ -76,3 +77,10 @@ def test_semhash_keeps_one_of_what_is_near() -> None:
     pytest.importorskip("semhash")
     clusters = semhash(["one", "two", "three", "one"], np.vstack([CHAIN, CHAIN[:1]]), 0.9)
     assert as_sets(clusters) == {frozenset({0, 1, 3}), frozenset({2})}
+
+
+def test_members_find_the_record_that_took_their_place() -> None:
+    assert member_recall([[0, 1]], np.vstack([CHAIN, -CHAIN[:1]])) == {1: 1.0, 5: 1.0}
+    opposed = np.array([[1, 0], [-1, 0.1], [-0.9, -0.2], [-0.8, 0.1]], np.float32)
+    opposed /= np.linalg.norm(opposed, axis=1, keepdims=True)
+    assert member_recall([[0, 1]], opposed, (1, 2, 3)) == {1: 0.5, 2: 0.5, 3: 1.0}
