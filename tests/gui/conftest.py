@@ -6,6 +6,7 @@ import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -40,6 +41,13 @@ def nothing_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
         elif issubclass(kind, QTimer) and isValid(thing) and thing.isActive():
             left.append(f"active {thing} of {thing.parent()}")
     assert left == []
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Path:
+    """One kind of store, unless a test names others."""
+    path: Path = request.getfixturevalue(getattr(request, "param", "jsonl_file"))
+    return path
 
 
 @pytest.fixture

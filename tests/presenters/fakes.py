@@ -43,7 +43,7 @@ class FakeView:
     def update_state(self, state: Any) -> None:
         self.states.append(state)
 
-    update_details = update_updates = update_state
+    update_details = update_updates = update_known = update_state
 
     def show_analysis(self, data: ReviewData) -> None:
         self.data = data

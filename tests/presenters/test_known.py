@@ -23,11 +23,6 @@ INCOMING = (
 )
 
 
-class KnownFake(FakeView):
-    def update_known(self, state) -> None:
-        self.states.append(state)
-
-
 class Desk:
     """A review of memories that are compared with a store that holds `MEMORIES`."""
 
@@ -37,7 +32,7 @@ class Desk:
         self.view, self.changes = FakeView(), []
         self.review = ReviewPresenter(self.view, lambda: self.changes.append(1), lambda: None)
         self.review.show(prepare(found, "", Progress()), {})
-        self.known = KnownPresenter(KnownFake(), DirectRunner(), self.review, pytest.fail)
+        self.known = KnownPresenter(FakeView(), DirectRunner(), self.review, pytest.fail)
         self.known.refresh()
 
 
@@ -87,15 +82,10 @@ def test_nothing_can_be_decided_and_nothing_is_saved(desk):
     review.select(1)
     review.make_survivor()
     assert review.state.consequences.groups == 0 and len(review.decisions) == 0 and desk.changes == []
-    updates = UpdatesPresenter(lambda _: Updates(), DirectRunner(), review, pytest.fail)
+    updates = UpdatesPresenter(FakeView(), DirectRunner(), review, pytest.fail)
     updates.refresh()
     updates.replace_old()
     assert updates.state.notice == LOOKING_ONLY
-
-
-class Updates:
-    def update_updates(self, state) -> None:
-        pass
 
 
 def test_a_pair_is_shown_beside_the_list(desk):

@@ -17,11 +17,12 @@ from tests.presenters.test_shell import FakeWindow
 from tests.stores.chroma.folders import OLD_PYTHON, made, made_by_old_chroma, traces
 
 
-def planned(folder: Path) -> tuple[Shell, FakeWindow]:
+def planned(folder: Path, *, no_model: bool = False) -> tuple[Shell, FakeWindow]:
     """The plan page for a Chroma folder of which everything suggested is ticked."""
     window = FakeWindow()
     shell = Shell(window, DirectRunner())
     shell.open(str(folder))
+    shell.summary.set_no_model(no_model)
     shell.summary.start_analysis()
     shell.review.tick_shown(True)
     shell.review.optimize()
@@ -162,14 +163,15 @@ def test_where_searches_lose_nothing_nobody_is_asked(jsonl_file):
 
 
 def test_the_own_questions_take_part_and_are_remembered_for_the_store(lossy):
-    shell, _ = planned(lossy)
+    shell, _ = planned(lossy, no_model=True)
     shell.plan.want(questions="Which colour has the garden gate?\n\n", first=3)
     assert shell.plan.state.waiting_for.startswith("What must still be found was changed")
     shell.plan.ask_again()
     facts = dict(shell.plan.state.facts)
+    assert any("by words: no model was wanted" in line for line in shell.plan.state.losses)
     assert facts["Your questions"].startswith("1 search: ")
     assert "among the first 3" in facts["Your questions"]
-    again, _ = planned(lossy)
+    again, _ = planned(lossy, no_model=True)
     assert again.plan.state.wanted == shell.plan.state.wanted
     assert "Your questions" in dict(again.plan.state.facts)
 

@@ -63,7 +63,10 @@ def notes(tmp_path):
     """Two pairs that say the same, one of them tagged; made on four days."""
     said = (("one", "Nora feeds the grey cat at seven.", ["home"]), ("two", "The rent is due on the first.", []))
     lines = [
-        {"id": f"{name}{day}", "text": text, "tags": tags, "created_at": f"2026-03-0{day + 2 * at}T12:00:00+00:00"}
+        {
+            "id": f"{name}{day}", "text": text, "tags": tags, "embedding": [1.0, float(at)],
+            "created_at": f"2026-03-0{day + 2 * at}T12:00:00+00:00",
+        }
         for at, (name, text, tags) in enumerate(said)
         for day in (1, 2)
     ]

@@ -86,7 +86,13 @@ class ReviewPage(QWidget):
         layout.setStretchFactor(splitter, 1)
         self.setLayout(layout)
         self._add_keys()
-        self.first_focus = self.table
+
+    @property
+    def first_focus(self) -> QWidget:
+        """The list on the left."""
+        if self._shows(self.updates) and self.updates:
+            return self.updates.table
+        return self.known.table if self._shows(self.known) and self.known else self.table
 
     # Building
 
@@ -239,12 +245,7 @@ class ReviewPage(QWidget):
         self._focus_list()
 
     def _focus_list(self) -> None:
-        if self._shows(self.updates) and self.updates:
-            self.updates.table.setFocus()
-        elif self._shows(self.known) and self.known:
-            self.known.table.setFocus()
-        else:
-            self.table.setFocus()
+        self.first_focus.setFocus()
 
     # Showing
 
