@@ -140,6 +140,10 @@ def _sentences(text: str) -> list[str]:
     return [sentence.text for sentence in _take_apart(text, 0)]
 
 
+def _cores(text: str) -> list[str]:
+    return [sentence.core for sentence in _take_apart(text, 0)]
+
+
 def _span(text: str, start: int, sentence: str) -> tuple[int, int]:
     """Where the sentence stands, which is all of the text but white space, from `start` on."""
     while text[start].isspace():
@@ -242,10 +246,16 @@ def _host(sentence: _Sentence, kept: Sequence[_Kept], lead: int) -> _Kept | None
     if not said(sentence.core).words or any(said(part).negations for part in (sentence.before, sentence.after)):
         return None
     for keeper in kept:
+        core = keeper.sentence.core
         may_replace = sentence.member != lead or (keeper.sentence.member != lead and keeper.replaces is None)
-        if may_replace and covers(keeper.sentence.core, sentence.core):
+        if may_replace and covers(core, sentence.core) and _is_one(sentence.before, core):
             return keeper
     return None
+
+
+def _is_one(before: str, core: str) -> bool:
+    """Whether a stamp and what follows it are one sentence, which they are not before a list number."""
+    return not before.strip() or _cores(f"{before.strip()} {core}") == [core]
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -296,7 +306,7 @@ def _in_place(text: str, lead: Sequence[_Sentence], placed: Sequence[_Kept]) -> 
     rest = text[sum(len(sentence.gap + sentence.text) for sentence in lead) :]
     merged = "".join(sentence.gap + new for sentence, new in zip(lead, written, strict=True)) + rest
     apart = [sentence for new in written for sentence in _sentences(new)]
-    cores = {sentence.core for sentence in _take_apart(merged, 0)}
+    cores = set(_cores(merged))
     return merged if _sentences(merged) == apart and cores.issuperset(keeper.core for keeper in placed) else None
 
 

@@ -146,6 +146,12 @@ def test_stamps_join_the_sentence_they_belong_to() -> None:
     assert text == "[2025-10-07] [2025-07-09] Rex likes bones."
 
 
+def test_a_stamp_does_not_join_a_numbered_item() -> None:
+    texts = ["1. Ann\n[2024-05-01] Ann", "Ann Ann Ann Ann Ann"]
+    assert merged(merged(*texts), *texts) == merged(*texts)
+    assert "[2024-05-01] 1. Ann" not in merged(*texts)
+
+
 def test_stamps_behind_stay_behind() -> None:
     text = merged("2023-09-05 05:42 - Rex likes bones", "Rex likes bones [saved 13/07/2023]")
     assert text == "2023-09-05 05:42 - Rex likes bones [saved 13/07/2023]"
