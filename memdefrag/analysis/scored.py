@@ -13,6 +13,7 @@ from memdefrag.analysis.nodes import Nodes
 from memdefrag.analysis.score import LOWEST, SURE_SCORE, most_for_words, score
 from memdefrag.analysis.similarity import fuzzy
 from memdefrag.analysis.similarity.pairs import Floats, Ints
+from memdefrag.analysis.sure import judge
 from memdefrag.base.progress import Progress
 
 _FEW = 4
@@ -51,7 +52,7 @@ class ScoredPairs:
 
 
 def scored_pairs(nodes: Nodes, i: Ints, j: Ints, cosine: Floats, progress: Progress) -> ScoredPairs:
-    """Score the candidates, forget those below `LOWEST`, and judge the others by the rules of `guard`."""
+    """Score the candidates, forget those below `LOWEST`, and judge the others by the rules of `guard` and `sure`."""
     words = fuzzy.shared_words(nodes.plain, i, j, progress)
     spelling = fuzzy.same_words(nodes.plain, i, j, progress)
     silent = np.array([not text for text in nodes.texts], np.bool_)
@@ -66,7 +67,7 @@ def scored_pairs(nodes: Nodes, i: Ints, j: Ints, cosine: Floats, progress: Progr
     for k, (one, other) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
         if nodes.texts[one] and nodes.texts[other]:
             a, b = Words.of(nodes.texts[one]), Words.of(nodes.texts[other])
-            sure[k], barred[k] = guard.judge(a, b, float(cosine[k]))
+            sure[k], barred[k] = judge(a, b, float(cosine[k]))
             replaced[k] = telling[k] and not sure[k] and not barred[k] and _differ_in_one_word(a, b)
         progress.step()
     scores = score(cosine, words, spelling, replaced)

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.analysis.guard import differences, judge, opposites, taken_for_equal
+from memdefrag.analysis.guard import differences, opposites, taken_for_equal
 from memdefrag.analysis.language.same_word import is_same_word
 from memdefrag.analysis.language.words import Words
+from memdefrag.analysis.sure import judge
 
 
 def told(one: str, other: str) -> list[str]:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from memdefrag.analysis.detect import analyze
-from memdefrag.analysis.guard import differences, judge
+from memdefrag.analysis.guard import differences
 from memdefrag.analysis.language.languages import is_german
 from memdefrag.analysis.language.words import Words, normalise
+from memdefrag.analysis.sure import judge
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 
 
