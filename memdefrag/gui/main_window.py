@@ -95,7 +95,10 @@ class MainWindow(QMainWindow):
         from memdefrag.gui.views.review import ReviewPage
 
         page = ReviewPage(
-            presenter, lambda: self.shell.side.calibrate(), lambda: self.shell.side.compare_methods()
+            presenter,
+            lambda: self.shell.side.look_otherwise(),
+            lambda: self.shell.side.compare_methods(),
+            lambda: self.shell.side.calibrate(),
         )
         self._review = self._add(Page.REVIEW, page)
         return self._review
@@ -227,6 +230,7 @@ class MainWindow(QMainWindow):
         self._action(file, "&Quit", self.close, QKeySequence.StandardKey.Quit)
         store = self.menuBar().addMenu("&Store")
         self._action(store, "Start &Analysis", shell.analyse_again, "F5")
+        self._action(store, "How to &Look", lambda: shell.side.look_otherwise(), "Ctrl+K")
         self._action(store, "Try It on a &Copy", shell.try_on_copy)
         self._action(store, "&Hardly Memories", lambda: shell.side.show_junk(), "Ctrl+J")
         self._action(store, "&Not Duplicates", lambda: shell.side.show_apart(), "Ctrl+D")

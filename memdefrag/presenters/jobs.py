@@ -80,20 +80,21 @@ def find(address: Address, looking: Looking, progress: Progress) -> Found:
     from memdefrag.engine.steady import read_steadily
     from memdefrag.presenters.arrange import prepare
 
-    read = [read_steadily(each, progress) for each in (address, looking.against) if each]
+    against = looking.against.strip()
+    read = [read_steadily(each, progress) for each in (address, against) if each]
     snapshots = [snapshot for snapshot, _ in read]
     _require_two_stores(snapshots)
     # What was decided is about this store alone; beside another one nothing is decided.
-    saved = {} if looking.against else _decided(address, snapshots[0])
+    saved = {} if against else _decided(address, snapshots[0])
     options = AnalysisOptions(
         threshold=threshold_of(address),
         use_vectors=looking.method in WITH_VECTORS,
         # A collection has its own readers: they must not lose a memory because another collection holds it too.
-        across_collections=looking.across or bool(looking.against),
+        across_collections=looking.across or bool(against),
         method=Method(looking.method),
         scope=looking.scope(),
         apart=apart.load(),
-        against=1 if looking.against else None,
+        against=1 if against else None,
     )
     model = ModelOptions(not looking.no_model, looking.model or None, looking.long_work, looking.threads or None)
     analysis, notes = compare(snapshots, options, model, progress)

@@ -84,6 +84,8 @@ class Looking:
                 parts.append(f"created {what} {said.strip()}")
         if not self.is_narrow:
             parts.append("all memories")
+        if self.no_model:
+            parts.append("no model for those without a vector")
         if self.against.strip():
             parts.append(f"compared with {named_place(self.against.strip())}")
         return ", ".join(parts) + "."

@@ -51,6 +51,14 @@ class SidePages:
 
     # Of the results under review
 
+    def look_otherwise(self) -> None:
+        """Back to the store's page, where it is chosen how to look."""
+        shell = self._shell
+        if shell.page is Page.REVIEW:
+            shell.flush()
+            self._view.show_notice(None)
+            shell.go(Page.SUMMARY)
+
     def calibrate(self) -> None:
         """Ask about borderline pairs."""
         review = self._shell.review

@@ -114,6 +114,19 @@ def test_the_line_and_the_methods_are_one_button_away(qtbot, window, arrive, sto
     assert window.shell.page is Page.REVIEW
 
 
+def test_from_the_results_one_comes_back_to_look_in_another_way(window, arrive, store):
+    review = open_by_keys(window, arrive, store)
+    press(KEY.Key_M)
+    tab_to(review.looking)
+    press(KEY.Key_Space)
+    summary = arrive(Page.SUMMARY)
+    window.shell.summary.look(method="fuzzy")
+    summary.start.click()
+    arrive(Page.REVIEW)
+    assert window.shell.review.data.analysis.options.method.value == "fuzzy"
+    assert len(window.shell.review.decisions) == 1, "what was decided is still there"
+
+
 def test_the_time_of_a_merged_memory_is_a_choice(window, arrive, store):
     review = open_by_keys(window, arrive, store)
     tab_to(review.created)
@@ -164,6 +177,7 @@ def test_own_questions_are_typed_and_asked(qtbot, window, arrive, store):
     tab_to(plan.searches.again)
     press(KEY.Key_Space)
     wait(qtbot, lambda: not window.shell.plan.state.checking)
+    assert QApplication.focusWidget() is plan.searches.questions
     assert "Your questions" in dict(window.shell.plan.state.facts)
     assert plan.searches.questions.toPlainText() == "Which port?"
     assert plan.optimize.isEnabled() and not plan.searches.again.isEnabled()

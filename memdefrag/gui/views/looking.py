@@ -115,7 +115,7 @@ class LookingPanel(QFrame):
         self.clear.setEnabled(bool(looking.against))
         self.threads.setValue(looking.threads)
         for part in (self.model, self.threads, self._labelled["Model"], self._labelled["Cores"]):
-            part.setVisible(state.without_vector > 0)
+            part.setVisible(state.without_vector > 0 or bool(looking.against))
         self.usual.setEnabled(looking != Looking())
 
     def _said(self, looking: Looking) -> tuple[tuple[QLineEdit, str], ...]:

@@ -54,15 +54,23 @@ class ReviewPage(QWidget):
     """Groups on the left, details on the right, consequences below.
 
     Args:
-        calibrate: called to find out where the person draws the line.
+        look_otherwise: called to choose another way to look.
         compare_methods: called to see the methods side by side.
+        calibrate: called to find out where the person draws the line.
     """
 
     def __init__(
-        self, presenter: ReviewPresenter, calibrate: Callable[[], None], compare_methods: Callable[[], None]
+        self,
+        presenter: ReviewPresenter,
+        look_otherwise: Callable[[], None],
+        compare_methods: Callable[[], None],
+        calibrate: Callable[[], None],
     ) -> None:
         super().__init__()
-        self._presenter, self._calibrate, self._compare_methods = presenter, calibrate, compare_methods
+        self._presenter = presenter
+        self.looking = button("How to Look", look_otherwise, name="Back to the store: how to look")
+        self.methods = button("Methods", compare_methods, name="Compare the methods")
+        self.line = button("Where do you draw the line?", calibrate)
         self._state = ReviewState()
         self._details = DetailsPresenter(lambda _: self, presenter)
         self.details = DetailsTabs(self._details)
@@ -107,8 +115,6 @@ class ReviewPage(QWidget):
         self.show_groups.setChecked(True)
         self.threshold = ThresholdSlider(self._presenter.set_threshold)
         self.threshold.setMinimumWidth(320)
-        self.line = button("Where do you draw the line?", self._calibrate)
-        self.methods = button("Methods", self._compare_methods, name="Compare the methods")
         self.rule = QComboBox()
         self.rule.setAccessibleName("Which memory of a group is kept")
         for rule, words in _RULES.items():
@@ -121,7 +127,7 @@ class ReviewPage(QWidget):
         self.created.activated.connect(lambda at: self._presenter.set_created(CreatedRule(self.created.itemData(at))))
         return column(
             row(self.show_groups, self.show_updates, self.show_known, None, self.threshold),
-            row(self.rule, self.created, None, self.methods, self.line),
+            row(self.rule, self.created, None, self.looking, self.methods, self.line),
             gap=8,
         )
 

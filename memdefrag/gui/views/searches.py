@@ -59,8 +59,11 @@ class SearchesCard(QFrame):
             self.questions.setPlainText(wanted.questions)
         self.percent.setValue(wanted.percent)
         self.first.setValue(wanted.first)
-        for part in (self.questions, self.percent, self.first):
+        self.questions.setReadOnly(state.checking)
+        for part in (self.percent, self.first):
             part.setEnabled(not state.checking)
+        if self.again.hasFocus() and not state.stale:
+            self.questions.setFocus()
         self.again.setEnabled(state.stale)
         fill_lines(self._losses, state.losses)
         self._lost.setVisible(bool(state.losses))
