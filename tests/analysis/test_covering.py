@@ -20,6 +20,7 @@ from memdefrag.analysis.covering import covers, has_words, said
         ("The job is described in the param table", "The job is decsribed in the paarm table"),
         ("Ann and her children enjoy painting in the garden", "Ann and her kids like painting in the garden"),
         ("Ann also enjoys reading books", "Ann also ennjoys reading books"),
+        ("Ann also ennjoys reading books", "Ann also enjoys reading books"),
         ("Ann is at the moment learning the piano", "Ann is currently learning the piano"),
         ("Ann doesn't organise the colour tables", "Ann does not organize the color tables"),
         ("The trip to Oslo took 5 kilometers", "The trip to Oslo took 5 km"),
