@@ -1,11 +1,13 @@
 import pytest
 
+from memdefrag.analysis.merge import CreatedRule
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import PREVIEW_CHARACTERS
+from memdefrag.base.wording import moment
 from memdefrag.presenters.arrange import prepare
 from memdefrag.presenters.details import AUTOMATIC_NOTE, EDITED_NOTE, STRANGE_NOTE, TOO_LONG_NOTE, DetailsPresenter
 from memdefrag.presenters.review import ReviewPresenter
-from tests.presenters.fakes import FakeView, analysed
+from tests.presenters.fakes import DAY, START, FakeView, analysed
 
 
 def opened(data):
@@ -45,6 +47,17 @@ def test_a_kept_member_is_not_part_of_the_merge(data):
     details.refresh()
     merged = {value.key: value.merged for value in view.last.values}
     assert merged["memdefrag_merged_from"] == '["a3"]'
+
+
+def test_the_merged_memory_carries_the_time_that_was_chosen(data):
+    review, details, view = opened(data)
+    carried = []
+    for rule in CreatedRule:
+        review.set_created(rule)
+        details.refresh()
+        [created] = [value for value in view.last.values if value.key == "created"]
+        carried.append(created.merged)
+    assert carried == [moment(START + DAY), moment(START + 3 * DAY)]
 
 
 def test_an_update_shows_the_newer_against_the_older(data):

@@ -9,9 +9,11 @@ import pytest
 from memdefrag.engine import writers
 from memdefrag.model.address import parse
 from memdefrag.presenters.pages import Page
+from memdefrag.presenters.plan import PlanPresenter
 from memdefrag.presenters.rehearsal import WriterChoice, writer_options
 from memdefrag.presenters.shell import Shell
 from memdefrag.presenters.tasks import DirectRunner
+from tests.presenters.fakes import FakeView
 from tests.presenters.stores import texts
 from tests.presenters.test_shell import FakeWindow
 from tests.stores.chroma.folders import OLD_PYTHON, made, made_by_old_chroma, traces
@@ -174,6 +176,18 @@ def test_the_own_questions_take_part_and_are_remembered_for_the_store(lossy):
     again, _ = planned(lossy, no_model=True)
     assert again.plan.state.wanted == shell.plan.state.wanted
     assert "Your questions" in dict(again.plan.state.facts)
+
+
+@pytest.mark.parametrize(("name", "least"), [("lossy", 0.0), ("jsonl_file", 0.99)])
+def test_what_is_wanted_holds_for_the_write_unless_the_loss_was_agreed_to(request, name, least):
+    shell, _ = planned(request.getfixturevalue(name))
+    handed = []
+    page = PlanPresenter(FakeView(), DirectRunner(), lambda *call: handed.append(call), lambda: None, pytest.fail)
+    page.show(shell.plan._plan)
+    page.agree_to_shrink(True)
+    page.optimize()
+    [(_, options)] = handed
+    assert options.proof.min_recall == least
 
 
 def test_with_less_wanted_nobody_is_asked(lossy):

@@ -117,9 +117,13 @@ def test_collections_are_compared_with_each_other_only_when_that_is_chosen(shell
 def test_a_store_is_compared_with_another_one_for_looking_only(shell, window, runner, notes, tmp_path):
     other = with_twins(tmp_path)
     shell.start(str(notes))
-    workspace.save(shell.opened.address, "decisions", {"format": 1, "choices": []})
+    looked_at(shell)
+    shell.review.merge_all()
+    shell.flush()
+    decided = workspace.load(shell.opened.address, "decisions")
+    assert len(decided["choices"]) == 1
     looked_at(shell, against=str(other))
-    assert window.page is Page.REVIEW and shell.review.looking_only
+    assert window.page is Page.REVIEW and shell.review.looking_only and len(shell.review.decisions) == 0
     assert shell.known.state.summary.startswith("2 there word for word")
     tick_everything(shell)
     shell.review.optimize()
@@ -128,9 +132,9 @@ def test_a_store_is_compared_with_another_one_for_looking_only(shell, window, ru
     assert window.page is Page.REVIEW
     runner.elapse()
     shell.flush()
-    assert workspace.load(shell.opened.address, "decisions") == {"format": 1, "choices": []}
+    assert workspace.load(shell.opened.address, "decisions") == decided
     looked_at(shell)
-    assert not shell.review.looking_only
+    assert not shell.review.looking_only and len(shell.review.decisions) == 1
 
 
 def test_a_store_is_not_compared_with_itself(shell, window, notes):
