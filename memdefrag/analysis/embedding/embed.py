@@ -155,7 +155,7 @@ class Embedder:
         Raises:
             ModelUnavailable, Cancelled: as `embed`.
         """
-        return long_texts.cut(texts, self._tokenizer, self.shape(progress).window)
+        return long_texts.cut(texts, self._tokenizer, self.shape(progress).window, progress)
 
 
 def _missing(texts: Sequence[str], hashes: Sequence[str], known: Iterable[str]) -> list[tuple[str, str]]:

@@ -17,18 +17,24 @@ import numpy as np
 
 from memdefrag.analysis.language.words import sentences
 from memdefrag.analysis.similarity.pairs import Floats, Ints, Pairs
+from memdefrag.base.progress import Progress
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
 
-def cut(texts: Sequence[str], tokenizer: Path, window: int) -> list[list[str]]:
+def cut(
+    texts: Sequence[str], tokenizer: Path, window: int, progress: Progress | None = None
+) -> list[list[str]]:
     """Each text in windows, in order; one that fits is its only window.
 
     Args:
         tokenizer: the model's ``tokenizer.json``; where there is none nothing is cut, and the model reads the
             beginning of a long text.
         window: tokens that the model reads.
+
+    Raises:
+        Cancelled: at any time.
     """
     # A token has a character at least, so that short texts need no counting.
     perhaps = [text for text in texts if len(text) > window > 0]
@@ -36,7 +42,12 @@ def cut(texts: Sequence[str], tokenizer: Path, window: int) -> list[list[str]]:
         return [[text] for text in texts]
     counter = _counter(tokenizer)
     room = window - counter.num_special_tokens_to_add(is_pair=False)
-    cuts = {text: _windows(text, counter, room) for text in dict.fromkeys(perhaps)}
+    cuts: dict[str, list[str]] = {}
+    progress = progress or Progress()
+    progress.phase("Measuring long texts", len(set(perhaps)))
+    for text in dict.fromkeys(perhaps):
+        cuts[text] = _windows(text, counter, room)
+        progress.step()
     return [cuts.get(text, [text]) for text in texts]
 
 

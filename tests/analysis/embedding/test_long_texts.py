@@ -15,7 +15,8 @@ from memdefrag.analysis.embedding import long_texts
 from memdefrag.analysis.embedding.long_texts import cut, likeness
 from memdefrag.analysis.similarity import pairs
 from memdefrag.analysis.similarity.pairs import Floats
-from memdefrag.base.progress import Progress
+from memdefrag.base.errors import Cancelled
+from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -56,6 +57,20 @@ def test_what_the_model_reads_to_its_end_stays_as_it_is(tokenizer: Path) -> None
 def test_a_long_text_is_cut_where_sentences_end_into_equal_windows(tokenizer: Path) -> None:
     said = [f"Sentence {number} is here." for number in "abcdef"]
     assert cut([" ".join(said)], tokenizer, 17) == [["\n".join(said[:3]), "\n".join(said[3:])]]
+
+
+def test_measuring_can_be_stopped_and_is_told(tokenizer: Path) -> None:
+    texts = [f"{number} " + "word " * 40 for number in range(4)]
+    told: list[tuple[int, int | None]] = []
+    cancel = Cancel()
+
+    def listen(tick: Tick) -> None:
+        told.append((tick.done, tick.total))
+        cancel.set()
+
+    with pytest.raises(Cancelled):
+        cut(texts, tokenizer, WINDOW, Progress(listen, cancel))
+    assert told[0] == (0, 4) and told[-1] != (4, 4)
 
 
 @pytest.mark.parametrize("sentences", range(5, 40))
