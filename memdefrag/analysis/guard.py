@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from memdefrag.analysis.language import vocabulary
+from memdefrag.analysis.language.literals import unlike
 from memdefrag.analysis.language.same_word import CACHED_WORDS, concept, is_same_word
 from memdefrag.analysis.language.words import Words
 
@@ -23,8 +24,8 @@ class Difference:
 
     Attributes:
         kind: "number", "port", "date", "time", "version", "path", "address", "option", "id", "negation", "name",
-            "roles", "opposite", "dated" (diary entries of different days), "word" (one word is replaced) or "words"
-            (each has words of its own).
+            "roles", "opposite", "spelling" (of code or a password), "dated" (diary entries of different days), "word"
+            (one word is replaced) or "words" (each has words of its own).
         ours, theirs: what stands only in the first and only in the second text.
         bars: whether the pair must never be merged without a person's decision.
     """
@@ -73,8 +74,11 @@ def differences(a: Words, b: Words) -> list[Difference]:
 
 def weighty(a: Words, b: Words) -> Iterator[Difference]:
     """The differences that count for more than other words."""
-    only_a, only_b = ({word.rstrip("\0") for word in only} for only in (a.said - b.said, b.said - a.said))
+    only_a, only_b = ({word.partition("\0")[0] for word in only} for only in (a.said - b.said, b.said - a.said))
     yield from _details(a, b, only_a, only_b)
+    ours, theirs = unlike(a.literals, b.literals)
+    if ours:
+        yield Difference("spelling", ours, theirs, bars=True)
     yield from _dates(a, b)
     yield from _negation(a, b)
     yield from _names(a, b)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rapidfuzz.distance import LCSseq
 
@@ -47,7 +48,7 @@ def judge(a: Words, b: Words, cosine: float) -> tuple[bool, bool]:
 
 def _contains(short: Words, long: Words) -> bool:
     """Whether `long`, or a run of its sentences, says all that `short` says and no more about it."""
-    if not short.content:
+    if not short.content or not vocabulary.RETRACTIONS.intersection(long.sense) <= set(short.sense):
         return False
     if _says_all(short, long):
         return True
@@ -70,23 +71,39 @@ def _says_all(short: Words, long: Words) -> bool:
     if _HEDGES.intersection(short.sense) != _HEDGES.intersection(said) or _persons(short.sense) - _persons(said):
         return False
     in_order = LCSseq.similarity(short.sense, said) >= SAME_ORDER * len(short.sense)
-    return in_order and _adds_at_the_end(short.sense, said)
+    return in_order and _adds_at_the_end(short.sense, said, long)
 
 
-def _adds_at_the_end(short: Iterable[str], long: Iterable[str]) -> bool:
+def _adds_at_the_end(short: Iterable[str], said: Sequence[str], long: Words) -> bool:
     """Whether what the longer text says on top follows all the rest: "mostly", "the former" or "pretends that" before
     or inside a statement may change it.
+
+    Args:
+        said: the sense of `long` as `short` spells it.
     """
     missing = Counter(word for word in short if word not in vocabulary.NEEDLESS)
-    for word in long:
+    for at, word in enumerate(said):
         if word in vocabulary.NEEDLESS:
             continue
         if not missing.total():
-            return True
+            return not _goes_on(long, at)
         if not missing[word]:
             return False
         missing[word] -= 1
     return True
+
+
+def _goes_on(words: Words, at: int) -> bool:
+    """Whether a word of the sense may belong to the one before it: "Anna's boss", "Georgia Street", or make it the
+    subject of another sentence: "Deploying on Friday is a bad idea".
+    """
+    before, word = (words.written[part].split() for part in words.sense[at - 1 : at + 1])
+    if word[0] in _BE and before[-1] not in vocabulary.NEEDLESS:
+        return True
+    if not {word[0], before[-1]}.isdisjoint(_NEW_PHRASE):
+        return False
+    joined = rf"\b{re.escape(before[-1])}(?:'s)?\s+{re.escape(word[0])}\b"
+    return re.search(joined, " ".join(words.sentences), re.I) is not None
 
 
 def _measures(words: Words) -> set[tuple[str, str]]:
@@ -99,6 +116,8 @@ def _measures(words: Words) -> set[tuple[str, str]]:
 
 
 _CURRENCIES = "$€£¥"
+_BE = frozenset({"is", "are", "was", "were"})
+_NEW_PHRASE = vocabulary.FUNCTION_WORDS | vocabulary.NEEDLESS | vocabulary.PREPOSITIONS
 _HEDGES = frozenset(map(concept, vocabulary.HEDGES)) | {"?"}
 
 
@@ -111,7 +130,7 @@ def _spelling(short: Words, long: Words) -> dict[str, str] | None:
     word is missing there."""
     spelling: dict[str, str] = {}
     names = {name.casefold() for name in short.names | long.names}
-    for word in {word.rstrip("\0") for word in short.said - long.said}:
+    for word in {word.partition("\0")[0] for word in short.said - long.said}:
         same = None if word in names else _slip(word, short, long, names)
         if same is not None:
             spelling[same] = word
@@ -125,7 +144,8 @@ def _is_one_of_several(word: str, ours: Words, other: str, theirs: Words) -> boo
     if other + "s" == word:
         word, ours, other = other, theirs, word
     return word + "s" == other and any(
-        token == word and before in ("a", "an") for before, token in zip(ours.tokens, ours.tokens[1:], strict=False)
+        token == word and not {"a", "an"}.isdisjoint(ours.tokens[max(0, at - 3) : at])
+        for at, token in enumerate(ours.tokens)
     )
 
 

@@ -15,7 +15,7 @@ DATE = (
     rf"|{MONTH}\b\.?\s+\d\d?(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}}\b)?|{MONTH}\b\.?,?\s+\d{{4}}\b"
     r"|(?:\d{4}年)?\d\d?月(?:\d\d?[日号號])?)"
 )
-TIME = r"(?:\d\d?:\d\d(?::\d\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?|Z\b|[+-]\d\d:?\d\d\b)?|\b\d\d?\s?[ap]m\b)"
+TIME = r"(?:\d\d?:\d\d(?::\d\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?|Z\b|[+-]\d\d:?\d\d\b)?|\b\d\d?\s?[ap](?:m\b|\.m\b\.?))"
 """Expressions for dates and times of day, to be used without regard to case."""
 
 _EAST_ASIAN_DIGITS = {sign: value for value, signs in enumerate(("零〇", "一", "二两兩", "三", "四", "五", "六", "七",
@@ -30,10 +30,15 @@ EAST_ASIAN_NUMBER = rf"(?!{_NOT_NUMERALS})[{''.join([*_EAST_ASIAN_DIGITS, *_EAST
 
 
 def number(raw: str) -> str:
-    """Without thousands separators, leading and trailing zeros: "1,000.50" is "1000.5", "5th" is "5"."""
+    """Without thousands separators, leading zeros and a fraction of zeros: "1,000.00" is "1000", "5th" is "5"; but 3.10
+    and 3.1 may be versions.
+    """
     plain = raw.replace(",", "").lstrip("+").rstrip("stndrhSTNDRH")
     if "." in plain:
-        return plain.rstrip("0").rstrip(".")
+        whole, fraction = plain.split(".", 1)
+        if fraction.strip("0"):
+            return plain
+        plain = whole
     return ("-" if plain.startswith("-") else "") + (plain.lstrip("-0") or "0")
 
 

@@ -17,6 +17,8 @@ CACHED_WORDS = 50_000
 _LONG = 7
 """In shorter words an exchanged letter makes another word or name too often (momo, mono)."""
 
+_VOWELS = frozenset("aeiouy")
+
 _AMERICAN = (
     (re.compile(r"(?<=[a-z]{3})our(?=(?:s|ed|ing|ite|ites|able|hood|ful|less|ly)?$)"), "or"),
     (re.compile(r"(?<=[a-z]{3})is(?=(?:e|es|ed|er|ers|ing|ation|ations)$)"), "iz"),
@@ -110,6 +112,9 @@ def _is_slip(shorter: str, longer: str) -> bool:
     if OSA.distance(shorter, longer, score_cutoff=allowed) > allowed:
         return False
     if longer == shorter + "s":
-        return True
+        return shorter not in v.OTHERS_WITH_S and not shorter.endswith("s")
+    if shorter.isascii() and longer.isascii() and _VOWELS.isdisjoint(shorter + longer):
+        # Two abbreviations: tsp, tbsp.
+        return False
     exchanged = len(shorter) == len(longer) and sorted(shorter) != sorted(longer)
     return not (exchanged and len(shorter) < _LONG) and not {shorter, longer} <= english_words()

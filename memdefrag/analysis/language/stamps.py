@@ -55,6 +55,9 @@ _WRAPPER_AFTER = re.compile(
 _EDGES = (_STAMP_BEFORE, _STAMP_AFTER, _WRAPPER_BEFORE, _WRAPPER_AFTER)
 _STAMP_DATE = re.compile(DATE, re.I)
 _BOOK_KEEPING = re.compile(rf"{_NOTED}|as\s+of", re.I)
+_LAYERS = 20
+"""A text is looked at so many times: one that is nothing but set phrases would take for ever."""
+
 _END_MARKS = ".!?。！？"
 
 
@@ -68,8 +71,8 @@ def unwrap(text: str) -> str:
 
 def peel(text: str) -> tuple[str, frozenset[str]]:
     """What `unwrap` leaves, and the dates of the stamps it took off that do not say "noted", "as of" …"""
-    previous, bare, removed = "", text.strip(), ""
-    while bare != previous:
+    bare, removed = text.strip(), ""
+    for _ in range(_LAYERS):
         previous = bare
         for edge in _EDGES:
             found = edge.search(bare)
@@ -79,4 +82,6 @@ def peel(text: str) -> tuple[str, frozenset[str]]:
             if rest.strip(_END_MARKS):
                 bare = rest
                 removed += "" if _BOOK_KEEPING.search(found[0]) else f" {found[0]}"
+        if bare == previous:
+            break
     return bare, frozenset(iso_date(found[0]) for found in _STAMP_DATE.finditer(removed))

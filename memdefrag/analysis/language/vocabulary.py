@@ -169,7 +169,9 @@ _CONTRASTS = """
     odd even; day night; sender recipient; upstream downstream; success error;
     mysql postgresql sqlite mariadb mongodb redis; aws azure gcp; windows linux macos; chrome firefox;
     vim emacs vscode nano; npm yarn pnpm; react vue angular svelte; docker podman; github gitlab bitbucket;
-    ios android; tcp udp; json yaml xml toml; pytest unittest; flask django fastapi; ubuntu debian fedora; bash zsh
+    ios android; tcp udp; http https; tsp tbsp; teaspoon tablespoon; teaspoons tablespoons;
+    all some; all most; all few; may must; can must; should must; least most; clockwise counterclockwise anticlockwise;
+    json yaml xml toml; pytest unittest; flask django fastapi; ubuntu debian fedora; bash zsh
 """
 CONTRAST_SETS = tuple(_set(words) for words in _CONTRASTS.split(";"))
 """Sets of words that exclude each other."""
@@ -187,9 +189,23 @@ HEDGES = _set(
     "if unless until might may maybe perhaps possibly probably would could should hope hopes hoped hoping plan plans "
     "planned planning want wants wanted wish wishes wished consider considers considered considering think thinks "
     "thought almost nearly try tries tried trying attempt attempted used formerly previously except only instead "
-    "stopped quit stop stops allegedly supposedly doubt doubts unlikely"
+    "stopped quit stop stops allegedly supposedly doubt doubts unlikely or but less dreams later after before"
 )
 """Words that make a statement a wish, a condition or a thing of the past."""
+
+RETRACTIONS = _set(
+    "false untrue wrong incorrect invalid lie lies rumour rumor kidding joke joking outdated obsolete superseded "
+    "deprecated retracted correction corrected mistaken mistake ignore disregard forbidden forbids prohibited "
+    "prohibits anymore cancelled canceled"
+)
+"""Words that may take back what is said before or after them."""
+
+PREPOSITIONS = _set(
+    "during through since despite between along across near against among towards toward per via within"
+)
+
+OTHERS_WITH_S = _set("http new mean good custom window arm glass jean manner spectacle cloth")
+"""Words that are another word, no plural, with an s."""
 
 PERSONS = {
     pronoun: person

@@ -16,6 +16,7 @@ from memdefrag.analysis.language import vocabulary as v
 from memdefrag.analysis.language.canonical import CANONICAL, DATE, EAST_ASIAN_NUMBER, MONTH, TIME
 from memdefrag.analysis.language.enumerations import sorted_enumerations
 from memdefrag.analysis.language.languages import UNSPACED, is_english, is_german, negations
+from memdefrag.analysis.language.literals import literals
 from memdefrag.analysis.language.same_word import english_words, sense
 from memdefrag.analysis.language.stamps import peel
 
@@ -27,7 +28,7 @@ _HEADLINE_CAPITALS = 0.8
 
 # ── normalising ──────────────────────────────────────────────────────────────────────────────────────────
 
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "‐": "-", "‑": "-"})
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "‐": "-", "‑": "-", "−": "-"})
 _SCRIPT_DIGITS = re.compile("[\u00b2\u00b3\u00b9\u2070-\u209c\u00bc-\u00be\u2150-\u215e]")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _CAPITAL_OPTION = re.compile(r"(?<!\S)-[A-Z](?!\w)")
@@ -56,13 +57,15 @@ def normalise(text: str) -> str:
     """The text without case, decoration and punctuation at the edges of words; texts with equal results are
     the same to a reader.
 
-    Signs that carry meaning stay: ``?``, ``%``, ``-5``, ``--force``, ``C++``, ``3.5``, ``!=``.
+    Signs that carry meaning stay: ``?``, ``%``, ``-5``, ``--force``, ``C++``, ``3.5``, ``!=``; and what is kept to the
+    letter (`literals`) stands at the end once more, where it is not left as it was.
     """
     folded = fold(text)
     if "-" in folded:
         folded = _CAPITAL_OPTION.sub(lambda found: found[0] + "^", folded)
     bare = _ORNAMENT.sub(" ", _LINE_START.sub(" ", folded.casefold()))
-    return " ".join(bare.split()) or text.strip()
+    lost = [literal for literal in sorted(literals(folded)) if literal not in bare]
+    return " ".join([*bare.split(), *lost]) or text.strip()
 
 
 # ── sentences ────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,7 +142,7 @@ _START, _END = rf"(?<!{_SIGN})", rf"(?!{_SIGN})"
 _TOKEN = re.compile(
     rf"""
     (?P<plain>(?<!\S)(?!{MONTH}\b)[^\W\d_{UNSPACED}]+(?!\S))
-  | (?P<url>\b[a-z][a-z0-9+.-]*://[^\s<>"'`)\]]*[\w/]|\bwww\.[^\s<>"'`)\]]*[\w/])
+  | (?P<url>\b[a-z][a-z0-9+.-]{{0,30}}://[^\s<>"'`)\]]*[\w/]|\bwww\.[^\s<>"'`)\]]*[\w/])
   | (?P<mail>[\w.+-]{{1,80}}@[\w-]{_LONGEST}(?:\.[\w-]{_LONGEST})+)
   | (?P<date>{_START}(?<![.-]){DATE}{_END})
   | (?P<time>{_START}(?<!\.){TIME})
@@ -177,7 +180,7 @@ class Words:
         tokens: everything that is said, in order: words, and the details below in canonical form.
         sense: of an English text the tokens such that equal ones say the same (`same_word.sense`), enumerations
             sorted; else the tokens.
-        said: the same without order; what is said again has a "\0" added each time.
+        said: the same without order; what is said again has "\0" and a number added.
         written: how what stands in `sense` is written in the text.
         content: the words and details that carry meaning (no function words, no negations), without order.
         numbers: canonical ("1000", "2.5", "-3"), number words included ("three" is "3").
@@ -193,6 +196,7 @@ class Words:
         negations: how many words negate.
         denied: the content words right after a negation.
         stamps: the dates of diary entries ("[2024-03-01] Went running") among the stamps that were taken off.
+        literals: what is another thing in another case (`literals.literals`).
         details: what must survive a merge to the letter: numbers, dates, times, versions, addresses, ids.
         english: whether the rules for negations, names and function words apply to the text's language.
     """
@@ -219,6 +223,7 @@ class Words:
     negations: int
     denied: frozenset[str]
     stamps: frozenset[str]
+    literals: frozenset[str]
     details: frozenset[str]
     english: bool
 
@@ -243,13 +248,14 @@ def _words(text: str) -> Words:
     after: list[str] = []
     kinds: defaultdict[str, set[str]] = defaultdict(set)
     names: dict[str, bool] = {}
+    shouted = bare.isupper()
     for kind, raw, start, following in found:
         if kind == "word":
             if raw == "s" and bare[start - 1 : start] == "'":
                 continue
             raw = raw[:-2] if raw[-2:].casefold() == "'s" else raw
             # "Platform A", "room 4a": a label, no article.
-            item = "A" if raw in ("A", "a") and _is_label(bare, start) else raw.casefold()
+            item = "A" if raw in ("A", "a") and _is_label(bare, start, shouted) else raw.casefold()
             value = (v.NUMBER_WORDS if english else v.FOREIGN_NUMBER_WORDS).get(item)
             if value:
                 item, kind = value, "number"
@@ -293,6 +299,7 @@ def _words(text: str) -> Words:
         negations=negations(words, bare if unspaced else "", english),
         denied=_denied(tokens),
         stamps=stamps,
+        literals=literals(bare),
         details=frozenset().union(*(kinds[kind] for kind in _DETAILS)),
         english=english,
     )
@@ -306,7 +313,7 @@ def _counted(words: Iterable[str]) -> frozenset[str]:
     seen: Counter[str] = Counter()
     found = []
     for word in words:
-        found.append(word + "\0" * seen[word])
+        found.append(f"{word}\0{seen[word]}" if seen[word] else word)
         seen[word] += 1
     return frozenset(found)
 
@@ -340,9 +347,9 @@ def _starts_sentence(text: str, start: int) -> bool:
     return not before or before[-1] in ".!?:;\n…"
 
 
-def _is_label(text: str, start: int) -> bool:
+def _is_label(text: str, start: int, shouted: bool) -> bool:
     return text[start - 1 : start].isdigit() or (
-        text[start] == "A" and not text.isupper() and not _starts_sentence(text, start)
+        text[start] == "A" and not shouted and not _starts_sentence(text, start)
     )
 
 
