@@ -58,9 +58,10 @@ def add(run: Run, store: Store, memories: Memories) -> None:
     if any(not (record.text and record.text.strip()) for record in records):
         raise UsageError("A memory without text cannot be remembered by what it says.")
     new = apart.add(apart.pairs_among(records), snapshot.address)
-    told = f"Noted for good: {count(len(new), 'pair')} told apart."
+    told = "They are told apart already."
     if new:
-        told += f" To take it back: {as_typed('apart', 'forget', *(each.id for each in new))}"
+        back = as_typed("apart", "forget", *(each.id for each in new))
+        told = f"Noted for good: {count(len(new), 'pair')} told apart. To take it back: {back}"
     run.answer({"added": [each.as_dict() for each in new]}, told)
 
 

@@ -79,7 +79,7 @@ def calibrate(
         return
     fitted = fitting.calibrate(found, said, precision)
     calibration.remember(address, fitted)
-    run.answer(_as_dict(str(address), fitted), *_told(fitted, store))
+    run.answer(_as_dict(str(address), fitted), *_told(fitted, store, precision))
 
 
 def _ask(run: Run, found: Analysis, asked: Sequence[Question]) -> Iterator[Answer]:
@@ -140,7 +140,7 @@ def _read(file: Path) -> list[Answer]:
             pair: dict[str, Any] = json.loads(line) if line.strip() else {"same": None}
             same: object = pair["same"]
             if isinstance(same, bool):
-                said.append(Answer(float(pair["score"]), same))
+                said.append(Answer(_score(pair["score"]), same))
             elif same is not None:
                 raise ValueError('"same" must be true, false or null')
         except (ValueError, KeyError, TypeError) as error:
@@ -149,6 +149,13 @@ def _read(file: Path) -> list[Answer]:
                 todo="Keep the lines as --save-pairs wrote them.",
             ) from error
     return said
+
+
+def _score(said: object) -> float:
+    score = float(str(said))
+    if not 0 <= score <= 1:
+        raise ValueError('"score" must be a number from 0 to 1')
+    return score
 
 
 def _as_dict(store: str, fitted: Calibration) -> dict[str, object]:
@@ -163,10 +170,12 @@ def _as_dict(store: str, fitted: Calibration) -> dict[str, object]:
     }
 
 
-def _told(fitted: Calibration, store: str) -> Iterator[RenderableType]:
+def _told(fitted: Calibration, store: str, wanted: float) -> Iterator[RenderableType]:
     yield styled(f"Threshold {fitted.threshold:g} from {count(len(fitted.answers), 'answer')}.", "bold")
     yield (
-        f"About {fitted.precision:.0%} of the {fitted.suggested:,} pairs suggested there should be right "
-        f"(between {fitted.low:.0%} and {fitted.high:.0%})."
+        f"About {fitted.precision:.0%} of the {count(fitted.suggested, 'pair')} of different texts suggested there "
+        f"should be right (between {fitted.low:.0%} and {fitted.high:.0%})."
     )
+    if fitted.precision < wanted:
+        yield styled(f"No threshold makes that {wanted:.0%}, by these answers; this is the strictest.", "yellow")
     yield f"analyze, optimize and the window begin there from now on; back: {as_typed('calibrate', store, '--forget')}"

@@ -52,8 +52,9 @@ def shares(queries: int, at_1: float, at_k: float, k: int) -> str:
 def _filters(lost: Sequence[LostFilter], what: str, shown: int) -> Iterator[RenderableType]:
     if not lost:
         return
-    their = "its" if len(lost) == 1 else "their"
-    told = f"{count(len(lost), 'memory is', 'memories are')} no longer found by {their} {what}"
+    memories = len({each.memory for each in lost})
+    their = "its" if memories == 1 else "their"
+    told = f"{count(memories, 'memory is', 'memories are')} no longer found by {their} {what}"
     yield styled(f"{told}:" if shown else f"{told}.", "yellow")
     for each in lost[:shown]:
         yield f"  {each.memory}: {each.was} -> {each.now or 'none'} ({each.survivor})"

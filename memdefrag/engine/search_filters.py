@@ -29,9 +29,12 @@ def tags_lost(merges: Merges, before: Records, after: Records) -> tuple[LostFilt
 
 def types_lost(merges: Merges, before: Records, after: Records) -> tuple[LostFilter, ...]:
     """A memory's type that is not its survivor's."""
-    return _lost(
-        merges, before, after, lambda record: [str(record.metadata[key]) for key in TYPE_KEYS if key in record.metadata]
-    )
+    return _lost(merges, before, after, _types)
+
+
+def _types(record: MemoryRecord) -> list[str]:
+    """Some services write the same type under both keys."""
+    return list(dict.fromkeys(str(record.metadata[key]) for key in TYPE_KEYS if key in record.metadata))
 
 
 def _lost(

@@ -66,6 +66,12 @@ def test_the_list_goes_to_another_computer(
     assert cli("apart", "list", "--json").json == before
 
 
+def test_what_is_told_apart_already_is_said_to_be(cli: Cli, demo: Path) -> None:
+    one, other = cli("analyze", demo, "--no-model", "--json").json["groups"][0]["members"][:2]
+    assert "1 pair told apart" in cli("apart", "add", demo, one, other).out
+    assert "told apart already" in cli("apart", "add", demo, one, other).out
+
+
 def test_listing_leaves_no_trace(cli: Cli, demo: Path) -> None:
     before = traces(demo.parent, data_dir())
     assert cli("apart", "list").code == cli("apart", "list", demo).code == 0

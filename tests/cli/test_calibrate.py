@@ -49,7 +49,18 @@ def test_without_an_answer_nothing_is_remembered(cli: Cli, demo: Path, tmp_path:
     assert calibration.recall(resolve(str(demo))) is None
 
 
-@pytest.mark.parametrize("line", ["nonsense", '{"same": "yes", "score": 0.8}', '{"same": true}', "[1]"])
+def test_a_share_that_no_threshold_reaches_is_not_promised(cli: Cli, demo: Path, tmp_path: Path) -> None:
+    file = answered(cli, demo, tmp_path / "pairs.jsonl", same=False)
+    falls_short = "No threshold makes that 90%"
+    assert falls_short in cli("calibrate", demo, "--answers", file, "--no-model").out
+    assert falls_short not in cli("calibrate", demo, "--answers", file, "--no-model", "--precision", "0.5").out
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["nonsense", '{"same": "yes", "score": 0.8}', '{"same": true}', '{"same": true, "score": NaN}',
+     '{"same": true, "score": 85}', "[1]"],
+)  # fmt: skip
 def test_a_line_that_is_no_answer_is_named(cli: Cli, demo: Path, tmp_path: Path, line: str) -> None:
     file = tmp_path / "pairs.jsonl"
     file.write_text(line, encoding="utf-8")

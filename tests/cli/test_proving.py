@@ -112,8 +112,10 @@ def test_the_time_of_creation_is_a_choice(
 def test_a_terminal_shows_the_figures_and_the_first_losses(capsys: pytest.CaptureFixture[str]) -> None:
     lost = tuple(LostHit(f"n/{number}", f"n/{number}", "n/s", 1, None) for number in range(12))
     days = (LostFilter("n/1", "n/s", "2024-05-17", ""),)
+    tags = (LostFilter("n/1", "n/s", "red", ""), LostFilter("n/1", "n/s", "blue", ""))
     own = Found(3, 1.0, 0.5)
-    found = Recall(100, 0.9, 0.88, 5, (LostHit("old gate", "n/q", "n/s", 2, 9), *lost), own, days, notes=("A note.",))
+    hits = (LostHit("old gate", "n/q", "n/s", 2, 9), *lost)
+    found = Recall(100, 0.9, 0.88, 5, hits, own, days, tags, notes=("A note.",))
     print_answer(*show_recall.recall(found, whole=True))
     out = " ".join(capsys.readouterr().out.split())
     assert "100 queries; 90.0% of the first hits stay first, 88.0% of those among the first 5" in out
@@ -121,6 +123,7 @@ def test_a_terminal_shows_the_figures_and_the_first_losses(capsys: pytest.Captur
     assert "n/q (old gate): 2 -> 9" in out and "n/0: 1 -> not found" in out
     assert "n/9" not in out and "and 3 more" in out
     assert "1 memory is no longer found by its day: n/1: 2024-05-17 -> none (n/s)" in out
+    assert "1 memory is no longer found by its tag: n/1: red -> none (n/s) n/1: blue -> none (n/s)" in out
     assert "A note." in out
     print_answer(*show_recall.recall(found, whole=False))
     out = " ".join(capsys.readouterr().out.split())

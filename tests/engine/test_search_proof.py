@@ -276,6 +276,14 @@ def test_a_members_type_no_longer_leads_to_its_survivor() -> None:
     assert (lost.memory, lost.was, lost.now) == ("notes/b", "task", "note")
 
 
+def test_a_type_that_stands_under_two_keys_is_lost_once() -> None:
+    one = replace(A, metadata={"memory_type": "note", "type": "note"})
+    other = replace(B, metadata={"memory_type": "task", "type": "task"})
+    assert [(lost.was, lost.now) for lost in proof(store(one, other), (one, one, other)).types_lost] == [
+        ("task", "note")
+    ]
+
+
 # ── refusing ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
