@@ -25,7 +25,7 @@ class Difference:
     Attributes:
         kind: "number", "port", "date", "time", "version", "path", "address", "option", "id", "negation", "name",
             "roles", "opposite", "spelling" (of code or a password), "dated" (diary entries of different days), "word"
-            (one word is replaced) or "words" (each has words of its own).
+            (one word is replaced), "words" (each has words of its own) or "order" (the same words in another order).
         ours, theirs: what stands only in the first and only in the second text.
         bars: whether the pair must never be merged without a person's decision.
     """
@@ -63,13 +63,22 @@ _DETAILS = (
 
 def differences(a: Words, b: Words) -> list[Difference]:
     """What tells two similar texts apart, the weightiest first. `a` and `b` swapped swap the sides only."""
-    found = list(weighty(a, b))
-    if not found:
-        own_a, own_b = own_words(a, b)
-        if own_a and own_b:
-            kind = "word" if len(own_a) == len(own_b) == 1 else "words"
-            found.append(Difference(kind, tuple(sorted(own_a)), tuple(sorted(own_b)), bars=False))
-    return found
+    return list(weighty(a, b)) or list(_hints(a, b))
+
+
+def _hints(a: Words, b: Words) -> Iterator[Difference]:
+    """Other words, and where there are none other small words or another order."""
+    own_a, own_b = own_words(a, b)
+    if not own_a or not own_b:
+        small = vocabulary.FUNCTION_WORDS - vocabulary.NEEDLESS
+        own_a, own_b = ((set(own) | ones.said - others.said) & small for own, ones, others in (
+            (own_a, a, b), (own_b, b, a)
+        ))  # fmt: skip
+    if own_a and own_b:
+        kind = "word" if len(own_a) == len(own_b) == 1 else "words"
+        yield Difference(kind, tuple(sorted(own_a)), tuple(sorted(own_b)), bars=False)
+    elif a.sense != b.sense and sorted(a.sense) == sorted(b.sense):
+        yield Difference("order", *_unequal_part([*a.sense], [*b.sense]), bars=False)
 
 
 def weighty(a: Words, b: Words) -> Iterator[Difference]:

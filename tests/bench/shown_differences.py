@@ -8,7 +8,7 @@ What is counted, at one threshold, from the object of ``analyze --json``:
   when a text beside one of the two names a difference: in a group the reasons of a member against the survivor, in
   the list of conflicts what the entry differs in. Each cluster counts once for each kind.
 - A *pure duplicate* is a shown cluster all of whose members are of one labelled group.
-- A *warning* is a difference of any kind but "word" and "words" (the texts have other words of their own), which are
+- A *warning* is a difference of any kind but "word", "words" and "order" (other words, or in another order), which are
   *hints*.
 
 Beside it stands, for all labelled pairs of a kind whether shown or not, the share on which the rules name a
@@ -26,9 +26,9 @@ from memdefrag.analysis.result import Analysis
 
 Row = Mapping[str, Any]
 
-HINTS = ("word", "words")
+HINTS = ("word", "words", "order")
 KINDS = ("number", "port", "date", "time", "version", "path", "address", "option", "id", "negation", "name", "roles",
-         "opposite", "dated", *HINTS)  # fmt: skip
+         "opposite", "spelling", "dated", *HINTS)  # fmt: skip
 PROMISED = ("number", "date", "time", "version", "path", "port", "option", "negation", "name")
 """The kinds of labelled conflicts of which a difference must be told."""
 ALL_PROMISED, PURE = "promised", "pure duplicate"

@@ -31,12 +31,12 @@ EAST_ASIAN_NUMBER = rf"(?!{_NOT_NUMERALS})[{''.join([*_EAST_ASIAN_DIGITS, *_EAST
 
 def number(raw: str) -> str:
     """Without thousands separators, leading zeros and a fraction of zeros: "1,000.00" is "1000", "5th" is "5"; but 3.10
-    and 3.1 may be versions.
+    and 3.1 may be versions, and 1.000 is a thousand to many.
     """
     plain = raw.replace(",", "").lstrip("+").rstrip("stndrhSTNDRH")
     if "." in plain:
         whole, fraction = plain.split(".", 1)
-        if fraction.strip("0"):
+        if fraction.strip("0") or len(fraction) == 3:
             return plain
         plain = whole
     return ("-" if plain.startswith("-") else "") + (plain.lstrip("-0") or "0")

@@ -60,6 +60,7 @@ FOREIGN_NEGATIONS = _set(
     "no nunca ningún ningun ninguna ninguno nadie nada sin jamás jamas tampoco "
     "pas jamais aucun aucune sans rien personne niet geen nooit zonder niemand non mai nessun nessuna nessuno senza "
     "niente nulla não nao nem sem ninguém nenhum nenhuma inte aldrig utan ikke aldri aldrig uden uten ingen "
+    "tidak bukan không chẳng لا ليس नहीं לא "
     "не нет никогда без ничего никто ні немає bez nigdy nikt není nikdy nem soha değil yok"
 )
 UNSPACED_NEGATIONS = re.compile(
@@ -171,7 +172,8 @@ _CONTRASTS = """
     vim emacs vscode nano; npm yarn pnpm; react vue angular svelte; docker podman; github gitlab bitbucket;
     ios android; tcp udp; http https; tsp tbsp; teaspoon tablespoon; teaspoons tablespoons;
     all some; all most; all few; may must; can must; should must; least most; clockwise counterclockwise anticlockwise;
-    json yaml xml toml; pytest unittest; flask django fastapi; ubuntu debian fedora; bash zsh
+    an aus; vor nach; alle einige; alle manche; todos algunos; todas algunas; antes después; tous certains; avant après;
+    все некоторые; до после; json yaml xml toml; pytest unittest; flask django fastapi; ubuntu debian fedora; bash zsh
 """
 CONTRAST_SETS = tuple(_set(words) for words in _CONTRASTS.split(";"))
 """Sets of words that exclude each other."""

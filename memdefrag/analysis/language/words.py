@@ -194,7 +194,7 @@ class Words:
         inner_names: those of them that also stand inside a sentence.
         capitals: whether capitals tell names: "names", any "nouns" (in German), or nothing ("").
         negations: how many words negate.
-        denied: the content words right after a negation.
+        denied: the content words right after a negation, in other languages than English also right before.
         stamps: the dates of diary entries ("[2024-03-01] Went running") among the stamps that were taken off.
         literals: what is another thing in another case (`literals.literals`).
         details: what must survive a merge to the letter: numbers, dates, times, versions, addresses, ids.
@@ -337,6 +337,9 @@ def _moments(tokens: list[str]) -> frozenset[str]:
 def _denied(tokens: list[str]) -> frozenset[str]:
     reach: set[str] = set()
     for at, token in enumerate(tokens):
+        if token in v.FOREIGN_NEGATIONS and token not in v.NEGATIONS:
+            # "Er raucht nicht", "il ne fume pas": it stands after the verb.
+            reach.update(word for word in tokens[max(0, at - 1) : at] if word not in v.FUNCTION_WORDS)
         if token in v.NEGATIONS or token in v.FOREIGN_NEGATIONS or token.endswith("n't"):
             reach.update(word for word in tokens[at + 1 : at + 1 + _NEGATION_REACH] if word not in v.FUNCTION_WORDS)
     return frozenset(reach)
