@@ -210,10 +210,9 @@ class Analysis:
 
     def _changes(self, new: int, old: int) -> tuple[str, ...]:
         """What tells a memory from an older one, as ``number: 8080 → 8081``; where neither is older, as they stand."""
-        one, other = self.records[old].text, self.records[new].text
-        if not one or not other or self._time(old) == self._time(new):
+        if self._time(old) == self._time(new):
             return self.differs_in(new, old)
-        return tuple(found.change for found in guard.differences(Words.of(one), Words.of(other)))
+        return tuple(found.change for found in self._differences(old, new))
 
     def _newest(self, node: int) -> int:
         order, starts = self._by_node
@@ -226,10 +225,18 @@ class Analysis:
 
     def differs_in(self, a: int, b: int) -> tuple[str, ...]:
         """What tells two memories apart, in words, as ``number: 8080 / 8081``."""
-        one, other = self.records[a].text, self.records[b].text
-        if not one or not other:
-            return ()
-        return tuple(found.text for found in guard.differences(Words.of(one), Words.of(other)))
+        return tuple(found.text for found in self._differences(a, b))
+
+    def _differences(self, a: int, b: int) -> list[guard.Difference]:
+        """Worked out once for each pair: lists, reports and files all tell of the same ones."""
+        if (a, b) not in self._told_apart:
+            one, other = self.records[a].text, self.records[b].text
+            self._told_apart[a, b] = guard.differences(Words.of(one), Words.of(other)) if one and other else []
+        return self._told_apart[a, b]
+
+    @cached_property
+    def _told_apart(self) -> dict[tuple[int, int], list[guard.Difference]]:
+        return {}
 
     def reasons(self, a: int, b: int) -> list[str]:
         """Why two memories are (or are not) taken for the same, in words; empty when nothing links them."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memdefrag.analysis import guard
 from memdefrag.analysis.detect import analyze
 from memdefrag.analysis.guard import differences
 from memdefrag.analysis.language.words import Words
@@ -84,6 +85,15 @@ def test_a_contradiction_is_a_conflict_with_the_newer_first_and_never_a_group() 
     (undated,) = analyze([snapshot(replace(old, created=None), replace(new, created=None, updated=None))]).conflicts()
     assert undated.differs_in == ("port: 8080 / 8081",)
     assert found.conflicts(1.0) == []
+
+
+def test_what_tells_two_apart_is_worked_out_once_however_often_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = memory("old", "The staging server listens on port 8080.", near(1), created=1.0)
+    new = memory("new", "The staging server listens on port 8081.", near(1), created=2.0)
+    found = analyze([snapshot(old, new)])
+    first = found.conflicts()
+    monkeypatch.setattr(guard, "differences", lambda a, b: pytest.fail("worked out again"))
+    assert found.conflicts() == first and len(found.as_dict()["conflicts"]) == 1
 
 
 def test_a_group_with_a_sure_part_names_it() -> None:
