@@ -71,14 +71,15 @@ def test_no_line_stops_a_command(cli: Cli, hostile: Path, tmp_path: Path) -> Non
     assert cli("analyze", hostile, "--no-model", "--report", tmp_path / "r.html", "--json").code == 0
     assert traces(hostile.parent) == before
     lines = hostile.read_bytes().splitlines()
-    assert cli("apply", plan, "--confirm-shrink").code == 0
+    assert cli("apply", plan, "--confirm-shrink", "--min-recall", "0").code == 0
     kept = hostile.read_bytes().splitlines()
     unread = [line for line in lines if b"text" not in line or line.startswith(b"{broken")]
     assert unread and {*unread} <= {*kept} and len(kept) < len(lines)
     assert cli("undo", "last", hostile, "--confirm-shrink").code in (0, 1)
     assert cli("export", hostile, tmp_path / "out.db").code == 0
     assert cli("inspect", tmp_path / "out.db").code == 0
-    assert cli("optimize", tmp_path / "out.db", "--auto", "sure", "--no-model", "--confirm-shrink").code == 0
+    agreed = ("--no-model", "--confirm-shrink", "--min-recall", "0")
+    assert cli("optimize", tmp_path / "out.db", "--auto", "sure", *agreed).code == 0
 
 
 @pytest.mark.slow
