@@ -71,9 +71,7 @@ def _hints(a: Words, b: Words) -> Iterator[Difference]:
     own_a, own_b = own_words(a, b)
     if not own_a or not own_b:
         small = vocabulary.FUNCTION_WORDS - vocabulary.NEEDLESS
-        own_a, own_b = ((set(own) | ones.said - others.said) & small for own, ones, others in (
-            (own_a, a, b), (own_b, b, a)
-        ))  # fmt: skip
+        own_a, own_b = (own_a | a.said - b.said) & small, (own_b | b.said - a.said) & small
     if own_a and own_b:
         kind = "word" if len(own_a) == len(own_b) == 1 else "words"
         yield Difference(kind, tuple(sorted(own_a)), tuple(sorted(own_b)), bars=False)
