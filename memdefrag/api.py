@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -161,7 +162,7 @@ def find_duplicates(
         ModelUnavailable: the model that was named is not here.
         ConfirmationNeeded: making vectors takes more than two minutes, and `long_work` is False.
     """
-    _require(0 <= threshold <= 1, f"The threshold {threshold} is not between 0 and 1.")
+    _require(_is_share(threshold), f"The threshold {threshold} is not between 0 and 1.")
     _require(not (model and no_model), "A model and no model cannot both be wanted.")
     telling = Progress((lambda tick: progress(tick.phase, tick.done, tick.total)) if progress else None)
     sides = [_side(store_or_texts, vectors, ids, telling)]
@@ -188,8 +189,12 @@ def find_duplicates(
         groups=tuple(_group(found, group, name) for group in found.groups()) if alone else (),
         conflicts=tuple(_conflict(conflict, name) for conflict in found.conflicts()) if alone else (),
         known=() if alone else tuple(_known(found, name)),
-        notes=notes,
+        notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, Real) and 0 <= float(value) <= 1
 
 
 def _require(holds: bool, otherwise: str) -> None:
@@ -235,7 +240,12 @@ def _of_texts(texts: Sequence[str], vectors: npt.ArrayLike | None, ids: Sequence
 
 def _matrix(vectors: npt.ArrayLike, rows: int) -> npt.NDArray[np.float32]:
     try:
-        matrix = np.asarray(vectors, np.float32)
+        given = np.asarray(vectors)
+        if np.iscomplexobj(given):
+            raise TypeError("they are complex")
+        # What float32 cannot hold becomes infinite, and that stands for no vector.
+        with np.errstate(over="ignore"):
+            matrix = given.astype(np.float32, copy=False)
     except (TypeError, ValueError) as error:
         raise UsageError(f"The vectors are no table of numbers: {error}.", safe="Nothing was read.") from error
     _require(matrix.ndim == 2 and len(matrix) == rows, f"Vectors of the shape {matrix.shape} do not fit {rows} texts.")

@@ -51,6 +51,11 @@ def test_a_text_whose_vector_has_no_direction_is_compared_by_its_words() -> None
     assert (group.members, group.cosine) == ((0, 2), None)
 
 
+def test_a_vector_beyond_float32_stands_for_none() -> None:
+    found = find_duplicates([TEA, "Maria likes green tea in the mornings"], vectors=[[1e300, 0], [1, 0]])
+    assert [group.cosine for group in found.groups] == [None]
+
+
 def test_a_store_is_read_and_left_as_it_is(jsonl_file: Path) -> None:
     before = {path: path.read_bytes() for path in jsonl_file.parent.glob("*.jsonl*")}
     for address in (jsonl_file, str(jsonl_file), f"jsonl:{jsonl_file}"):
@@ -100,6 +105,11 @@ def test_texts_leave_nothing_on_disk(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_note_that_is_true_of_both_sides_is_given_once() -> None:
+    notes = find_duplicates([TEA], against=[TEA], no_model=True).notes
+    assert len(notes) == len(set(notes)) == 1
+
+
 def test_nothing_is_printed_and_progress_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     told: list[tuple[str, int, int | None]] = []
     find_duplicates(TEXTS, no_model=True, progress=lambda *tick: told.append(tick))
@@ -125,6 +135,8 @@ def test_nothing_to_compare(empty: list[str]) -> None:
     ("source", "options"),
     [
         (TEXTS, {"threshold": 1.5}),
+        (TEXTS, {"threshold": "0.9"}),
+        (TEXTS, {"vectors": np.ones((4, 2), complex)}),
         (TEXTS, {"model": "some", "no_model": True}),
         (TEXTS, {"ids": ["a"]}),
         (TEXTS, {"ids": ["a", "a", "b", "c"]}),
