@@ -41,6 +41,8 @@ def _set(words: str) -> frozenset[str]:
 
 _MOODS = frozenset(map(concept, v.HEDGES))
 """Words that make something else of a statement, wherever they stand."""
+_A_FEW = {"few", "little", "a few", "a little"}
+"""Few friends are not a few friends."""
 _CONDITIONS = _set("if unless until except only instead")
 _DIRECTIONS = _set(
     "from to into onto toward by before after until since than because over under above below through against"
@@ -86,7 +88,7 @@ class Said:
     """Something that is said, made comparable.
 
     Attributes:
-        words: folded, without articles, in order; empty where there is neither letter, digit nor symbol.
+        words: folded, without English articles, in order; empty where there is neither letter, digit nor symbol.
         exact: what counts to the letter, upper and lower case too: numbers, paths, addresses, identifiers.
         names: the capitalised words, folded.
         tokens, sense, written: as in `Words`; `sense` has `words` where there is nothing else.
@@ -119,8 +121,11 @@ def said(part: str) -> Said:
         return Said((), frozenset(), frozenset(), frozenset(), 0, "", frozenset(), (), {}, 0, True)
     folded = normalise(part)
     words = [word.removesuffix("'s") for word in folded.split() if word != "|"]
-    words = [word for word in words if word not in v.ARTICLES] or words
     taken_apart = Words.of(part)
+    if taken_apart.english:
+        # "Vitamin A": a label, no article; and in other languages "an" is another word.
+        articles = v.ARTICLES - {"a"} if "A" in taken_apart.tokens else v.ARTICLES
+        words = [word for word in words if word not in articles] or words
     names = frozenset(name.casefold() for name in taken_apart.names) - _ADVERBS
     return Said(
         words=tuple(words),
@@ -150,6 +155,8 @@ def _is_known(word: str) -> bool:
 
 def _says_all(has: Said, needs: Said) -> bool:
     """The same of two English sentences, by what their words mean."""
+    if not _A_FEW.intersection(needs.sense) <= set(has.sense):
+        return False
     if _is_subsequence(needs.words, has.words):
         return _same_frame(needs.sense, has.sense)
     if not needs.names <= has.tokens or _signs(needs) != _signs(has) or not _persons(needs) <= _persons(has):

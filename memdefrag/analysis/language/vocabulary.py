@@ -60,7 +60,7 @@ FOREIGN_NEGATIONS = _set(
     "no nunca ningún ningun ninguna ninguno nadie nada sin jamás jamas tampoco "
     "pas jamais aucun aucune sans rien personne niet geen nooit zonder niemand non mai nessun nessuna nessuno senza "
     "niente nulla não nao nem sem ninguém nenhum nenhuma inte aldrig utan ikke aldri aldrig uden uten ingen "
-    "tidak bukan không chẳng لا ليس नहीं לא "
+    "tidak bukan không chẳng لا ليس לא "
     "не нет никогда без ничего никто ні немає bez nigdy nikt není nikdy nem soha değil yok"
 )
 UNSPACED_NEGATIONS = re.compile(
@@ -191,9 +191,10 @@ HEDGES = _set(
     "if unless until might may maybe perhaps possibly probably would could should hope hopes hoped hoping plan plans "
     "planned planning want wants wanted wish wishes wished consider considers considered considering think thinks "
     "thought almost nearly try tries tried trying attempt attempted used formerly previously except only instead "
-    "stopped quit stop stops allegedly supposedly doubt doubts unlikely or but less dreams later after before"
+    "stopped quit stop stops allegedly supposedly doubt doubts unlikely rarely seldom or but less dreams "
+    "later after before"
 )
-"""Words that make a statement a wish, a condition or a thing of the past."""
+"""Words that make a statement a wish, a condition, a thing of the past, or less than it seems."""
 
 RETRACTIONS = _set(
     "false untrue wrong incorrect invalid lie lies rumour rumor kidding joke joking outdated obsolete superseded "
