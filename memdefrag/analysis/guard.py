@@ -182,10 +182,25 @@ def _names(a: Words, b: Words) -> Iterator[Difference]:
     if ours and theirs:
         yield Difference("name", ours, theirs, bars=True)
     elif not ours and not theirs and ("by" in a.tokens) == ("by" in b.tokens):
-        shared = {name.casefold() for name in a.names | b.names} & a.content & b.content
-        roles_a, roles_b = _roles(a, shared), _roles(b, shared)
-        if roles_a != roles_b:
-            yield Difference("roles", *_unequal_part(roles_a, roles_b), bars=True)
+        shared = _names_of_both(a, b)
+        # When it was may be said first or last; only days among themselves change places ("from Monday to Friday").
+        for names in (shared - _WHEN, shared & _WHEN):
+            roles_a, roles_b = _roles(a, names), _roles(b, names)
+            if roles_a != roles_b:
+                yield Difference("roles", *_unequal_part(roles_a, roles_b), bars=True)
+
+
+_WHEN = frozenset(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]) | frozenset(vocabulary.MONTHS)
+
+
+def _names_of_both(a: Words, b: Words) -> set[str]:
+    """The names that both texts say; what is capitalised at the beginning of a sentence alone and small in the other
+    text ("Last Saturday", "Recently") is none.
+    """
+    names = a.names | b.names
+    if a.capitals and b.capitals:
+        names = (a.names & b.names) | a.inner_names | b.inner_names
+    return {name.casefold() for name in names} & a.content & b.content
 
 
 def _replaced_noun(a: Words, b: Words) -> Iterator[Difference]:

@@ -39,6 +39,8 @@ def verdict(one: str, other: str, cosine: float = 0.95) -> str:
         ("He likes tea", "He doesn't like tea", "negation: – / not"),
         ("Yesterday Maria called", "Yesterday John called", "name: Maria / John"),
         ("Maria helps John", "John helps Maria", "roles: maria, john / john, maria"),
+        ("Our Maria helps John", "John helps maria", "roles: maria, john / john, maria"),
+        ("It moved from Monday to Friday", "It moved from Friday to Monday", "roles: monday, friday / friday, monday"),
         ("The vision includes a home", "The vision excludes a home", "opposite: includes / excludes"),
         ("The production API is slow", "The staging API is slow", "opposite: production / staging"),
         ("A man turns on the radio", "A man turns off the radio", "opposite: on / off"),
@@ -379,3 +381,16 @@ def test_one_changed_detail_is_never_sure(texts: tuple[str, str, str]) -> None:
     assert verdict(one, same) == verdict(same, one) == "sure"
     assert verdict(one, changed) != "sure"
     assert verdict(changed, one) != "sure"
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("Melanie ran in a race last Saturday.", "Last Saturday Melanie ran in a race."),
+        ("Recently Caroline went to an LGBTQ group.", "Caroline recently went to an LGBTQ group."),
+        ("Project Atlas: staging uses PostgreSQL.", "Atlas project: staging uses PostgreSQL."),
+        ("In May Maria moved.", "Maria moved in May."),
+    ],
+)
+def test_when_it_was_and_the_first_word_of_a_sentence_play_no_role(one: str, other: str) -> None:
+    assert verdict(one, other) != "barred" and not any(each.startswith("roles") for each in told(one, other))
