@@ -190,7 +190,9 @@ def _names(a: Words, b: Words) -> Iterator[Difference]:
                 yield Difference("roles", *_unequal_part(roles_a, roles_b), bars=True)
 
 
-_WHEN = frozenset(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]) | frozenset(vocabulary.MONTHS)
+_WHEN = frozenset(
+    ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", *vocabulary.MONTHS)
+)
 
 
 def _names_of_both(a: Words, b: Words) -> set[str]:
