@@ -52,7 +52,7 @@ def test_a_text_whose_vector_has_no_direction_is_compared_by_its_words() -> None
 
 
 def test_a_vector_beyond_float32_stands_for_none() -> None:
-    found = find_duplicates([TEA, "Maria likes green tea in the mornings"], vectors=[[1e300, 0], [1, 0]])
+    found = find_duplicates([TEA, "Maria likes green tea in the mornings"], vectors=[[1e300, 0.0], [1.0, 0.0]])
     assert [group.cosine for group in found.groups] == [None]
 
 

@@ -68,6 +68,9 @@ def calibrate(
         )
     _, found = look(run, [str(address)], Looking(threshold=DEFAULT_THRESHOLD), Scoping(), modelling)
     asked = fitting.questions(found)
+    if not asked and not answers:
+        run.answer({"store": str(address), "pairs": 0}, "There are no borderline pairs to ask about.")
+        return
     if save_pairs:
         _write(save_pairs, found, asked)
         todo = f"Put true or false behind each \"same\", then: {as_typed('calibrate', store, '--answers', save_pairs)}"

@@ -49,6 +49,13 @@ def test_without_an_answer_nothing_is_remembered(cli: Cli, demo: Path, tmp_path:
     assert calibration.recall(resolve(str(demo))) is None
 
 
+def test_where_nothing_is_borderline_no_file_is_written(cli: Cli, tmp_path: Path) -> None:
+    store, file = tmp_path / "one.jsonl", tmp_path / "pairs.jsonl"
+    store.write_text('{"text": "Maria likes green tea."}', encoding="utf-8")
+    ended = cli("calibrate", store, "--save-pairs", file, "--no-model")
+    assert ended.code == 0 and "no borderline pairs" in ended.out and not file.exists()
+
+
 def test_a_share_that_no_threshold_reaches_is_not_promised(cli: Cli, demo: Path, tmp_path: Path) -> None:
     file = answered(cli, demo, tmp_path / "pairs.jsonl", same=False)
     falls_short = "No threshold makes that 90%"
