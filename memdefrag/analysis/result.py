@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from memdefrag.analysis import guard
 from memdefrag.analysis.groups import Flags, MergeSequence, merge_sequence
@@ -197,9 +198,8 @@ class Analysis:
 
         Of several memories with the same text the newest stands for all.
         """
-        least = np.float32(self.options.threshold if threshold is None else threshold)
         found = []
-        for at in np.flatnonzero(self.pairs.barred & (self.pairs.score >= least)).tolist():
+        for at in self._contradicting(threshold).tolist():
             newest = (self._newest(int(self.pairs.i[at])), self._newest(int(self.pairs.j[at])))
             new, old = sorted(newest, key=lambda member: (-self._time(member), member))
             found.append((-self._time(new), -float(self.pairs.score[at]), new, old))
@@ -207,6 +207,14 @@ class Analysis:
             Conflict((new, old), -falling_score, self._changes(new, old))
             for _, falling_score, new, old in sorted(found)[:limit]
         ]
+
+    def conflict_count(self, threshold: float | None = None) -> int:
+        """How many there are, without looking at any."""
+        return len(self._contradicting(threshold))
+
+    def _contradicting(self, threshold: float | None) -> npt.NDArray[np.intp]:
+        least = np.float32(self.options.threshold if threshold is None else threshold)
+        return np.flatnonzero(self.pairs.barred & (self.pairs.score >= least))
 
     def _changes(self, new: int, old: int) -> tuple[str, ...]:
         """What tells a memory from an older one, as ``number: 8080 → 8081``; where neither is older, as they stand."""

@@ -91,9 +91,10 @@ def _told(
     from memdefrag.analysis import known, methods
     from memdefrag.cli import show, show_looking
 
-    answer = found.as_dict(survivor=survivor)
+    # To tell apart every two that contradict each other takes long, and without --json only some are shown.
+    answer = found.as_dict(survivor=survivor) if run.as_json else {}
     if found.options.against is None:
-        lines = list(show.analysis(found, survivor, found.options.threshold))
+        lines = [] if run.as_json else list(show.analysis(found, survivor, found.options.threshold))
     else:
         listed = known.known(found, found.options.threshold)
         lines = list(show_looking.known(found, listed))

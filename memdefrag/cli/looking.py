@@ -79,6 +79,13 @@ class Looking:
 
         return choice_of(found, members, self._rule)
 
+    def merged_text(self, found: Analysis, choice: Choice) -> str | None:
+        """What the memories of a choice would say as one."""
+        from memdefrag.analysis.merge import merge_records
+
+        records = [found.records[member] for member in choice.members]
+        return merge_records(records, choice.members.index(choice.survivor), now=time.time(), text=choice.text).text
+
     @property
     def _rule(self) -> SurvivorRule:
         from memdefrag.analysis.merge import SurvivorRule

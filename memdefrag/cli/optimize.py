@@ -100,7 +100,8 @@ def _ask_about_groups(run: Run, found: Analysis, looking: Looking) -> list[Choic
     for number, group in enumerate(groups, start=1):
         choice = looking.choice(found, group.members)
         run.print("", *show.group(found, group, choice.survivor, f"Group {number} of {len(groups)}"))
-        said = _ask_about_group(run)
+        while (said := _ask_about_group(run)) == "w":
+            run.print(*show.whole(found, _survivor_first(choice), looking.merged_text(found, choice)))
         if said == "y":
             chosen.append(choice)
         elif said == "s":
@@ -109,9 +110,8 @@ def _ask_about_groups(run: Run, found: Analysis, looking: Looking) -> list[Choic
             break
         elif said == "q":
             break
-    conflicts = found.conflicts()
-    if conflicts:
-        run.print(f"Possible contradictions left alone: {len(conflicts)} (memdefrag analyze lists them).")
+    if conflicts := found.conflict_count():
+        run.print(f"Possible contradictions left alone: {conflicts:,} (memdefrag analyze lists them).")
     merging = f"Merge {count(len(chosen), 'group')}"
     going = count(sum(len(choice.members) - 1 for choice in chosen), "memory disappears", "memories disappear")
     if chosen and run.ask(f"{merging}, so that {going}? (y/n)").lower() not in YES:
@@ -119,11 +119,15 @@ def _ask_about_groups(run: Run, found: Analysis, looking: Looking) -> list[Choic
     return chosen
 
 
+def _survivor_first(choice: Choice) -> list[int]:
+    return [choice.survivor, *(member for member in choice.members if member != choice.survivor)]
+
+
 def _ask_about_group(run: Run) -> str:
     """The first letter of what the person wants; whatever is none of the answers is asked again."""
     while True:
-        said = run.ask("Merge it? (y)es, (n)o, all (s)ure ones that are left, (q)uit asking").lower()
-        if said in ("y", "yes", "n", "no", "s", "sure", "q", "quit"):
+        said = run.ask("Merge it? (y)es, (n)o, (w)hole texts, all (s)ure ones that are left, (q)uit asking").lower()
+        if said in ("y", "yes", "n", "no", "w", "whole", "s", "sure", "q", "quit"):
             return said[0]
 
 

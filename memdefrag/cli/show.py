@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from memdefrag.model.report import ApplyReport, Skipped
 
 SKIPPED_SHOWN = 10
+CONFLICTS_SHOWN = 200
 NAME_SHOWN = 20
 
 
@@ -55,7 +56,7 @@ def summary(found: Summary) -> Iterator[RenderableType]:
 
 def analysis(found: Analysis, survivor: Callable[[Group], int], threshold: float) -> Iterator[RenderableType]:
     """Groups with their reasons, then what contradicts, then the sum."""
-    groups, conflicts = found.groups(threshold), found.conflicts(threshold)
+    groups, conflicts = found.groups(threshold), found.conflicts(threshold, CONFLICTS_SHOWN)
     for number, each in enumerate(groups, start=1):
         yield from group(found, each, survivor(each), f"Group {number} of {len(groups)}")
         yield ""
@@ -65,6 +66,8 @@ def analysis(found: Analysis, survivor: Callable[[Group], int], threshold: float
         )
     for contradiction in conflicts:
         yield from conflict(found, contradiction)
+    if (more := found.conflict_count(threshold) - len(conflicts)) > 0:
+        yield f"… and {more:,} older ones (--json and --report list all)."
     yield totals(found, threshold)
 
 
@@ -77,6 +80,15 @@ def group(found: Analysis, shown: Group, survivor: int, title: str) -> Iterator[
         yield styled(f"          {'; '.join(reasons)}", "dim")
 
 
+def whole(found: Analysis, members: Sequence[int], merged: str | None) -> Iterator[RenderableType]:
+    """Every word of some memories, the survivor's first, and of what they would become."""
+    for member in members:
+        yield styled(f"-- {found.name(member)}", "dim")
+        yield found.records[member].text or "(no text)"
+    yield styled("-- merged:", "bold")
+    yield merged or "(no text)"
+
+
 def conflict(found: Analysis, shown: Conflict) -> Iterator[RenderableType]:
     """Two memories and what tells them apart."""
     for member in shown.members:
@@ -86,12 +98,13 @@ def conflict(found: Analysis, shown: Conflict) -> Iterator[RenderableType]:
 
 def totals(found: Analysis, threshold: float) -> str:
     """What was found, in one sentence."""
-    groups, conflicts = found.groups(threshold), found.conflicts(threshold)
+    groups = found.groups(threshold)
     sure = sum(len(clique) - 1 for group in groups for clique in group.sure)
     likely = sum(len(group.members) - 1 for group in groups) - sure
+    contradicting = count(found.conflict_count(threshold), "possible contradiction")
     return (
         f"{count(len(found.records), 'memory', 'memories')}, {count(len(groups), 'group')} at threshold {threshold:g}: "
-        f"{sure:,} surely redundant, {likely:,} likely; {count(len(conflicts), 'possible contradiction')}."
+        f"{sure:,} surely redundant, {likely:,} likely; {contradicting}."
     )
 
 

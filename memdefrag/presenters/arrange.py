@@ -159,5 +159,4 @@ def strip(consequences: Consequences) -> tuple[tuple[str, str], ...]:
 
 def updates(analysis: Analysis, threshold: float) -> int:
     """The number of pairs that are alike but contradict each other."""
-    pairs = analysis.pairs
-    return int(np.count_nonzero(pairs.barred & (pairs.score >= np.float32(threshold))))
+    return analysis.conflict_count(threshold)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from memdefrag.base.errors import CollectionNotFound, UsageError
+from memdefrag.cli import show
 from tests.cli.conftest import Cli
 
 TEA = "Maria likes green tea in the morning."
@@ -206,3 +207,13 @@ def test_one_collection_can_be_compared_with_another_of_the_same_store(cli: Cli,
 def test_a_plan_cannot_be_made_of_two_stores(cli: Cli, both: tuple[Path, Path], tmp_path: Path) -> None:
     ended = cli("analyze", both[0], "--against", both[1], "--save", tmp_path / "plan.json")
     assert ended.code == UsageError.exit_code
+
+
+def test_of_very_many_contradictions_the_newest_are_shown_and_all_are_counted(cli: Cli, tmp_path: Path) -> None:
+    store = tmp_path / "ports.jsonl"
+    lines = [json.dumps({"id": str(port), "text": f"The server listens on port {port}"}) for port in range(8000, 8030)]
+    store.write_text("\n".join(lines), encoding="utf-8")
+    said = cli("analyze", store, "--no-model").out
+    assert said.count("port: ") == show.CONFLICTS_SHOWN
+    assert f"… and {435 - show.CONFLICTS_SHOWN} older ones" in said and "435 possible contradictions" in said
+    assert len(cli("analyze", store, "--no-model", "--json").json["conflicts"]) == 435

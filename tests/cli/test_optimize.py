@@ -161,6 +161,18 @@ class TestAtATerminal:
         assert len(left) == 59
         assert "Group 1 of" in shown and "Group 3 of" in shown and "Group 4 of" not in shown
 
+    def test_the_whole_texts_and_the_merged_one_are_shown_before_the_answer(self, tmp_path: Path) -> None:
+        long = "The garden behind the old mill has " + ", ".join(f"bed {number} of tulips" for number in range(40))
+        store = tmp_path / "two.jsonl"
+        store.write_text(
+            "\n".join(json.dumps({"id": id, "text": text}) for id, text in {"1": long, "2": f"Note: {long}."}.items()),
+            encoding="utf-8",
+        )
+        code, shown = self.optimize(store, "w\n", "n\n")
+        assert code == 0, shown
+        assert shown.count("bed 39 of tulips") == 3 and "merged:" in shown
+        assert len(texts(store)) == 2
+
     def test_what_is_no_answer_is_asked_again(self, demo: Path) -> None:
         code, shown = self.optimize(demo, "?\n", "\n", "y\n", "q\n", "y\n")
         assert code == 0, shown
