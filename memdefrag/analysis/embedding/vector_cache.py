@@ -35,11 +35,13 @@ class Shape(NamedTuple):
 class VectorCache:
     """Float32 vectors of one model by the hash of their text.
 
-    A damaged file is thrown away; a disk that cannot be written is told to the log and works as no cache.
+    A damaged file is thrown away; a disk that cannot be written, or a file that another program keeps locked, is told
+    to the log once and works as no cache from then on: waiting anew for each batch would cost more than it gives.
     """
 
     def __init__(self, path: Path, model: str) -> None:
         self._path, self._model = path, model
+        self._usable = True
 
     def find(self, hashes: Sequence[str]) -> dict[str, Vector]:
         """The vectors known among those asked for."""
@@ -51,7 +53,8 @@ class VectorCache:
                 marks = ",".join("?" * len(asked))
                 query = f"SELECT hash, vector FROM vectors WHERE model = ? AND hash IN ({marks})"
                 for hash, blob in database.execute(query, (self._model, *asked)):
-                    found[hash] = np.frombuffer(blob, "<f4").astype(np.float32)
+                    if isinstance(blob, bytes) and blob and len(blob) % 4 == 0:
+                        found[hash] = np.frombuffer(blob, "<f4").astype(np.float32)
 
         self._with_database(look)
         return found
@@ -88,6 +91,8 @@ class VectorCache:
         self._with_database(keep)
 
     def _with_database(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        if not self._usable:
+            return
         try:
             make_private_dir(self._path.parent)
             with closing(sqlite3.connect(self._path)) as database:
@@ -97,6 +102,7 @@ class VectorCache:
                 work(database)
         except (sqlite3.OperationalError, OSError) as error:
             _log.warning("Vectors are not remembered: %s", error)
+            self._usable = False
         except sqlite3.DatabaseError as error:
             _log.warning("The damaged %s is thrown away: %s", self._path, error)
             remove(self._path)
