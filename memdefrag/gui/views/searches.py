@@ -33,19 +33,18 @@ class SearchesCard(QFrame):
         self._losses = QVBoxLayout()
         self._losses.setSpacing(4)
         self._lost = label("What would be lost", "strong")
-        self.setLayout(
-            column(
-                label("What must still be found", "heading"),
-                label(_EXPLANATION, "muted", wrap=True),
-                self.questions,
-                self._bounds(),
-                self._lost,
-                self._losses,
-                gap=8,
-            )
+        layout = column(
+            label("What must still be found", "heading"),
+            label(_EXPLANATION, "muted", wrap=True),
+            self.questions,
+            self._bounds(),
+            self._lost,
+            self._losses,
+            gap=8,
         )
+        layout.setContentsMargins(16, 14, 16, 14)
+        self.setLayout(layout)
         self.setObjectName("card")
-        self.layout().setContentsMargins(16, 14, 16, 14)
 
     def _bounds(self) -> QHBoxLayout:
         return row(
