@@ -85,15 +85,15 @@ def test_of_equally_telling_texts_the_first_leads() -> None:
 
 
 def test_a_slip_of_the_pen_is_forgiven_and_listed() -> None:
-    result = merge_texts(["Nate tries new flavors in the kitchen", "Nate tries new flaovrs in the kitchen"])
-    assert result.text == "Nate tries new flavors in the kitchen"
-    assert [drop.sentence for drop in result.dropped] == ["Nate tries new flaovrs in the kitchen"]
+    result = merge_texts(["Ivo tries new flavors in the kitchen", "Ivo tries new flaovrs in the kitchen"])
+    assert result.text == "Ivo tries new flavors in the kitchen"
+    assert [drop.sentence for drop in result.dropped] == ["Ivo tries new flaovrs in the kitchen"]
     assert result.dropped[0].by == result.text
 
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_of_two_spellings_of_a_sentence_the_right_one_stays(first: int) -> None:
-    right, wrong = "Nate uses his gaming skills for good.", "Nate uses his gamng skills for good."
+    right, wrong = "Ivo uses his cooking skills for good.", "Ivo uses his cookng skills for good."
     assert merged(right, wrong, first=first) == merged(wrong, right, first=first) == right
     stamped = f"[2024-03-09] {wrong} He is tall."
     assert merged(right, stamped, first=first) == f"[2024-03-09] {right} He is tall."

@@ -73,7 +73,7 @@ def test_no_candidate_with_half_its_words_in_common_is_forgotten() -> None:
     assert of(CANDIDATE_COSINE, 0.5, 0.5) >= LOWEST
 
 
-PAINTING = "Melanie finds painting a calm and satisfying way to spend a rainy Sunday."
+PAINTING = "Marta finds painting a calm and satisfying way to spend a rainy Sunday."
 
 
 @pytest.mark.parametrize("cosine", [0.74, 0.8])
@@ -86,8 +86,8 @@ def test_another_word_for_the_same_thing_is_suggested() -> None:
 
 
 def test_a_slip_of_the_pen_is_no_other_word() -> None:
-    could = "Painting could be a calm and satisfying way for Melanie to spend a rainy Sunday."
-    slip = "Paintng is a calm and satisfying way for Melanie to spend a rainy Sunday."
+    could = "Painting could be a calm and satisfying way for Marta to spend a rainy Sunday."
+    slip = "Paintng is a calm and satisfying way for Marta to spend a rainy Sunday."
     assert DEFAULT_THRESHOLD <= scored(could, slip, 0.8) < SURE_SCORE
 
 
