@@ -33,7 +33,7 @@ SAME_MODEL = 0.99
 """Median cosine of a store's vectors with those of its own model, made anew."""
 
 BATCH_TEXTS = 64
-BATCH_CHARACTERS = 4_000
+BATCH_CHARACTERS = 8_000
 """Of the longest text times the number of texts. What larger batches save in calls they lose in the cores' caches."""
 
 TIMED_TEXTS = 50
