@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from memdefrag.analysis.junk import Junk
 from memdefrag.analysis.merge import CreatedRule, SurvivorRule, choose_survivor, merge_records
 from memdefrag.analysis.result import Analysis
-from memdefrag.model.plan import Drop, Keep, Merge, Plan, Ref, Step, Write
+from memdefrag.model.plan import Drop, Keep, Merge, Plan, Ref, Relate, Step, Unrelate, Write
 from memdefrag.model.records import Metadata, Snapshot
 
 
@@ -110,7 +110,9 @@ def named_records(plan: Plan) -> Iterator[str]:
                 return f"write {step.key}"
             case Keep():
                 return f"keep {step.record.key}"
-            case _:
+            case Relate() | Unrelate():
+                return f"{step.do} {step.relation.source} and {step.relation.target}"
+            case Drop():
                 return f"drop {step.record.key}"
 
     return map(line, plan.steps)

@@ -15,7 +15,21 @@ from memdefrag.analysis.merge import mean_vector
 from memdefrag.base.errors import ModelUnavailable, PlanInvalid
 from memdefrag.engine.embedding import Embed
 from memdefrag.model.hashing import record_hash
-from memdefrag.model.plan import Changes, Drop, Keep, Merge, Plan, Put, Ref, Result, Step, VectorRule, Write
+from memdefrag.model.plan import (
+    Changes,
+    Drop,
+    Keep,
+    Merge,
+    Plan,
+    Put,
+    Ref,
+    Relate,
+    Result,
+    Step,
+    Unrelate,
+    VectorRule,
+    Write,
+)
 from memdefrag.model.records import Key, MemoryRecord, Snapshot, State, Vector
 from memdefrag.model.report import Skipped
 from memdefrag.stores.base import Store
@@ -99,7 +113,7 @@ def resolve(plan: Plan, store: Store, target: Snapshot, source: Snapshot, embed:
 
 def _take(step: Step, work: _Work) -> None:
     match step:
-        case Keep():
+        case Keep() | Relate() | Unrelate():
             return
         case Merge():
             reason = work.stale([step.survivor, *step.members])
@@ -214,5 +228,7 @@ def _named(step: Step) -> list[Key]:
             return [step.survivor.key, *(ref.key for ref in step.members)]
         case Write():
             return [step.key]
+        case Relate() | Unrelate():
+            return []
         case _:
             return [step.record.key]

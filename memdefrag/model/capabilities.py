@@ -38,6 +38,8 @@ class Capabilities:
         list_values, nested_values: metadata may hold lists of scalars; lists and objects of anything.
         null_text, null_vector: a record may lack its text; its vector.
         vectors, uri, relations, archive: the store has a place for them.
+        writes_relations: `Store.write` carries out `Changes.relate` and `unrelate`.
+        new_collections: collections can be made; False where they are fixed, such as tables of another program.
         extras: owner, state and the extras of any record have a place of their own.
         soft_delete: a removed record stays, marked as deleted, with all that belongs to it.
         raw_bytes: texts may hold bytes that are not UTF-8, read as surrogate escapes.
@@ -54,6 +56,8 @@ class Capabilities:
     vectors: bool = True
     uri: bool = True
     relations: bool = False
+    writes_relations: bool = False
+    new_collections: bool = True
     archive: bool = False
     extras: bool = False
     soft_delete: bool = False

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from memdefrag.base import foreign_json
 from memdefrag.base.errors import PlanInvalid
 from memdefrag.model.hashing import record_hash
-from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Snapshot, State
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Relation, Snapshot, State
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -114,7 +114,23 @@ class Write:
     do: Literal["write"] = "write"
 
 
-Step = Keep | Merge | Drop | Write
+@dataclass(frozen=True, slots=True)
+class Relate:
+    """A link is made between two records of the target (or foreign references)."""
+
+    relation: Relation
+    do: Literal["relate"] = "relate"
+
+
+@dataclass(frozen=True, slots=True)
+class Unrelate:
+    """A link disappears; one that says something else by now stays."""
+
+    relation: Relation
+    do: Literal["unrelate"] = "unrelate"
+
+
+Step = Keep | Merge | Drop | Write | Relate | Unrelate
 
 
 class StoreStep(StrEnum):
@@ -180,6 +196,8 @@ class Changes:
     archive: tuple[MemoryRecord, ...] = ()
     collections: tuple[CollectionInfo, ...] = ()
     unarchive: tuple[MemoryRecord, ...] = ()
+    relate: tuple[Relation, ...] = ()
+    unrelate: tuple[Relation, ...] = ()
 
     @property
     def removed(self) -> int:
@@ -188,7 +206,8 @@ class Changes:
         return len(self.delete) + marked
 
     def __bool__(self) -> bool:
-        return bool(self.put or self.delete or self.archive or self.unarchive or self.collections)
+        records = self.put or self.delete or self.archive or self.unarchive
+        return bool(records or self.collections or self.relate or self.unrelate)
 
 
 def expected(snapshot: Snapshot, changes: Changes) -> dict[Key, MemoryRecord]:

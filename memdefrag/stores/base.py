@@ -126,6 +126,16 @@ class Store(ABC):
         """The record as it will read back after being written here, and what is lost by that, in words."""
         return fit(record, self.capabilities)
 
+    def key_for(self, collection: str, record: MemoryRecord) -> Key:
+        """The key under which this store would keep a record that comes from another one.
+
+        The same record gets the same key every time, so that copying it again finds the copy.
+
+        Raises:
+            UsageError: no name that the store takes can be made of the record's own.
+        """
+        return Key(collection, record.key.id)
+
     def problems(self) -> list[str]:
         """What is wrong with the store but does not stop it from being read, one sentence each."""
         return []
