@@ -22,16 +22,13 @@ from memdefrag.base.errors import (
     UnfinishedJob,
     UnsupportedFormat,
     UsageError,
-    VerificationFailed,
-    WriterFailed,
 )
-from memdefrag.base.fsops import dress_like, fsync_tree, make_private_dir, probe_writable
+from memdefrag.base.fsops import make_private_dir, probe_writable
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
-from memdefrag.engine import catalogue, guards, history, images, in_place, in_use, recover, search_proof
+from memdefrag.engine import catalogue, guards, history, images, in_use, live, recover, search_proof
 from memdefrag.engine.advice import next_steps
 from memdefrag.engine.backups.create import create
-from memdefrag.engine.backups.files import extract
 from memdefrag.engine.backups.shelf import Backup, find
 from memdefrag.engine.commit import state_hash, swap
 from memdefrag.engine.embedding import Embed, rehearsed
@@ -41,7 +38,7 @@ from memdefrag.engine.losses import require_no_loss
 from memdefrag.engine.owner import Owner
 from memdefrag.engine.resolve import Resolution, resolve
 from memdefrag.engine.shortcut import ready_made
-from memdefrag.engine.verify import verify_content, verify_probes
+from memdefrag.engine.staging import Staging
 from memdefrag.engine.writers import WriterOptions, choose
 from memdefrag.model.address import parse
 from memdefrag.model.plan import Changes, Plan, StoreStep, expected, touched
@@ -223,8 +220,7 @@ class _Application:
         self.job.note(JobState.BACKED_UP, backup=backup.id if backup else None)
         if self.kind.is_live:
             return self._write_live(store, before, resolution, backup)
-        self._stage(backup)
-        after = self._write_staged(resolution, before, settings)
+        after = self._write_staged(backup, resolution, before, settings)
         report = self._report(store, before, resolution, backup)
         new_hash = state_hash(self.job.new, self.kind)
         if existed:
@@ -243,18 +239,9 @@ class _Application:
         images.save(self.job.folder, touched(changes), before.by_key, expected(before, changes))
         self.safe = HALF_WAY
         self.job.note(JobState.SWAP)
-        done, left_out = in_place.write(store, changes, resolution.units, self.progress)
-        after = replace(before, records=tuple(expected(before, done).values()))
-        verify_probes(store, before, done, after, self.progress)
-        written = {put.record.key for put in done.put}
-        resolution = replace(
-            resolution,
-            changes=done,
-            merged=sum(len(unit) > 1 and unit[0] in written for unit in resolution.units),
-            skipped=(*resolution.skipped, *left_out),
-        )
+        after, resolution = live.write(store, before, resolution, self.progress)
         report = self._report(store, before, resolution, backup)
-        history.save(self._history_step(store, report), self.plan, before, after, done)
+        history.save(self._history_step(store, report), self.plan, before, after, resolution.changes)
         self.job.note(JobState.SWAPPED)
         return report
 
@@ -274,52 +261,21 @@ class _Application:
             recall=report.recall.figures() if report.recall else None,
         )
 
-    def _stage(self, backup: Backup | None) -> None:
-        """The copy to work on comes out of the backup, which so proves that it can be restored."""
+    def _write_staged(
+        self, backup: Backup | None, resolution: Resolution, before: Snapshot, settings: StoreSettings
+    ) -> Snapshot:
+        """Make the copy that is to take the store's place, and tell what it holds."""
+        staging = Staging(self.job, self.address, settings, self.progress)
+        rebuild = StoreStep.REBUILD in self.plan.store_steps
         if self.restores:
-            backup = find(self.plan.source.partition(":")[2])
-        backup = self.ready or backup
-        if backup:
-            extract(backup, self.job.new, self.progress)
-        self.job.note(JobState.STAGED)
-
-    def _write_staged(self, resolution: Resolution, before: Snapshot, settings: StoreSettings) -> Snapshot:
-        """Change the copy, push it to the disk, and prove what it holds."""
+            staging.fill(find(self.plan.source.partition(":")[2]))
+            if rebuild:
+                staging.rebuild()
+            return staging.read()
+        staging.fill(self.ready or backup)
         if self.ready:
-            after = self._pushed_and_read(settings)
-            verify_content(before, resolution.changes, after)
-            return after
-        staged = open_store(self.address.at(self.job.new), settings, must_exist=False)
-        with staged:
-            if resolution.changes or settings.chroma_upgrade:
-                staged.write(resolution.changes, self.progress)
-            if StoreStep.REBUILD in self.plan.store_steps:
-                staged.rebuild(self.progress)
-            if self.restores:
-                return self._pushed_and_read(settings)
-            after = self._pushed_and_read(settings)
-            verify_content(before, resolution.changes, after)
-            try:
-                verify_probes(staged, before, resolution.changes, after, self.progress)
-            except (VerificationFailed, WriterFailed):
-                if StoreStep.REBUILD in self.plan.store_steps:
-                    raise
-                # Older indexes may lose their way to some records when many were deleted; a new one does not.
-                staged.rebuild(self.progress)
-                after = self._pushed_and_read(settings)
-                verify_content(before, resolution.changes, after)
-                verify_probes(staged, before, resolution.changes, after, self.progress)
-        return after
-
-    def _pushed_and_read(self, settings: StoreSettings) -> Snapshot:
-        """Push the copy to the disk and read it back with fresh eyes."""
-        if self.job.target.exists():
-            dress_like(self.job.new, self.job.target)
-        if self.job.new.is_dir():
-            fsync_tree(self.job.new)
-        self.progress.phase("Verifying")
-        with open_store(self.address.at(self.job.new), settings) as written:
-            return read_snapshot(written, self.progress)
+            return staging.proved(before, resolution.changes)
+        return staging.write(before, resolution.changes, rebuild=rebuild)
 
     def _commit(self, store: Store) -> None:
         facts = self.job.facts()

@@ -12,9 +12,10 @@ import pytest
 
 from memdefrag.base.errors import Cancelled, ConfirmationNeeded, HistoryNotFound, PlanInvalid, StoreInUse, UsageError
 from memdefrag.base.settings import data_dir
-from memdefrag.engine import apply as apply_module
 from memdefrag.engine import catalogue
+from memdefrag.engine.commit import swap
 from memdefrag.engine.journal import Job
+from memdefrag.engine.verify import verify_content
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Plan, dump
 from tests.cli.conftest import Cli, traces
@@ -164,7 +165,7 @@ def test_ctrl_c_before_the_commit_changes_nothing(
     cli: Cli, store: Address, plan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = traces(store.path.parent)
-    monkeypatch.setattr("memdefrag.engine.apply.verify_content", interrupting(apply_module.verify_content))
+    monkeypatch.setattr("memdefrag.engine.staging.verify_content", interrupting(verify_content))
     ended = cli("apply", plan, "--json")
     assert (ended.code, ended.json["error"]["code"]) == (Cancelled.exit_code, "cancelled")
     assert traces(store.path.parent) == before
@@ -174,7 +175,7 @@ def test_ctrl_c_before_the_commit_changes_nothing(
 def test_ctrl_c_during_the_commit_finishes_it(
     cli: Cli, store: Address, plan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memdefrag.engine.apply.swap", interrupting(apply_module.swap))
+    monkeypatch.setattr("memdefrag.engine.apply.swap", interrupting(swap))
     ended = cli("apply", plan, "--json")
     assert (ended.code, ended.json["records_after"]) == (0, 17)
     assert len(snapshot_of(store)) == 17

@@ -27,8 +27,7 @@ from memdefrag.base.errors import (
 )
 from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.base.settings import data_dir
-from memdefrag.engine import apply as applying
-from memdefrag.engine import catalogue, guards, history
+from memdefrag.engine import catalogue, guards, history, staging
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups.shelf import Backup, find
 from memdefrag.engine.backups.verify import verify
@@ -287,13 +286,13 @@ def test_cancelling_leaves_the_store_and_no_traces(address: Address) -> None:
 
 def test_a_change_during_the_work_stops_it(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = merge_plan(address)
-    extract = applying.extract
+    extract = staging.extract
 
     def somebody_writes(kept: Backup, target: Path, progress: Progress) -> None:
         add_memory(address, "meanwhile")
         extract(kept, target, progress)
 
-    monkeypatch.setattr(applying, "extract", somebody_writes)
+    monkeypatch.setattr(staging, "extract", somebody_writes)
     with pytest.raises(StoreChanged):
         apply(plan)
     after = snapshot_of(address)
