@@ -39,7 +39,10 @@ class Capabilities:
         null_text, null_vector: a record may lack its text; its vector.
         vectors, uri, relations, archive: the store has a place for them.
         writes_relations: `Store.write` carries out `Changes.relate` and `unrelate`.
+        parallel_relations: two memories may have several links of different types.
+        links_of_deleted: where deleted records stay, marked as such, they keep their links.
         new_collections: collections can be made; False where they are fixed, such as tables of another program.
+        searched: its program searches by vectors, and so never finds a record that may lack one and does.
         extras: owner, state and the extras of any record have a place of their own.
         soft_delete: a removed record stays, marked as deleted, with all that belongs to it.
         raw_bytes: texts may hold bytes that are not UTF-8, read as surrogate escapes.
@@ -57,8 +60,11 @@ class Capabilities:
     uri: bool = True
     relations: bool = False
     writes_relations: bool = False
+    parallel_relations: bool = True
+    links_of_deleted: bool = True
     new_collections: bool = True
     archive: bool = False
+    searched: bool = False
     extras: bool = False
     soft_delete: bool = False
     raw_bytes: bool = False

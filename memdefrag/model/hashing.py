@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from memdefrag.model.records import MemoryRecord
+from memdefrag.model.records import MemoryRecord, Relation
 
 _MODULUS = 1 << 256
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
@@ -38,6 +38,12 @@ def content_hash(records: Iterable[MemoryRecord]) -> str:
         digest = hashlib.sha256(canonical_json(list(record.key)) + _content(record)).digest()
         total += int.from_bytes(digest, "big")
     return f"{total % _MODULUS:064x}"
+
+
+def relation_hash(relation: Relation) -> str:
+    """SHA-256 hex of everything a link says: its ends, type, strength, metadata and time."""
+    said = [relation.source, relation.target, relation.type, relation.strength, relation.metadata, relation.created]
+    return hashlib.sha256(canonical_json(said)).hexdigest()
 
 
 def _content(record: MemoryRecord) -> bytes:

@@ -126,6 +126,13 @@ class Store(ABC):
         """The record as it will read back after being written here, and what is lost by that, in words."""
         return fit(record, self.capabilities)
 
+    def fit_relation(self, relation: Relation) -> tuple[Relation | None, tuple[str, ...]]:
+        """The link as it will read back after being written here, and what is lost by that, in words.
+
+        None where the store has no place for it; the words say why.
+        """
+        return relation, ()
+
     def key_for(self, collection: str, record: MemoryRecord) -> Key:
         """The key under which this store would keep a record that comes from another one.
 
@@ -135,6 +142,22 @@ class Store(ABC):
             UsageError: no name that the store takes can be made of the record's own.
         """
         return Key(collection, record.key.id)
+
+    def adopted(self, record: MemoryRecord) -> MemoryRecord:
+        """A record of another system, said in this one's own terms as far as it has such; for most it is the same."""
+        return record
+
+    def refusal(self, record: MemoryRecord) -> str | None:
+        """Why the store cannot take a (fitted) record, in words; None when it can."""
+        return None
+
+    def is_placeholder(self, record: MemoryRecord) -> bool:
+        """Whether its program made the record by itself and nobody has written to it; then anything may replace it."""
+        return False
+
+    def unreadable(self) -> list[tuple[Key, str]]:
+        """Memories that are there but cannot be read, each with the reason."""
+        return []
 
     def problems(self) -> list[str]:
         """What is wrong with the store but does not stop it from being read, one sentence each."""
