@@ -39,7 +39,8 @@ def test_keys_are_dropped_then_renamed_then_set() -> None:
 
 
 def test_two_keys_can_change_places() -> None:
-    assert mapped(service_memory({"a": 1, "b": 2}), MetadataMap(rename={"a": "b", "b": "a"})).metadata == {"a": 2, "b": 1}
+    changed = mapped(service_memory({"a": 1, "b": 2}), MetadataMap(rename={"a": "b", "b": "a"}))
+    assert changed.metadata == {"a": 2, "b": 1}
 
 
 def test_a_renamed_key_replaces_the_one_that_is_there() -> None:
@@ -128,10 +129,10 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 
 
 def test_faults_of_a_file_name_it(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="absent.json"):
+    with pytest.raises(UsageError, match=r"absent\.json"):
         load(tmp_path / "absent.json")
     (tmp_path / "map.json").write_bytes(said(drop="a"))
-    with pytest.raises(UsageError, match="map.json.*'drop'") as raised:
+    with pytest.raises(UsageError, match=r"map\.json.*'drop'") as raised:
         load(tmp_path / "map.json")
     assert '"rename"' in raised.value.todo
 
