@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import ClassVar
 
-from memdefrag.base.errors import CollectionNotFound, NotPermitted, StoreChanged, UnsupportedFormat
+from memdefrag.base.errors import CollectionNotFound, NotPermitted, StoreDamaged, UnsupportedFormat
 from memdefrag.base.fsops import PRIVATE_FILE, fault_point, replacing
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.capabilities import Capabilities, Commit
-from memdefrag.model.hashing import record_hash
-from memdefrag.model.plan import Changes, Put, touched
-from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, State
+from memdefrag.model.plan import Changes
+from memdefrag.model.records import CollectionInfo, MemoryRecord, Metadata, Relation, State
 from memdefrag.stores.base import Store
-from memdefrag.stores.jsonl_lines import (
-    DEFAULT_COLLECTION,
-    HEADER,
-    Line,
-    changed_line,
-    new_line,
-    read_lines,
-)
+from memdefrag.stores.jsonl_file import is_compressed
+from memdefrag.stores.jsonl_lines import HEADER, Line, read_lines
+from memdefrag.stores.jsonl_rewrite import FORMAT, Rewrite
 
 SUFFIXES = (".jsonl", ".ndjson")
-FORMAT = 1
 _FAULTS_TOLD = 100
 
 
 class JsonLines(Store):
-    """A JSON lines file; its lines may name several collections."""
+    """A JSON lines file; its lines may name several collections. A compressed one is only read."""
 
     kind: ClassVar[str] = "jsonl"
 
@@ -45,9 +38,12 @@ class JsonLines(Store):
             return None
         with path.open("rb") as handle:
             looks_like_json = handle.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
-        if looks_like_json:
-            first = next(read_lines(path), None)
-            if first is not None and (first.header or first.record is not None):
+        if looks_like_json or is_compressed(path):
+            try:
+                first = next(read_lines(path), None)
+            except StoreDamaged:
+                first = None
+            if first is not None and (first.header or first.record is not None or first.links):
                 return path
         return path if path.suffix.lower() in SUFFIXES else None
 
@@ -57,7 +53,10 @@ class JsonLines(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(Commit.FILE, extras=True, raw_bytes=True)
+        writable = not self._compressed
+        return Capabilities(
+            Commit.FILE, writable, relations=True, writes_relations=writable, extras=True, raw_bytes=True
+        )
 
     def collections(self) -> list[CollectionInfo]:
         counts: dict[str, _Count] = {}
@@ -67,7 +66,7 @@ class JsonLines(Store):
             if line.header:
                 header = line.fields or {}
             elif line.record is None:
-                bad += 1
+                bad += not line.links
             else:
                 counts.setdefault(line.record.key.collection, _Count()).add(line.record)
         if bad and not counts and not header:
@@ -95,6 +94,10 @@ class JsonLines(Store):
         if found:
             yield found
 
+    def relations(self) -> Iterator[Relation]:
+        for line in self._lines():
+            yield from line.links
+
     def raw_files(self) -> list[Path]:
         return [self.address.path.absolute()]
 
@@ -107,17 +110,37 @@ class JsonLines(Store):
         """Write the file anew; lines that are not named, bad ones among them, keep every byte."""
         progress.phase("Writing", len(changes.put) + len(changes.delete))
         path = self.address.path
+        if not self.capabilities.writable:
+            raise NotPermitted(f"{path} is compressed and can only be read.")
         with replacing(path) as scratch:
             fault_point(f"write {path.name}")
             mode = path.stat().st_mode & 0o777 if self.exists else PRIVATE_FILE
             with open(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as out:
-                _Rewrite(changes, out, progress).run(self._lines() if self.exists else iter(()))
+                Rewrite(changes, out, progress).run(self._lines() if self.exists else iter(()))
+
+    @cached_property
+    def _compressed(self) -> bool:
+        with suppress(OSError):  # What cannot be opened is told where it is read.
+            return is_compressed(self.address.path)
+        return False
 
     def _lines(self) -> Iterator[Line]:
         try:
-            yield from read_lines(self.address.path)
+            for line in read_lines(self.address.path):
+                if line.header and _version(line) > FORMAT:
+                    raise UnsupportedFormat(
+                        f"{self.address.path} has format {_version(line)}; this program reads {FORMAT}.",
+                        todo="Use a newer memdefrag.",
+                    )
+                yield line
         except PermissionError as error:
             raise NotPermitted(f"{self.address.path} may not be read: {error.strerror}.") from error
+
+
+def _version(header: Line) -> float:
+    """The version of the format that a header names."""
+    told = (header.fields or {})[HEADER]
+    return told if isinstance(told, int | float) else FORMAT
 
 
 @dataclass
@@ -148,58 +171,6 @@ class _Count:
         )
 
 
-class _Rewrite:
-    """One pass over the old lines that writes the new ones."""
-
-    def __init__(self, changes: Changes, out: BinaryIO, progress: Progress) -> None:
-        self.changes, self.out, self.progress = changes, out, progress
-        self.puts: dict[Key, Put] = {put.record.key: put for put in changes.put}
-        self.deletes = {ref.key: ref.hash for ref in changes.delete}
-        self.unseen = set(touched(changes))
-        self.default = DEFAULT_COLLECTION
-
-    def run(self, lines: Iterator[Line]) -> None:
-        first = next(lines, None)
-        added = self.changes.collections
-        old = (first.fields or {}) if first is not None and first.header else {}
-        if first is None and added:
-            self.default = added[0].name
-        self.default = str(old.get("collection") or self.default)
-        if added:
-            self._write(_header(old, self.default, added))
-        for line in chain([first] if first is not None else [], lines):
-            if not (line.header and added):
-                self._pass(line)
-        for put in self.changes.put:
-            if put.before is None and put.record.key in self.unseen:
-                self._write(new_line(put.record, self.default))
-                self._done(put.record.key)
-        if self.unseen:
-            raise StoreChanged(f"The memory {min(self.unseen)} is no longer there.")
-
-    def _pass(self, line: Line) -> None:
-        """Write a line as it is, changed, or not at all."""
-        record = line.record
-        if record is None or (record.key not in self.unseen and not line.renamed):
-            self._write(line.raw)
-            return
-        put = self.puts.get(record.key, Put(record, record_hash(record)))
-        expected = self.deletes.get(record.key, put.before)
-        if record_hash(record) != expected:
-            raise StoreChanged(f"The memory {record.key} was changed meanwhile.")
-        if record.key not in self.deletes:
-            self._write(changed_line(line, put.record, self.default))
-        self._done(record.key)
-
-    def _write(self, raw: bytes) -> None:
-        self.out.write(raw if raw.endswith(b"\n") else raw + b"\n")
-
-    def _done(self, key: Key) -> None:
-        if key in self.unseen:
-            self.unseen.remove(key)
-            self.progress.step()
-
-
 def _described(header: Metadata) -> list[CollectionInfo]:
     """The collections that a header describes, its own first."""
     listed = header.get("collections")
@@ -208,31 +179,20 @@ def _described(header: Metadata) -> list[CollectionInfo]:
     for entry in entries:
         name = entry.get("name", entry.get("collection")) if isinstance(entry, dict) else None
         if isinstance(name, str):
-            settings = entry.get("settings")
+            settings, dimension = entry.get("settings"), entry.get("dimension")
             infos.append(
                 CollectionInfo(
                     name,
                     0,
                     0,
                     0,
+                    dimension if isinstance(dimension, int) else None,
                     metric=str(entry.get("metric", "cosine")),
                     model=entry.get("model"),
                     settings=settings if isinstance(settings, dict) else {},
                 )
             )
     return infos
-
-
-def _header(old: Metadata, default: str, added: tuple[CollectionInfo, ...]) -> bytes:
-    """The first line, with these collections described too."""
-    header: dict[str, Any] = {HEADER: FORMAT, "collection": default, **old}
-    for info in added:
-        entry = {"metric": info.metric, "model": info.model, "settings": dict(info.settings)}
-        if info.name == default:
-            header.update(entry)
-        else:
-            header["collections"] = [*header.get("collections", []), {"name": info.name, **entry}]
-    return json.dumps(header, ensure_ascii=False).encode() + b"\n"
 
 
 def _bare(name: str) -> CollectionInfo:

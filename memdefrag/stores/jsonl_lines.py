@@ -1,15 +1,15 @@
 """Lines of a JSON lines file as records, and records as lines.
 
-A line is ``{"id", "text", "metadata", "tags", "created_at", "updated_at", "embedding", "uri", "extras"}``, of
-which only `text` must be there; beside them `collection`, `owner` and `state` where they say something. Keys
+A line is ``{"id", "text", "metadata", "tags", "created_at", "updated_at", "embedding", "uri", "relations", "extras"}``,
+of which only `text` must be there; beside them `collection`, `owner` and `state` where they say something. Keys
 that are none of these belong to the record's extras. Where tags or times are absent, what the metadata means
-by Memory Service's rules counts.
+by Memory Service's rules counts. Links are told by `stores.jsonl_links`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,16 @@ import numpy as np
 
 from memdefrag.base import foreign_json
 from memdefrag.model.hashing import canonical_json
-from memdefrag.model.records import Key, MemoryRecord, Metadata, State, Vector
+from memdefrag.model.records import Key, MemoryRecord, Metadata, Relation, State, Vector
 from memdefrag.model.service_metadata import content_hash, moment, read
+from memdefrag.stores.jsonl_file import opened
+from memdefrag.stores.jsonl_links import LINK, LINKS, apart, entry, link, whole
 
 DEFAULT_COLLECTION = "memories"
 HEADER = "memdefrag"
 _FIELDS = frozenset(
     {"id", "text", "metadata", "tags", "created_at", "updated_at", "embedding", "uri", "extras"}
-    | {"collection", "owner", "state"}
+    | {"collection", "owner", "state", LINKS}
 )
 _TOLD_BY_METADATA = ("tags", "created_at", "updated_at")
 _BOM = b"\xef\xbb\xbf"
@@ -43,6 +45,7 @@ class Line:
         faults: what is wrong with it.
         header: whether it is the file's first line that describes collections.
         renamed: the record's id is not the one the line gives, since an earlier line has that too.
+        links: the links it tells: those of its record, or the one it consists of.
     """
 
     number: int
@@ -52,13 +55,18 @@ class Line:
     faults: tuple[str, ...] = ()
     header: bool = False
     renamed: bool = False
+    links: tuple[Relation, ...] = ()
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """All lines that are not blank, in order. No line makes this fail."""
+    """All lines that are not blank, in order. No line makes this fail.
+
+    Raises:
+        StoreDamaged: the file is compressed and cannot be unpacked to its end.
+    """
     default, first = DEFAULT_COLLECTION, True
     seen: set[Key] = set()
-    with path.open("rb") as lines:
+    with opened(path) as lines:
         for number, raw in enumerate(lines, 1):
             content = raw.removeprefix(_BOM) if number == 1 else raw
             if not content.strip():
@@ -68,32 +76,48 @@ def read_lines(path: Path) -> Iterator[Line]:
             if first and fields is not None and HEADER in fields and "text" not in fields:
                 default = str(fields.get("collection") or DEFAULT_COLLECTION)
                 yield Line(number, raw, fields, header=True)
+            elif fields is not None and LINK in fields and "text" not in fields:
+                relation = link(fields[LINK], default)
+                faults += [] if relation else ["a link that cannot be understood"]
+                yield Line(number, raw, fields, faults=tuple(faults), links=(relation,) if relation else ())
             elif fields is None or "text" not in fields:
                 yield Line(number, raw, fields, faults=tuple(faults or ["no text"]))
             else:
                 record = _record(fields, default, faults)
-                whole = Key(_whole(record.key.collection), _whole(record.key.id))
-                if whole != record.key:
-                    faults.append(f"an id or collection that is not UTF-8 (named {whole.id!r} here)")
-                key = _unique(whole, seen)
-                if key != whole:
-                    faults.append(f"the id {whole.id!r} a second time (named {key.id!r} here)")
+                named = Key(whole(record.key.collection), whole(record.key.id))
+                if named != record.key:
+                    faults.append(f"an id or collection that is not UTF-8 (named {named.id!r} here)")
+                key = _unique(named, seen)
+                if key != named:
+                    faults.append(f"the id {named.id!r} a second time (named {key.id!r} here)")
                 seen.add(key)
+                links = _links(fields, key, faults) if LINKS in fields else ()
                 renamed = key != record.key
-                yield Line(number, raw, fields, record.with_key(key), tuple(faults), renamed=renamed)
+                yield Line(number, raw, fields, record.with_key(key), tuple(faults), renamed=renamed, links=links)
             first = False
 
 
-def new_line(record: MemoryRecord, default: str) -> bytes:
-    """A line for a record; `default` is the collection that needs not be named."""
+def new_line(record: MemoryRecord, default: str, links: Sequence[Relation] = ()) -> bytes:
+    """A line for a record and the links that start from it; `default` is the collection that needs not be named."""
     fields = {**_fields(record, default), "extras": record.extras}
     if not record.extras:
         del fields["extras"]
-    return _dump(fields, record.embedding)
+    if links:
+        fields[LINKS] = [entry(relation, record.key.collection) for relation in links]
+    return dump(fields, record.embedding)
 
 
-def changed_line(line: Line, record: MemoryRecord, default: str) -> bytes:
-    """The line with those fields replaced that say something else now; all others keep their form."""
+def link_line(relation: Relation) -> bytes:
+    """A line for a link that starts from no memory of the file."""
+    return dump(apart(relation))
+
+
+def changed_line(line: Line, record: MemoryRecord, default: str, links: list[Any] | None = None) -> bytes:
+    """The line with those fields replaced that say something else now; all others keep their form.
+
+    Args:
+        links: the entries of the list `relations` from now on; None: as they are.
+    """
     assert line.fields is not None and line.record is not None
     fields, old = dict(line.fields), _fields(line.record, default)
     if line.renamed or fields.get("id") in (None, ""):
@@ -111,10 +135,14 @@ def changed_line(line: Line, record: MemoryRecord, default: str) -> bytes:
         fields.pop(name, None)
     if not _equal(line.record.extras, record.extras):
         _replace_extras(fields, record.extras)
+    if links is not None:
+        fields[LINKS] = links
+        if not links:
+            del fields[LINKS]
     if _same_vector(line.record.embedding, record.embedding):
-        return _dump(fields)
+        return dump(fields)
     fields.pop("embedding", None)
-    return _dump(fields, record.embedding)
+    return dump(fields, record.embedding)
 
 
 def _parse(raw: bytes, faults: list[str]) -> Metadata | None:
@@ -154,7 +182,7 @@ def _record(fields: Metadata, default: str, faults: list[str]) -> MemoryRecord:
         text,
         metadata,
         _vector(fields.get("embedding"), faults),
-        read({"tags": fields["tags"]}).tags if fields.get("tags") is not None else meant.tags,
+        meant.tags if fields.get("tags") is None else _tags(fields["tags"]),
         _typed(fields, "uri", str, faults),
         _time(fields, "created_at", meant.created, faults),
         _time(fields, "updated_at", meant.updated, faults),
@@ -163,6 +191,20 @@ def _record(fields: Metadata, default: str, faults: list[str]) -> MemoryRecord:
         extras,
     )
     return record if record.key.id else record.with_key(Key(record.key.collection, content_hash(text or "")))
+
+
+def _links(fields: Metadata, source: Key, faults: list[str]) -> tuple[Relation, ...]:
+    """The links that start from the memory of a line."""
+    found = [link(told, source.collection, source) for told in _typed(fields, LINKS, list, faults) or ()]
+    if None in found:
+        faults.append("a link that cannot be understood")
+    return tuple([relation for relation in found if relation is not None])
+
+
+def _tags(told: Any) -> tuple[str, ...]:
+    if isinstance(told, list) and all(type(tag) is str for tag in told):
+        return tuple(told)
+    return read({"tags": told}).tags
 
 
 def _typed(fields: Metadata, name: str, kind: type[Any], faults: list[str]) -> Any:
@@ -199,11 +241,6 @@ def _vector(values: Any, faults: list[str]) -> Vector | None:
     elif not vector.any():
         faults.append("a vector of zeros")
     return vector
-
-
-def _whole(name: str) -> str:
-    """The name with a question mark for everything that UTF-8 cannot write."""
-    return name if name.isascii() else name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _unique(key: Key, seen: set[Key]) -> Key:
@@ -246,7 +283,7 @@ def _replace_extras(fields: Metadata, extras: Metadata) -> None:
     fields["extras"] = {name: value for name, value in extras.items() if name not in top}
 
 
-def _dump(fields: Metadata, embedding: Vector | None = None) -> bytes:
+def dump(fields: Metadata, embedding: Vector | None = None) -> bytes:
     """The line's bytes; `embedding` is added in digits that give back each float32 exactly."""
     text = json.dumps(fields, ensure_ascii=False)
     if embedding is not None:

@@ -71,7 +71,6 @@ def test_every_field_is_read(path: Path) -> None:
                 "owner": "me",
                 "state": "superseded",
                 "collection": "c",
-                "relations": [{"target": "2"}],
                 "extras": {"x": 1},
                 "score": 0.5,
             },
@@ -89,7 +88,7 @@ def test_every_field_is_read(path: Path) -> None:
         updated=1735732801.0,
         owner="me",
         state=State.SUPERSEDED,
-        extras={"x": 1, "score": 0.5, "relations": [{"target": "2"}]},
+        extras={"x": 1, "score": 0.5},
     )
 
 
