@@ -193,6 +193,16 @@ def _is_torn(path: Path) -> bool:
         return handle.read(1) != b"\n"
 
 
+def folds_case(folder: Path) -> bool:
+    """Whether the file system of a folder (that may not be there yet) takes names for one that differ in capitals."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    named = next((path for path in (there, *there.parents) if path.name.swapcase() != path.name), None)
+    if named is None:
+        return sys.platform in ("win32", "darwin")
+    other = named.with_name(named.name.swapcase())
+    return other.exists() and os.path.samefile(named, other)
+
+
 def copy_file(source: Path, target: Path) -> None:
     """Copy bytes, times and mode of a regular file; never follows a link.
 

@@ -11,6 +11,8 @@ from memdefrag.base.secrets import without_credentials
 
 _KIND = re.compile(r"^(?P<kind>[a-z][a-z0-9+-]+):(?P<rest>.*)$", re.S)
 _DRIVE_LETTER = 1
+_HDEV = re.compile(r"filesystem(?::(?P<folder>.*))?|http(?::(?P<url>https?://.+)?)?", re.S)
+"""How hdev names its stores: ``filesystem``, or ``http:`` before a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ class Address:
 def parse(text: str) -> Address:
     """Read ``kind:location#collection``; a bare path gets the kind "" (the registry recognises it).
 
+    hdev's own ``filesystem:FOLDER`` and ``http:URL`` are read, too; without a place, as ``hdev:`` alone, they mean
+    the one that hdev's configuration names.
+
     A password in it is kept in memory for its place and does not get into the address.
 
     Raises:
@@ -68,12 +73,23 @@ def parse(text: str) -> Address:
     if not text.strip() or "\0" in text:
         raise UsageError("No store was named.", todo="Give a path or an address such as chroma:FOLDER.")
     text = without_credentials(text)
+    text = _as_ours(text)
     match = _KIND.match(text)
     kind, rest = (match["kind"], match["rest"]) if match and len(match["kind"]) > _DRIVE_LETTER else ("", text)
     if kind and Path(text).expanduser().exists():
         kind, rest = "", text
     location, collection = _split_collection(rest)
     return Address(kind, location, collection)
+
+
+def _as_ours(text: str) -> str:
+    """The address of a store that is named as hdev names it; any other text as it is."""
+    match = _HDEV.fullmatch(text)
+    if not match or Path(text).expanduser().exists():
+        return text
+    if text.startswith("filesystem"):
+        return f"hdev:{match['folder'] or ''}"
+    return f"hdev+{match['url'] or 'http:'}"
 
 
 def _split_collection(rest: str) -> tuple[str, str | None]:

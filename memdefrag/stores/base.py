@@ -151,13 +151,16 @@ class Store(ABC):
         """Why the store cannot take a (fitted) record, in words; None when it can."""
         return None
 
-    def is_placeholder(self, record: MemoryRecord) -> bool:
-        """Whether its program made the record by itself and nobody has written to it; then anything may replace it."""
-        return False
-
     def unreadable(self) -> list[tuple[Key, str]]:
         """Memories that are there but cannot be read, each with the reason."""
         return []
+
+    def is_placeholder(self, record: MemoryRecord) -> bool:
+        """Whether the owning program made this record by itself and nobody has written to it since.
+
+        What comes from elsewhere may take its place as if nothing stood there.
+        """
+        return False
 
     def problems(self) -> list[str]:
         """What is wrong with the store but does not stop it from being read, one sentence each."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -24,12 +25,10 @@ from memdefrag.model.hashing import canonical_json
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import Key, MemoryRecord, Metadata
 from memdefrag.stores.base import StoreSettings
-from memdefrag.stores.hdev import names
+from memdefrag.stores.hdev import config, names
 from memdefrag.stores.hdev.folder import Entry, Folder, Walk, listed, pair, scratch_of, walk
-from memdefrag.stores.hdev.store import CAPABILITIES, NOTHING, Found, HdevStore, record_of
-
-GLOBAL = "global"
-"""The entry that hdev makes when it opens a folder."""
+from memdefrag.stores.hdev.keys import entry_name
+from memdefrag.stores.hdev.store import ALWAYS, CAPABILITIES, COLLECTION, GLOBAL, NOTHING, Found, HdevStore, record_of
 
 _LOOKED_AT = 2_000
 _NAMED = 10
@@ -52,6 +51,16 @@ class HdevFiles(HdevStore):
         if _is_opened(inside) and not _is_opened(path):
             path = inside
         return path if path.is_dir() and _holds_an_entry(path) else None
+
+    @classmethod
+    def located(cls, address: Address) -> Address:
+        return super().located(address if address.location else address.at(config.load().folder))
+
+    def key_for(self, collection: str, record: MemoryRecord) -> Key:
+        # Names that hdev itself gave are told apart by who gave them, capitals and all.
+        is_own = record.metadata.keys() >= set(ALWAYS)
+        folds = not is_own and fsops.folds_case(self.root)
+        return Key(COLLECTION, entry_name(record.key.id, folds=folds, windows=sys.platform == "win32"))
 
     @property
     def format(self) -> str:
@@ -235,6 +244,13 @@ class HdevFiles(HdevStore):
             return not error.is_foreign
         return True
 
+    def _is_surely_old(self, entry: Entry) -> bool:
+        """Whether an old entry has the metadata that hdev gave to every one; other programs write JSON, too."""
+        try:
+            return not self._read(entry)[1].keys().isdisjoint(ALWAYS)
+        except _Unreadable:
+            return False
+
     def _walk(self) -> Walk:
         try:
             return walk(self.root)
@@ -271,7 +287,7 @@ def _holds_an_entry(folder: Path) -> bool:
         seen += len(files) + len(folders)
         store = HdevFiles(Address("hdev", str(folder)), StoreSettings())
         for entry in pair(within, files).entries.values():
-            if entry.metadata is not None or (entry.is_old and store._is_old(entry)):
+            if entry.metadata is not None or (entry.is_old and store._is_surely_old(entry)):
                 return True
         waiting += [f"{within}{name}/" for name in folders]
     return False

@@ -18,21 +18,19 @@ from urllib.parse import quote
 
 from memdefrag.base import secrets
 from memdefrag.base.errors import NotAStore, ServerRefused, ServerUnreachable, UsageError
-from memdefrag.base.http import Client
+from memdefrag.base.http import Client, Options
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.base import StoreSettings
-from memdefrag.stores.hdev import names
-from memdefrag.stores.hdev.store import NOTHING, Found, HdevStore, fit, record_of
+from memdefrag.stores.hdev import config, names
+from memdefrag.stores.hdev.store import ALWAYS, NOTHING, Found, HdevStore, fit, record_of
 
-KEY_VARIABLES = ("HDEV_MEMORY_HTTP_API_KEY",)
+KEY_VARIABLES = (config.KEY_VARIABLE,)
 ENTRY, TREE, HEALTH = "/api/memory/entry/", "/api/memory/tree", "/api/health"
 AT_ONCE = 6
 _CUT = "..."
 """The server's mark in a tree for what it leaves out."""
-_ALWAYS = ("created", "updated", "version")
-"""Metadata that the server adds where they are missing."""
 
 
 @dataclass(slots=True)
@@ -60,11 +58,31 @@ class HdevHttp(HdevStore):
 
     def __init__(self, address: Address, settings: StoreSettings) -> None:
         super().__init__(address, settings)
-        self._client = Client(address.url, secrets.find(address.location, *KEY_VARIABLES))
+        told = config.load()
+        key = secrets.find(address.url, *KEY_VARIABLES) or told.key_for(address.url)
+        options = Options.of_environment()
+        self._client = Client(address.url, key, replace(options, silence=told.timeout or options.silence))
 
     @classmethod
     def detect(cls, path: Path) -> Path | None:
         return None
+
+    @classmethod
+    def located(cls, address: Address) -> Address:
+        """The address; that of the configured server where none is named.
+
+        Raises:
+            UsageError: none is configured.
+        """
+        if address.location:
+            return address
+        url = config.load().url
+        if not url:
+            raise UsageError(
+                "No memory server was named, and hdev's configuration names none.",
+                todo=f"Give its address, such as hdev+http://localhost:8080, or set {config.URL_VARIABLE}.",
+            )
+        return Address(f"hdev+{url.partition(':')[0]}", url.partition(":")[2])
 
     @property
     def format(self) -> str:
@@ -97,7 +115,7 @@ class HdevHttp(HdevStore):
         text = (fitted.text or "").replace("\r\n", "\n").replace("\r", "\n")
         if text != fitted.text:
             losses = (*losses, "the kind of line breaks")
-        added = {name: 1 if name == "version" else None for name in _ALWAYS if name not in fitted.metadata}
+        added = {name: 1 if name == "version" else None for name in ALWAYS if name not in fitted.metadata}
         return replace(fitted, text=text, metadata={**fitted.metadata, **added}), losses
 
     def _listed(self) -> list[str]:

@@ -19,9 +19,14 @@ from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata,
 from memdefrag.model.service_metadata import moment, read
 from memdefrag.stores.base import Store
 from memdefrag.stores.hdev import names
+from memdefrag.stores.hdev.keys import entry_name
 
 COLLECTION = "memories"
 CAPABILITIES = Capabilities(Commit.IN_PLACE, null_text=False, vectors=False, uri=False)
+GLOBAL, GLOBAL_TEXT = "global", "Global memory storage for critical information"
+"""The entry that hdev makes whenever it opens a store that lacks it, and what it says."""
+ALWAYS = ("created", "updated", "version")
+"""Metadata that hdev gives to every entry."""
 _PROBLEMS_TOLD = 100
 _SAME_TIME_IS_ODD = 3
 
@@ -98,6 +103,13 @@ class HdevStore(Store):
 
     def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
         return fit(record)
+
+    def key_for(self, collection: str, record: MemoryRecord) -> Key:
+        return Key(COLLECTION, entry_name(record.key.id))
+
+    def is_placeholder(self, record: MemoryRecord) -> bool:
+        untouched = record.metadata.keys() <= set(ALWAYS) and record.metadata.get("version") == 1
+        return record.key.id == GLOBAL and record.text == GLOBAL_TEXT and untouched
 
     def problems(self) -> list[str]:
         told, times = [], set()

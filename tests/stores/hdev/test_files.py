@@ -391,3 +391,29 @@ def test_a_real_folder_is_read_whole(shared: Path, tmp_path: Path) -> None:
 
 def test_a_real_old_folder_is_read_whole(shared: Path) -> None:
     assert set(texts(shared / "fixtures/hdev_legacy")) == {"global", "people/bob", "projects/alpha"}
+
+
+@pytest.mark.parametrize("text", ['{"content": "page"}', '{"content": "x", "metadata": {}}', "[]", '{"metadata": {}}'])
+def test_json_and_notes_of_other_programs_are_no_store(root: Path, text: str) -> None:
+    (root / "page.json").write_text(text)
+    (root / "README.md").write_text("notes")
+    assert HdevFiles.detect(root) is None
+
+
+def test_an_old_entry_makes_a_store(root: Path) -> None:
+    (root / "a.json").write_text(json.dumps({"content": "x", "metadata": TIMES}))
+    assert HdevFiles.detect(root) == root
+
+
+def test_the_entry_that_hdev_makes_by_itself_is_a_placeholder(root: Path) -> None:
+    said = "Global memory storage for critical information"
+    entry(root, "global", said)
+    entry(root, "other", said)
+    store = open_folder(root)
+    made, other = store.fetch([Key(COLLECTION, "global"), Key(COLLECTION, "other")])
+    assert store.is_placeholder(made)
+    assert not store.is_placeholder(other)
+    for text, metadata in ((said + ".", TIMES), (said, {**TIMES, "version": 2}), (said, {**TIMES, "tags": ["a"]})):
+        entry(root, "global", text, metadata)
+        [mine] = store.fetch([Key(COLLECTION, "global")])
+        assert not store.is_placeholder(mine)
