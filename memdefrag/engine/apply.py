@@ -236,7 +236,10 @@ class _Application:
     ) -> ApplyReport:
         """Write into the store itself, with the images of what is touched as the way back."""
         changes = resolution.changes
-        images.save(self.job.folder, touched(changes), before.by_key, expected(before, changes))
+        images.save(
+            self.job.folder, touched(changes), before.by_key, expected(before, changes),
+            related=changes.relate, unrelated=changes.unrelate,
+        )  # fmt: skip
         self.safe = HALF_WAY
         self.job.note(JobState.SWAP)
         after, resolution = live.write(store, before, resolution, self.progress)

@@ -1,8 +1,8 @@
 """Every change to a store as a step with before- and after-images, and the plans that undo and redo it.
 
-``<data dir>/history/<store-id>/<job>/`` holds ``step.json``, ``plan.json``, the images of exactly the records that
-were touched (`images`), ``touched.json``: their keys and hashes, and ``sums.json``: the SHA-256 sums of all these. A
-step that put other files in the store's place also holds ``present.jsonl.zst``, the keys and hashes of all records
+``<data dir>/history/<store-id>/<job>/`` holds ``step.json``, ``plan.json``, the images of exactly the records and links
+that were touched (`images`), ``touched.json``: their keys and hashes, and ``sums.json``: the SHA-256 sums of all these.
+A step that put other files in the store's place also holds ``present.jsonl.zst``, the keys and hashes of all records
 after it, and ``added.jsonl.zst``, those of the records that this took away. A step counts once the catalogue says that
 its job was applied; steps follow each other as their jobs do there, whatever the clock said.
 """
@@ -42,6 +42,7 @@ class HistoryStep:
         added: how many records had been added or changed since the state that it put back, and so went away.
         recall: the figures of its search proof (`model.recall.Recall.figures`); None where nothing was merged.
         left: what stood there after it, as `commit.state_hash` tells; empty for stores that are written live.
+        links: how many links between memories it made or removed.
     """
 
     id: str
@@ -58,6 +59,7 @@ class HistoryStep:
     added: int = 0
     left: str = ""
     recall: dict[str, Any] | None = None
+    links: int = 0
 
     @property
     def folder(self) -> Path:
@@ -77,15 +79,17 @@ def save(step: HistoryStep, plan: Plan, before: Snapshot, after: Snapshot, chang
     """Write the step's folder and return the step with what is known now. It does not count before `catalogue` has
     the job's outcome."""
     folder = make_private_dir(step.folder)
-    step = replace(step, redoes=plan.settings.get("redoes"))
+    step = replace(step, redoes=plan.settings.get("redoes"), links=len((*changes.relate, *changes.unrelate)))
     if step.whole_store:
         step_files.save_refs(folder / step_files.PRESENT, map(Ref.of, after.records))
     if StoreStep.REPLACE in plan.store_steps:
         gone = list(_taken_away(plan, before, after))
         step_files.save_refs(folder / step_files.ADDED, gone)
         step = replace(step, added=len(gone))
-    images.save(folder, touched(changes), before.by_key, after.by_key)
-    step_files.save_touched(folder, _touched(before, after, changes))
+    images.save(
+        folder, touched(changes), before.by_key, after.by_key, related=changes.relate, unrelated=changes.unrelate
+    )
+    step_files.save_touched(folder, [*_touched(before, after, changes), *step_files.touched_links(changes)])
     write_durable(folder / step_files.PLAN, dump(plan))
     write_durable(folder / step_files.STEP, json.dumps(asdict(step), indent=2).encode())
     step_files.seal(folder)
@@ -133,7 +137,8 @@ def state(step: HistoryStep) -> StepState:
 
 def left(step: HistoryStep) -> tuple[Key, ...]:
     """Which of a step's records are not undone. Of a step that replaced files nothing can be told by records."""
-    return tuple(entry.key for entry in _Timeline.of(step).entries(step, undone=False) if entry.key != _WHOLE)
+    entries = _Timeline.of(step).entries(step, undone=False)
+    return tuple(entry.key for entry in entries if entry.key != _WHOLE and not entry.is_link)
 
 
 def states(store: Address | None = None) -> dict[str, StepState]:
@@ -182,8 +187,8 @@ def redoable(store: Address) -> list[HistoryStep]:
 def undo_plan(step: HistoryStep) -> Plan:
     """The inverse plan: every touched record becomes what it was, if it still is what the step made of it.
 
-    Records that were undone before are left out. A step that replaced or upgraded files is undone by its backup's
-    files.
+    Links that came go, and links that went come back where both their ends are there. What was undone before is left
+    out. A step that replaced or upgraded files is undone by its backup's files.
 
     Raises:
         BackupDamaged: what the step saved is not what it saved then; half an image would undo by halves.
@@ -198,7 +203,10 @@ def undo_plan(step: HistoryStep) -> Plan:
         source=str(Address("jsonl", str(step.folder / images.BEFORE))),
         target=step.store,
         settings=settings,
-        steps=tuple(_inverse(entry) for entry in entries),
+        steps=(
+            *(_inverse(entry) for entry in entries if not entry.is_link),
+            *step_files.link_steps(step.folder, entries, forth=False),
+        ),
     )
 
 
@@ -219,7 +227,10 @@ def redo_plan(step: HistoryStep) -> Plan:
         source=str(Address("jsonl", str(step.folder / images.AFTER))),
         target=step.store,
         settings=settings,
-        steps=tuple(_again(entry) for entry in entries),
+        steps=(
+            *(_again(entry) for entry in entries if not entry.is_link),
+            *step_files.link_steps(step.folder, entries, forth=True),
+        ),
     )
 
 

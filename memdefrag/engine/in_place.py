@@ -14,10 +14,12 @@ from dataclasses import replace
 from memdefrag.base.errors import Cancelled, MemdefragError, VerificationFailed
 from memdefrag.base.fsops import fault_point
 from memdefrag.base.progress import Progress
+from memdefrag.engine import relations
 from memdefrag.engine.images import Images
+from memdefrag.engine.relations import Links, Settled
 from memdefrag.engine.verify import same_vector
 from memdefrag.model.capabilities import Commit
-from memdefrag.model.hashing import record_hash
+from memdefrag.model.hashing import record_hash, relation_hash
 from memdefrag.model.plan import Changes, Put, Ref
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.model.report import Skipped
@@ -30,9 +32,13 @@ Unit = tuple[Key, ...]
 
 
 def write(
-    store: Store, changes: Changes, units: Iterable[Unit], progress: Progress
+    store: Store, changes: Changes, units: Iterable[Unit], progress: Progress, links: Links | None = None
 ) -> tuple[Changes, tuple[Skipped, ...]]:
-    """Carry the changes out in the live store, unit by unit: whole or not at all.
+    """Carry the changes out in the live store, unit by unit: whole or not at all. Links come last, or together with
+    all the rest where that is one transaction.
+
+    Args:
+        links: tells what becomes of the links where units are left out; None where there are none.
 
     Returns:
         What was done, and the units left out because somebody changed one of their records since the plan.
@@ -48,14 +54,19 @@ def write(
     progress.phase("Writing", len(wanted))
     if changes.collections:
         store.write(Changes(collections=changes.collections), progress)
-    everything = sum(map(len, wanted))
-    for batch in _batches(wanted, everything if store.capabilities.commit is Commit.TRANSACTION else BATCH):
+    at_once = store.capabilities.commit is Commit.TRANSACTION
+    for batch in [wanted] if at_once else _batches(wanted, BATCH):
         progress.check()
         fitting = _still_as_planned(store, changes, batch, skipped)
-        _carry_out(store, _part(changes, fitting), progress)
+        part = _part(changes, fitting)
+        _carry_out(store, _with_links(part, links, touched - fitting) if at_once else part, progress)
         done |= fitting
         progress.step(len(batch))
-    return replace(_part(changes, done), collections=changes.collections), tuple(skipped)
+    linked = _with_links(Changes(), links, touched - done)
+    if not at_once:
+        _carry_out(store, linked, progress)
+    part = replace(_part(changes, done), collections=changes.collections)
+    return replace(part, relate=linked.relate, unrelate=linked.unrelate), tuple(skipped)
 
 
 def roll_back(store: Store, images: Images, progress: Progress) -> tuple[Key, ...]:
@@ -82,11 +93,16 @@ def roll_back(store: Store, images: Images, progress: Progress) -> tuple[Key, ..
             put.append(Put(old, record_hash(now) if now else None))
         elif now is not None:
             delete.append(Ref.of(now))
-    size = max(1, len(keys)) if store.capabilities.commit is Commit.TRANSACTION else BATCH
     back = Changes(put=tuple(put), delete=tuple(delete))
-    named = [(change.record.key,) for change in put] + [(ref.key,) for ref in delete]
-    for batch in _batches(named, size):
-        _carry_out(store, _part(back, {key for (key,) in batch}), progress)
+    linked = _links_back(store, images, {*present, *(change.record.key for change in put)} - {r.key for r in delete})
+    if store.capabilities.commit is Commit.TRANSACTION:
+        _carry_out(store, replace(back, relate=linked.relate, unrelate=linked.unrelate), progress)
+    else:
+        _carry_out(store, Changes(unrelate=linked.unrelate), progress)
+        named = [(change.record.key,) for change in put] + [(ref.key,) for ref in delete]
+        for batch in _batches(named, BATCH):
+            _carry_out(store, _part(back, {key for (key,) in batch}), progress)
+        _carry_out(store, Changes(relate=linked.relate), progress)
     store.sweep(key for key in keys if key not in foreign)
     return tuple(foreign)
 
@@ -130,6 +146,12 @@ def _part(changes: Changes, keys: Collection[Key]) -> Changes:
     )
 
 
+def _with_links(part: Changes, links: Links | None, left_out: Collection[Key]) -> Changes:
+    """The part, and what becomes of the links where these records are left as they are."""
+    settled = links.settle(left_out) if links else Settled()
+    return replace(part, relate=settled.relate, unrelate=settled.unrelate)
+
+
 def _carry_out(store: Store, part: Changes, progress: Progress) -> None:
     """Write one batch: the merged memory stands, and is read back, before what it replaces disappears."""
     if store.capabilities.commit is Commit.TRANSACTION:
@@ -152,14 +174,41 @@ def _carry_out(store: Store, part: Changes, progress: Progress) -> None:
                 raise VerificationFailed("What was written into the store reads back differently.")
 
 
+def _links_back(store: Store, images: Images, there: Collection[Key]) -> Changes:
+    """What makes the links what they were before: those that came go, those that went come where their ends are.
+
+    `there`: those of the touched records that will be there; all others are, or are not, as before.
+    """
+    if not (images.related or images.unrelated):
+        return Changes()
+    present = relations.hashes(store.relations())
+    coming = [each for each in images.unrelated if relation_hash(each) not in present]
+    ends = {end for each in coming for end in (each.source, each.target) if isinstance(end, Key)}
+    touched = {*images.before, *images.after}
+    known = {*there, *_fetched(store, ends - touched)}
+    return Changes(
+        relate=tuple(each for each in coming if {each.source, each.target} & ends <= known),
+        unrelate=tuple(each for each in images.related if relation_hash(each) in present),
+    )
+
+
 def _stands(store: Store, changes: Changes, failure: MemdefragError | None = None) -> bool:
     """Whether the store holds what the changes promise. A store that cannot say so after a failure does not."""
     try:
         found = _fetched(store, [*(put.record.key for put in changes.put), *(ref.key for ref in changes.delete)])
+        links_stand = _links_stand(store, changes)
     except MemdefragError as error:
         raise failure or error from error
     written = all(_same(found.get(put.record.key), put.record) for put in changes.put)
-    return written and not any(ref.key in found for ref in changes.delete)
+    return written and not any(ref.key in found for ref in changes.delete) and links_stand
+
+
+def _links_stand(store: Store, changes: Changes) -> bool:
+    if not (changes.relate or changes.unrelate):
+        return True
+    found = relations.hashes(store.relations())
+    wanted = relations.hashes(changes.relate)
+    return wanted <= found and not any(relation_hash(each) in found for each in changes.unrelate)
 
 
 def _fetched(store: Store, keys: Iterable[Key]) -> Mapping[Key, MemoryRecord]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from memdefrag.base.progress import Progress
-from memdefrag.engine import in_place
+from memdefrag.engine import in_place, relations
 from memdefrag.engine.resolve import Resolution
 from memdefrag.engine.verify import verify_probes
 from memdefrag.model.plan import expected
@@ -23,8 +23,9 @@ def write(store: Store, before: Snapshot, resolution: Resolution, progress: Prog
         VerificationFailed, MemdefragError: as `in_place.write` and `verify_probes`; the images tell how to take it
             back.
     """
-    done, left_out = in_place.write(store, resolution.changes, resolution.units, progress)
-    after = replace(before, records=tuple(expected(before, done).values()))
+    done, left_out = in_place.write(store, resolution.changes, resolution.units, progress, resolution.links)
+    links = relations.expected(before.relations, done)
+    after = replace(before, records=tuple(expected(before, done).values()), relations=links)
     verify_probes(store, before, done, after, progress)
     written = {put.record.key for put in done.put}
     return after, replace(

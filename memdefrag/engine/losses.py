@@ -59,7 +59,7 @@ def _removed_since(address: Address, backup: Backup, held: set[Key]) -> set[Key]
         if step.time < backup.manifest["created"]:
             break
         try:
-            before, after = images.load(step.folder)
+            before, after, *_ = images.load(step.folder)
             removed |= before.keys() - after.keys()
             if step.whole_store:
                 removed |= held - history.present(step).keys()

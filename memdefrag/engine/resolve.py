@@ -14,6 +14,7 @@ import numpy as np
 from memdefrag.analysis.merge import mean_vector
 from memdefrag.base.errors import ModelUnavailable, PlanInvalid
 from memdefrag.engine.embedding import Embed
+from memdefrag.engine.relations import Links, Settled, told
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import (
     Changes,
@@ -30,7 +31,7 @@ from memdefrag.model.plan import (
     VectorRule,
     Write,
 )
-from memdefrag.model.records import Key, MemoryRecord, Snapshot, State, Vector
+from memdefrag.model.records import Key, MemoryRecord, Relation, Snapshot, State, Vector
 from memdefrag.model.report import Skipped
 from memdefrag.stores.base import Store
 
@@ -41,6 +42,7 @@ class Resolution:
 
     Attributes:
         units: the keys that each step touches, the main one first; a unit is written whole or not at all.
+        links: what the plan means for the links, should some units be left out; None where they cannot be written.
     """
 
     changes: Changes
@@ -48,6 +50,7 @@ class Resolution:
     skipped: tuple[Skipped, ...]
     losses: dict[str, int]
     units: tuple[tuple[Key, ...], ...] = ()
+    links: Links | None = None
 
 
 @dataclass
@@ -63,6 +66,9 @@ class _Work:
     embed: list[Key] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     units: list[tuple[Key, ...]] = field(default_factory=list)
+    merges: dict[Key, Key] = field(default_factory=dict)
+    relate: list[Relation] = field(default_factory=list)
+    unrelate: list[Relation] = field(default_factory=list)
     merged: int = 0
 
     def stale(self, refs: Sequence[Ref]) -> str | None:
@@ -101,19 +107,59 @@ def resolve(plan: Plan, store: Store, target: Snapshot, source: Snapshot, embed:
         fitted, lost = store.fit(record)
         losses.update(lost)
         puts.append(Put(fitted, put.before))
+    links = _links(work, puts, store, back="undoes" in plan.settings or "redoes" in plan.settings)
+    settled = links.settle() if links else _unwritable(work)
+    losses.update(settled.losses)
     changes = Changes(
         tuple(puts),
         tuple(work.delete.values()),
         tuple(work.archive) if store.capabilities.archive else (),
         tuple(info for info in plan.collections if target.collection(info.name) is None),
         tuple(work.unarchive) if store.capabilities.archive else (),
+        settled.relate,
+        settled.unrelate,
     )
-    return Resolution(changes, work.merged, tuple(work.skipped), dict(losses), tuple(work.units))
+    skipped = (*work.skipped, *settled.skipped)
+    return Resolution(changes, work.merged, skipped, dict(losses), tuple(work.units), links)
+
+
+def _links(work: _Work, puts: Sequence[Put], store: Store, *, back: bool) -> Links | None:
+    can = store.capabilities
+    if not can.writes_relations:
+        return None
+    before = work.target.by_key
+    marked = {put.record.key for put in puts if put.before and put.record.state is State.DELETED}
+    return Links(
+        work.target.relations,
+        store.fit_relation,
+        before.keys(),
+        added=frozenset(put.record.key for put in puts if put.before is None),
+        removed=frozenset(work.delete),
+        cut=frozenset(() if can.links_of_deleted else (k for k in marked if before[k].state is not State.DELETED)),
+        merges=work.merges,
+        relate=tuple(work.relate),
+        unrelate=tuple(work.unrelate),
+        back=back,
+        parallel=can.parallel_relations,
+    )
+
+
+def _unwritable(work: _Work) -> Settled:
+    """Links that a plan names for a store that has no place for them, or where we only read them."""
+    lost = {"links between memories": len(work.relate)} if work.relate else {}
+    skipped = tuple(Skipped(told(each), "links are only read here") for each in work.unrelate)
+    return Settled(skipped=skipped, losses=lost)
 
 
 def _take(step: Step, work: _Work) -> None:
     match step:
-        case Keep() | Relate() | Unrelate():
+        case Keep():
+            return
+        case Relate():
+            work.relate.append(step.relation)
+            return
+        case Unrelate():
+            work.unrelate.append(step.relation)
             return
         case Merge():
             reason = work.stale([step.survivor, *step.members])
@@ -145,6 +191,7 @@ def _merge(step: Merge, work: _Work) -> None:
         work.embed.append(survivor.key)
     work.put[survivor.key] = Put(survivor, step.survivor.hash)
     work.delete.update((ref.key, ref) for ref in step.members)
+    work.merges.update((ref.key, step.survivor.key) for ref in step.members)
     work.archive += originals
     work.merged += 1
 

@@ -44,7 +44,8 @@ def ready_made(plan: Plan, changes: Changes, present: Snapshot, state: str, prog
 
 
 def _takes_back(changes: Changes, last: history.HistoryStep) -> bool:
-    """Whether the changes make each record what it was before that step: no others, and not only some of them."""
+    """Whether the changes make each record and link what it was before that step: no others, and not only some."""
     made: dict[Key, str | None] = {put.record.key: record_hash(put.record) for put in changes.put}
     made.update((ref.key, None) for ref in changes.delete)
+    made.update((link.key, link.after) for link in step_files.touched_links(changes))
     return made == {entry.key: entry.before for entry in step_files.touched(last.folder)}

@@ -87,7 +87,7 @@ def show(step: HistoryStep) -> StepDetails:
         BackupDamaged: what it saved is damaged.
     """
     history.require_whole(step)
-    before, after = images.load(step.folder)
+    before, after, *_ = images.load(step.folder)
     records = [RecordChange(key, before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])]
     found = history.state(step)
     left = history.left(step) if found is StepState.PARTLY else ()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import zstandard
 
 from memdefrag.base.fsops import file_sha256, fsync_tree, write_durable
-from memdefrag.model.plan import Ref
-from memdefrag.model.records import Key
+from memdefrag.engine import images
+from memdefrag.model.hashing import relation_hash
+from memdefrag.model.plan import Changes, Ref, Relate, Unrelate
+from memdefrag.model.records import Key, Relation
 
 STEP, PLAN, TOUCHED, ADDED, PRESENT = "step.json", "plan.json", "touched.json", "added.json", "present.jsonl.zst"
 _SUMS = "sums.json"
+_LINK = "\0link"
+"""Stands where touched links have no collection; their hashes stand for ids."""
 _LEVEL = 3
 
 
@@ -28,6 +32,35 @@ class Touched(NamedTuple):
     before: str | None
     after: str | None
     archive: str | None
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a link between records instead; then the key is `link_key`."""
+        return self.key.collection == _LINK
+
+
+def link_key(relation: Relation) -> Key:
+    """Names a link among what a step touched."""
+    return Key(_LINK, relation_hash(relation))
+
+
+def touched_links(changes: Changes) -> Iterator[Touched]:
+    """The links that changes make and remove."""
+    for relation in changes.relate:
+        yield Touched(link_key(relation), None, relation_hash(relation), None)
+    for relation in changes.unrelate:
+        yield Touched(link_key(relation), relation_hash(relation), None, None)
+
+
+def link_steps(folder: Path, entries: Iterable[Touched], *, forth: bool) -> Iterator[Relate | Unrelate]:
+    """What is to be done to those links of a step, to take it back or to carry it out again; of equal ones to all."""
+    wanted = {entry.key for entry in entries if entry.is_link}
+    if not wanted:
+        return
+    found = images.load(folder)
+    coming, going = (found.related, found.unrelated) if forth else (found.unrelated, found.related)
+    yield from (Unrelate(each) for each in going if link_key(each) in wanted)
+    yield from (Relate(each) for each in coming if link_key(each) in wanted)
 
 
 def seal(folder: Path) -> None:

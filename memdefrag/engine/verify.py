@@ -8,6 +8,7 @@ import numpy as np
 
 from memdefrag.base.errors import VerificationFailed
 from memdefrag.base.progress import Progress
+from memdefrag.engine import relations
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, expected, touched
 from memdefrag.model.records import Key, MemoryRecord, Snapshot, Vector
@@ -20,7 +21,7 @@ PROBES = 50
 
 
 def verify_content(before: Snapshot, changes: Changes, after: Snapshot) -> None:
-    """Compare every record of the staged copy with what it must be.
+    """Compare every record and every link of the staged copy with what it must be.
 
     Text, metadata and all other content exactly; vectors within a cosine of 1e-6 and a norm of 1e-5, since
     cosine stores do not give back the stored bits.
@@ -41,6 +42,7 @@ def verify_content(before: Snapshot, changes: Changes, after: Snapshot) -> None:
             raise VerificationFailed(f"{_which(key, changed)} reads back differently in {_differs(record, found)}.")
         if not same_vector(record.embedding, found.embedding):
             raise VerificationFailed(f"The vector of {_which(key, changed)} reads back differently.")
+    _verify_links(before, changes, after)
     _verify_collections(before, changes, after)
 
 
@@ -100,6 +102,14 @@ def _verify_collections(before: Snapshot, changes: Changes, after: Snapshot) -> 
         kept = {"id", "metadata"} & info.settings.keys() if info in before.collections else set()
         if any(found.settings.get(name) != info.settings[name] for name in kept):
             raise VerificationFailed(f"The settings of the collection {info.name} were not kept.")
+
+
+def _verify_links(before: Snapshot, changes: Changes, after: Snapshot) -> None:
+    promised = relations.hashes(relations.expected(before.relations, changes))
+    found = relations.hashes(after.relations)
+    if promised != found:
+        missing, more = (promised - found).total(), (found - promised).total()
+        raise VerificationFailed(f"{missing} links are missing from the written copy, and {more} should not be there.")
 
 
 def _complain(how: str, keys: set[Key]) -> None:

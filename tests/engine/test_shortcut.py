@@ -49,7 +49,7 @@ def applied_without_writing(plan: Plan, kind: str) -> ApplyReport:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store_class(kind), "write", refuse)
-        patch.setattr(history.images, "save", lambda *_: None)
+        patch.setattr(history.images, "save", lambda *_, **__: None)
         return apply(plan)
 
 
