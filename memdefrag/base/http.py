@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from memdefrag.base.errors import NotPermitted, ServerRefused, ServerUnreachable, UsageError
-from memdefrag.base.settings import CA_FILE_VARIABLE, PLAIN_KEY_VARIABLE, redact
+from memdefrag.base.settings import CA_FILE_VARIABLE, PLAIN_KEY_VARIABLE, redact, server_timeout
 
 if TYPE_CHECKING:
     import httpx
@@ -97,6 +97,7 @@ class Options:
         return cls(
             ca_file=Path(ca_file).expanduser() if ca_file else None,
             plain_key=os.environ.get(PLAIN_KEY_VARIABLE, "") not in ("", "0"),
+            silence=server_timeout() or SILENCE_SECONDS,
         )
 
 

@@ -15,6 +15,7 @@ from memdefrag.base.errors import UsageError
 DATA_DIR_VARIABLE = "MEMDEFRAG_DATA_DIR"
 CA_FILE_VARIABLE = "MEMDEFRAG_CA_FILE"
 PLAIN_KEY_VARIABLE = "MEMDEFRAG_ALLOW_PLAIN_KEY"
+TIMEOUT_VARIABLE = "MEMDEFRAG_TIMEOUT"
 BACKUP_LIMIT_VARIABLE = "MEMDEFRAG_BACKUP_LIMIT"
 PAIR_MEMORY_VARIABLE = "MEMDEFRAG_PAIR_MEMORY"
 
@@ -44,6 +45,24 @@ def cache_dir() -> Path:
     """The folder of things that can be computed again (not created here)."""
     named = os.environ.get(DATA_DIR_VARIABLE)
     return data_dir() / "cache" if named else Path(platformdirs.user_cache_dir("memdefrag", appauthor=False))
+
+
+def server_timeout() -> float | None:
+    """After how many seconds without a byte a server is given up, if the person says so.
+
+    Raises:
+        UsageError: what is said is no number of seconds.
+    """
+    said = os.environ.get(TIMEOUT_VARIABLE, "").strip()
+    if not said:
+        return None
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{TIMEOUT_VARIABLE} is {said!r}, which is no number of seconds.")
+    return seconds
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from memdefrag.engine.apply import ApplyOptions
     from memdefrag.model.plan import Plan
     from memdefrag.model.report import ApplyReport
+
+Done = TypeVar("Done")
 
 YES = ("y", "yes")
 _OLDER = "For stores of an older Chroma: "
@@ -81,7 +83,7 @@ def carry_out(
     return report
 
 
-def with_writer(run: Run, store: str, writing: Writing, work: Callable[[ApplyOptions], ApplyReport]) -> ApplyReport:
+def with_writer(run: Run, store: str, writing: Writing, work: Callable[[ApplyOptions], Done]) -> Done:
     """Do the work; where it needs a choice or an agreement and somebody is there, ask and do it again.
 
     Raises:

@@ -19,6 +19,7 @@ from memdefrag.cli import (
     exchange,
     junk,
     keyring,
+    migrate,
     optimize,
     output,
     read,
@@ -55,7 +56,7 @@ def _entry(
     """Options before the command."""
 
 
-for module in (window, demo, read, junk, apart, calibrate, optimize, write, answer, exchange, backup, keyring):
+for module in (window, demo, read, junk, apart, calibrate, optimize, write, answer, exchange, migrate, backup, keyring):
     module.add_to(app)
 
 

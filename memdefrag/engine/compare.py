@@ -107,7 +107,7 @@ def _completed(
         if not lacking:
             continue
         with_vector = [record for record in present if record.embedding is not None]
-        fitting = _fitting(info, with_vector, lacking, model, progress)
+        fitting = fitting_model(info, with_vector, lacking, model, progress)
         if isinstance(fitting, str):
             number_of = f"{len(lacking):,} memories of {info.name}"
             notes.append(f"{number_of} have no vector and were compared by their words: {fitting}.")
@@ -124,14 +124,18 @@ def _lacks_a_vector(record: MemoryRecord) -> bool:
     return record.embedding is None and record.state is State.LIVE and bool(record.text and record.text.strip())
 
 
-def _fitting(
+def fitting_model(
     info: CollectionInfo,
     with_vector: list[MemoryRecord],
     lacking: list[MemoryRecord],
     model: ModelOptions,
     progress: Progress,
 ) -> embed.Embedder | str:
-    """The model for a collection's missing vectors, or why words must do."""
+    """The model for a collection's missing vectors, or why there is none.
+
+    Raises:
+        ModelUnavailable, LongEmbedding: as `compare`.
+    """
     name = model.name or embed.DEFAULT_MODEL
     own = not with_vector or _is_name_of(info.model, name)
     if not model.use:

@@ -38,11 +38,15 @@ class WriterOptions:
 def choose(store: Store, options: WriterOptions, progress: Progress) -> StoreSettings:
     """The settings to write the staged copy of `store` with; remembers an interpreter for the next time.
 
+    A new folder is made by the named interpreter's chromadb, so that the service it belongs to can open it.
+
     Raises:
         WriterNeeded: the store is older than the built-in library and nothing was chosen; lists the ways.
         UsageError: the named Python has no fitting chromadb.
     """
     version = store.capabilities.written_by
+    if version is None and options.python and not store.exists:
+        return StoreSettings(chroma_python=options.python.expanduser().absolute())
     if version is None or options.upgrade or options.output:
         return StoreSettings(chroma_upgrade=version is not None)
     # Not resolved: the Python of a virtual environment is a link, and what it links to lacks the packages.

@@ -22,7 +22,7 @@ class Conflict(StrEnum):
     """The source's is written beside it under a name of its own."""
 
 
-class Check(StrEnum):
+class Depth(StrEnum):
     """How much of what was written is compared with the source afterwards."""
 
     FULL = "full"
@@ -37,6 +37,8 @@ class Outcome(StrEnum):
     """It is in the target already."""
     DUPLICATE = "duplicate"
     """Another memory that is in the target, or is copied, surely says the same."""
+    DEAD = "dead"
+    """It is deleted or replaced in the source, and the target has no way to say so."""
     CONFLICT = "conflict"
     """Its name is taken by a memory that says something else, which stays."""
     FAIL = "fail"
@@ -113,7 +115,7 @@ class MigrateOptions:
     rename: Mapping[str, str] = field(default_factory=dict)
     re_embed: str | None = None
     skip_duplicates: bool = False
-    check: Check = Check.FULL
+    verify: Depth = Depth.FULL
     pace: Pace = field(default_factory=Pace)
     dry_run: bool = False
     resume: bool = False
@@ -127,7 +129,7 @@ class Entry:
     """One memory of the source and what becomes of it.
 
     Attributes:
-        target: its key in the target.
+        target: its key in the target; where it has none, the one in the source.
         reason: why, in words; empty for a plain copy.
         losses: what the target has no place for.
         replaces: whether a memory of the target is written over.
@@ -204,7 +206,7 @@ class MigrationReport:
 
     @property
     def skipped(self) -> int:
-        return self.count(Outcome.SAME, Outcome.DUPLICATE)
+        return self.count(Outcome.SAME, Outcome.DUPLICATE, Outcome.DEAD)
 
     @property
     def conflicts(self) -> int:

@@ -1,0 +1,39 @@
+"""What a person should know about a migration before and after it: names that a program will not look at, the way to
+switch over. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from memdefrag.engine.migrate.routing import Route
+from memdefrag.model.address import Address
+from memdefrag.model.migration import MigrationReport
+
+SERVICE_COLLECTION = "memory_collection"
+"""The one collection that Memory Service reads, unless MCP_MEMORY_COLLECTION_NAME says otherwise."""
+
+_CHROMA = ("chroma", "chroma+http", "chroma+https")
+
+
+def warnings(way: Route, target: Address) -> Iterator[str]:
+    """What somebody may not expect."""
+    renamed = SERVICE_COLLECTION in way.names and way.names[SERVICE_COLLECTION] != SERVICE_COLLECTION
+    if target.kind in _CHROMA and renamed:
+        yield (
+            f"Memory Service reads {SERVICE_COLLECTION}: it will not see {way.names[SERVICE_COLLECTION]} unless "
+            "MCP_MEMORY_COLLECTION_NAME names it."
+        )
+
+
+def next_steps(source: Address, target: Address, report: MigrationReport) -> tuple[str, ...]:
+    """The way from the old store to the new one, in order."""
+    if report.failed or (report.checked and report.checked.differences):
+        return ("Look at what failed, mend it, and migrate again: what is there already is not copied twice.",)
+    again = f"memdefrag migrate '{source}' '{target}' --catch-up"
+    return (
+        f"Stop the programs that write to {source.location}.",
+        f"Catch up with what they wrote since: {again}",
+        f"Compare the two once more: {again} --dry-run finds nothing to copy.",
+        f"Let your programs use {target.location} from now on.",
+        f"Keep {source.location} as it is, unused, until you are sure.",
+    )

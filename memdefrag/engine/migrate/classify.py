@@ -1,0 +1,255 @@
+"""What becomes of each memory of the source: written, left as it is, or refused, and why. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+import numpy as np
+
+from memdefrag.analysis.embedding.embed import Embedder
+from memdefrag.base.errors import UsageError
+from memdefrag.engine.migrate.ledger import Ledger
+from memdefrag.engine.migrate.mapping import mapped
+from memdefrag.engine.migrate.routing import Route
+from memdefrag.engine.verify import same_vector
+from memdefrag.model.carried import carry, uncarry
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.migration import Conflict, Entry, MigrateOptions, Outcome
+from memdefrag.model.records import Key, MemoryRecord, Snapshot, State
+from memdefrag.stores.base import Store
+
+NO_VECTOR = "the vector: no model made one, and searches by meaning will not find it"
+
+
+@dataclass
+class Sorted:
+    """Every memory of the source with what becomes of it.
+
+    Attributes:
+        write: what is to be written, by its key in the source: already fitted, and under its key in the target.
+        embed: keys in the source of those whose vector is to be made.
+        placed: where each memory is in the target afterwards, by its key in the source.
+        stale: keys in the target of those that a finished migration wrote and that disappeared from the source.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    write: dict[Key, MemoryRecord] = field(default_factory=dict)
+    embed: set[Key] = field(default_factory=set)
+    placed: dict[Key, Key] = field(default_factory=dict)
+    gone: list[Key] = field(default_factory=list)
+    stale: list[Key] = field(default_factory=list)
+
+
+@dataclass
+class Classifier:
+    """Compares the memories of a source with what the target holds, one after another.
+
+    Attributes:
+        makers: by collection of the target, the model that makes the vectors that are missing, or why there is none.
+        ledger: what the last migration between the two wrote; None: nothing is to be caught up with.
+    """
+
+    target: Snapshot
+    store: Store
+    route: Route
+    options: MigrateOptions
+    makers: Mapping[str, Embedder | str]
+    ledger: Ledger | None = None
+    done: Sorted = field(default_factory=Sorted)
+    pending: dict[Key, MemoryRecord] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._capabilities = self.store.capabilities
+
+    def take(self, records: Iterable[MemoryRecord]) -> None:
+        """Decide about these records."""
+        for record in records:
+            try:
+                self._take(record)
+            except UsageError as error:
+                self._note(record, record.key, Outcome.FAIL, error.message)
+
+    def leave_out(self, duplicates: Mapping[Key, str]) -> None:
+        """Take back what was decided about these, by their keys in the source; each with the reason."""
+        for key in duplicates:
+            self.pending.pop(self.done.write.pop(key).key)
+            self.done.embed.discard(key)
+            del self.done.placed[key]
+        self.done.entries = [
+            replace(entry, outcome=Outcome.DUPLICATE, reason=duplicates[entry.source], losses=(), replaces=False)
+            if entry.source in duplicates else entry
+            for entry in self.done.entries
+        ]  # fmt: skip
+
+    def catch_up(self, source: Iterable[Key], *, mirror: bool) -> None:
+        """Note what disappeared from the source since the last migration, and what of it is to be removed here."""
+        here = set(source)
+        for key, known in (self.ledger or {}).items():
+            if key in here:
+                continue
+            self.done.gone.append(key)
+            present = self.target.by_key.get(known.target)
+            if mirror and present is not None and record_hash(present) == known.written:
+                self.done.stale.append(known.target)
+
+    def fail(self, unreadable: Iterable[tuple[Key, str]]) -> None:
+        """Note the memories that the source itself cannot read."""
+        self.done.entries += [Entry(key, key, Outcome.FAIL, reason) for key, reason in unreadable]
+
+    def _take(self, record: MemoryRecord) -> None:
+        meant = mapped(self.store.adopted(uncarry(record)), self.options.metadata)
+        collection = self.route.collection(record.key.collection)
+        key = self.store.key_for(collection, meant)
+        if self.options.re_embed:
+            meant = replace(meant, embedding=None)
+        fitted, losses = carry(meant, key, self.store.fit)
+        known = self.ledger.get(record.key) if self.ledger else None
+        if known and known.source == record_hash(record):
+            self._place(record, known.target, Outcome.SAME, "is unchanged since the last migration")
+            return
+        if fitted.state is not record.state and record.state in (State.DELETED, State.SUPERSEDED):
+            self._note(record, key, Outcome.DEAD, f"is {record.state.value} in the source")
+            return
+        needs_vector = self._needs_vector(fitted)
+        refusal = self._refusal(fitted, needs_vector)
+        present = self.pending.get(key) or self.target.by_key.get(key)
+        if refusal:
+            self._note(record, key, Outcome.FAIL, refusal)
+        elif present is None:
+            self._write(record, fitted, losses, needs_vector)
+        elif self._is_same(fitted, present, record):
+            self._place(record, key, Outcome.SAME, "is there already")
+        elif self.store.is_placeholder(present) or (known and known.written == record_hash(present)):
+            self._write(record, fitted, losses, needs_vector, "replaces what is there", replaces=True)
+        else:
+            self._clash(record, fitted, present, losses, needs_vector)
+
+    def _clash(
+        self,
+        record: MemoryRecord,
+        fitted: MemoryRecord,
+        present: MemoryRecord,
+        losses: tuple[str, ...],
+        needs_vector: bool,
+    ) -> None:
+        """The name is taken by something else: what is done is the person's choice."""
+        differs = f"differs in {differences(fitted, present)} from the one that is there"
+        choice = self.options.conflict
+        if choice is Conflict.KEEP_BOTH:
+            beside = self._beside(fitted)
+            if beside is None:
+                self._place(record, present.key, Outcome.CONFLICT, f"{differs}; the target takes no second name for it")
+            elif beside.key in self.target.by_key:
+                self._place(record, beside.key, Outcome.SAME, "is there already, beside another")
+            else:
+                self._write(record, beside, losses, needs_vector, f"{differs}; written beside it")
+            return
+        newer = _moment(record) > _moment(present)
+        if choice is Conflict.OVERWRITE or (choice is Conflict.NEWEST and newer):
+            self._write(record, fitted, losses, needs_vector, f"{differs}, which it replaces", replaces=True)
+        else:
+            self._place(record, present.key, Outcome.CONFLICT, differs)
+
+    def _beside(self, fitted: MemoryRecord) -> MemoryRecord | None:
+        """The record under the first numbered variant of its name that is free, or that it has already."""
+        for number in count(2):
+            tried = fitted.with_key(Key(fitted.key.collection, f"{fitted.key.id}-{number}"))
+            try:
+                if self.store.key_for(fitted.key.collection, tried) != tried.key:
+                    return None
+            except UsageError:
+                return None
+            present = self.target.by_key.get(tried.key)
+            if tried.key not in self.pending and (present is None or record_hash(present) == record_hash(tried)):
+                return tried
+        return None
+
+    def _needs_vector(self, fitted: MemoryRecord) -> bool:
+        capabilities = self._capabilities
+        wanted = capabilities.searched or not capabilities.null_vector or self.options.re_embed is not None
+        return wanted and capabilities.vectors and fitted.embedding is None and bool(fitted.text)
+
+    def _refusal(self, fitted: MemoryRecord, needs_vector: bool) -> str | None:
+        vector, can_lack = fitted.embedding, self._capabilities.null_vector
+        maker = self.makers.get(fitted.key.collection, "none was asked for")
+        made = vector is None and needs_vector and not isinstance(maker, str)
+        if vector is None and not can_lack and not made:
+            return f"has no vector, and none can be made: {maker}" if fitted.text else "has neither text nor vector"
+        taken = self.route.dimension(fitted.key.collection)
+        if vector is not None and taken not in (None, len(vector)):
+            return f"has a vector of {len(vector)} dimensions; {fitted.key.collection} takes {taken}"
+        if made:
+            fitted = replace(fitted, embedding=np.ones(taken or 1, np.float32))
+        return self.store.refusal(fitted)
+
+    def _is_same(self, fitted: MemoryRecord, present: MemoryRecord, record: MemoryRecord) -> bool:
+        if self.store.is_placeholder(record) and self.store.is_placeholder(present):
+            return True
+        if record_hash(fitted) != record_hash(present):
+            return False
+        either_none = fitted.embedding is None or present.embedding is None
+        return not self.options.re_embed and (either_none or same_vector(fitted.embedding, present.embedding))
+
+    def _write(
+        self,
+        record: MemoryRecord,
+        fitted: MemoryRecord,
+        losses: tuple[str, ...],
+        needs_vector: bool,
+        reason: str = "",
+        *,
+        replaces: bool = False,
+    ) -> None:
+        earlier = (
+            next((source for source, placed in self.done.placed.items() if placed == fitted.key), None)
+            if fitted.key in self.pending
+            else None
+        )
+        if earlier:
+            self._outdo(earlier, record)
+            replaces = fitted.key in self.target.by_key
+        if needs_vector and not isinstance(self.makers.get(fitted.key.collection, ""), str):
+            self.done.embed.add(record.key)
+            losses = tuple(loss for loss in losses if "absence of a vector" not in loss)
+        elif needs_vector:
+            losses = (*losses, NO_VECTOR)
+        self.done.write[record.key] = fitted
+        self.pending[fitted.key] = fitted
+        self.done.placed[record.key] = fitted.key
+        self.done.entries.append(Entry(record.key, fitted.key, Outcome.COPY, reason, losses, replaces))
+
+    def _outdo(self, earlier: Key, record: MemoryRecord) -> None:
+        """Of two memories of the source that want one name, this one gets it."""
+        self.done.write.pop(earlier, None)
+        self.done.embed.discard(earlier)
+        reason = f"{record.key} of the source gets its name"
+        self.done.entries = [
+            replace(entry, outcome=Outcome.CONFLICT, reason=reason) if entry.source == earlier else entry
+            for entry in self.done.entries
+        ]
+
+    def _place(self, record: MemoryRecord, key: Key, outcome: Outcome, reason: str) -> None:
+        self.done.placed[record.key] = key
+        self._note(record, key, outcome, reason)
+
+    def _note(self, record: MemoryRecord, key: Key, outcome: Outcome, reason: str) -> None:
+        self.done.entries.append(Entry(record.key, key, outcome, reason))
+
+
+def differences(one: MemoryRecord, other: MemoryRecord) -> str:
+    """In what two memories of one name differ, in words."""
+    names = ("text", "tags", "created", "updated", "uri", "owner", "state", "extras")
+    found = [name for name in names if getattr(one, name) != getattr(other, name)]
+    keys = sorted(
+        key for key in one.metadata.keys() | other.metadata.keys() if one.metadata.get(key) != other.metadata.get(key)
+    )
+    found += [f"metadata ({', '.join(keys[:5])})"] if keys else []
+    return ", ".join(found) or "its vector"
+
+
+def _moment(record: MemoryRecord) -> float:
+    """When a memory was changed last; long ago where it does not say."""
+    moments = [moment for moment in (record.updated, record.created) if moment is not None]
+    return max(moments, default=-np.inf)

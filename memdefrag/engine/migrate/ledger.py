@@ -1,0 +1,72 @@
+"""What a finished migration wrote, so that a later one can catch up with what changed since.
+
+``<data dir>/migrations/<id>.jsonl``, one file for each pair of stores: a header with both addresses and the time, then
+``[collection, id, hash, collection, id, hash]`` for each memory: its key and hash in the source, and in the target.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from memdefrag.base.errors import StoreDamaged
+from memdefrag.base.fsops import make_private_dir, write_durable
+from memdefrag.base.settings import data_dir
+from memdefrag.engine import catalogue
+from memdefrag.model.address import Address
+from memdefrag.model.records import Key
+
+FORMAT = 1
+
+
+class Written(NamedTuple):
+    """One memory as a migration left it: the source's hash then, its key in the target and the hash it got there."""
+
+    source: str
+    target: Key
+    written: str
+
+
+Ledger = Mapping[Key, Written]
+"""By key in the source."""
+
+
+def load(source: Address, target: Address) -> Ledger | None:
+    """What the last finished migration between the two wrote; None: there was none.
+
+    Raises:
+        StoreDamaged: the file is not what was written.
+    """
+    path = _path(source, target)
+    try:
+        header, *lines = path.read_text("utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        if json.loads(header)["memdefrag_migration"] != FORMAT or json.loads(header)["records"] != len(rows):
+            raise ValueError(header)
+        return {Key(row[0], row[1]): Written(row[2], Key(row[3], row[4]), row[5]) for row in rows}
+    except FileNotFoundError:
+        return None
+    except (ValueError, LookupError, TypeError) as error:
+        raise StoreDamaged(
+            f"The notes of the last migration in {path} are damaged.", todo="Migrate without --catch-up."
+        ) from error
+
+
+def save(source: Address, target: Address, ledger: Ledger) -> None:
+    """Write it down, durably, in the place of an older one."""
+    said = {
+        "memdefrag_migration": FORMAT, "source": str(source), "target": str(target), "time": catalogue.utc_now(),
+        "records": len(ledger),
+    }  # fmt: skip
+    rows = [[*key, written.source, *written.target, written.written] for key, written in ledger.items()]
+    data = "\n".join(json.dumps(row) for row in [said, *rows])
+    make_private_dir(_path(source, target).parent)
+    write_durable(_path(source, target), data.encode())
+
+
+def _path(source: Address, target: Address) -> Path:
+    name = hashlib.sha256(f"{source}\0{target}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    return data_dir() / "migrations" / f"{name}.jsonl"

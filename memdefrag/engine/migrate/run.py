@@ -1,0 +1,270 @@
+"""Brings the memories of one store into another: read, decide, rehearse or write, compare, remember.
+
+One engine for every pair of stores. A record is said in the target's terms by the target's own `adopted`, `key_for`
+and `fit`; what the target has no place for travels in the metadata (`model.carried`); the rest is a plan like any
+other, which `engine.apply` carries out with its backup, journal and proof.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from memdefrag.base.errors import UsageError
+from memdefrag.base.progress import Progress
+from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.engine.compare import ModelOptions
+from memdefrag.engine.migrate import advice, check, ledger, links, preflight, proof, vectors
+from memdefrag.engine.migrate.classify import Classifier, Sorted
+from memdefrag.engine.migrate.duplicates import surely_said
+from memdefrag.engine.migrate.estimate import estimate, remember
+from memdefrag.engine.migrate.routing import Route, route
+from memdefrag.engine.migrate.selection import chosen
+from memdefrag.engine.steady import State, steadily
+from memdefrag.engine.writers import WriterOptions
+from memdefrag.model.address import Address
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.migration import MigrateOptions, MigrationReport, Outcome
+from memdefrag.model.plan import Drop, Plan, Ref, Relate, Step, Write
+from memdefrag.model.records import Key, MemoryRecord, Snapshot
+from memdefrag.model.report import ApplyReport
+from memdefrag.stores.base import Store, read_snapshot
+from memdefrag.stores.registry import open_store, resolve, resolve_new, store_class
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a migration may use: who writes an older folder, and a model for missing vectors."""
+
+    writer: WriterOptions = field(default_factory=WriterOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    confirm_shrink: bool = False
+
+
+def migrate(
+    source: str,
+    target: str,
+    options: MigrateOptions | None = None,
+    means: Means | None = None,
+    progress: Progress | None = None,
+) -> MigrationReport:
+    """Copy the memories of one store into another, which is made where it is absent. The source is only read.
+
+    What the target has under the same name and with the same content is left alone, so that doing it again copies
+    nothing twice.
+
+    Raises:
+        StoreError: an end cannot be reached, read or written; a source that cannot be reached is never an empty one.
+        UsageError: the two cannot be brought together as asked.
+        WriteError, …: as `apply`; the target is as it was, or its `safe` says what is.
+    """
+    options, means, progress = options or MigrateOptions(), means or Means(), progress or Progress()
+    began = time.monotonic()
+    place = resolve_new(target)
+
+    def work(store: Store, state: State) -> MigrationReport:
+        migration = _Migration(state.address, place, options, means, progress)
+        report = migration.run(store)
+        copied = (f"A private copy of the source was read: {state}.",) if state.was_copied else ()
+        return replace(report, warnings=(*copied, *report.warnings), seconds=time.monotonic() - began)
+
+    return steadily(resolve(source), progress, work)
+
+
+def migrate_all(
+    sources: Sequence[str],
+    target: str,
+    options: MigrateOptions | None = None,
+    means: Means | None = None,
+    progress: Progress | None = None,
+) -> list[MigrationReport]:
+    """Copy several stores into one, one after the other; each sees what those before it brought.
+
+    Raises:
+        UsageError: a rehearsal of several, of which only the first would be told truly.
+    """
+    return [migrate(source, target, options, means, progress) for source in sources]
+
+
+class _Migration:
+    """One run from one store into another."""
+
+    def __init__(
+        self, source: Address, target: Address, options: MigrateOptions, means: Means, progress: Progress
+    ) -> None:
+        self.source, self.target = source, target
+        self.options, self.means, self.progress = options, means, progress
+        self.known = ledger.load(source, target)
+        if options.catch_up and self.known is None:
+            raise UsageError(
+                f"Nothing was migrated from {source} to {target} yet, so that there is nothing to catch up with.",
+                todo="Migrate without --catch-up first.",
+            )
+
+    def run(self, store: Store) -> MigrationReport:
+        snapshot = read_snapshot(store, self.progress)
+        with open_store(self.target, must_exist=False) as there:
+            self.live = there.capabilities.commit.is_live
+            if self.options.resume:
+                self._go_on()
+            present = read_snapshot(there, self.progress) if there.exists else Snapshot(str(self.target), ())
+            checks = preflight.checks(store, there, snapshot, self.options)
+            check.require(checks)
+            done, way = self._decided(store, snapshot, there, present)
+            fit = there.fit_relation if there.capabilities.writes_relations else None
+            wanted, lost = links.linked(snapshot.relations, done.placed, present.relations, fit)
+            report = MigrationReport(
+                str(self.source), str(self.target), self.options.dry_run, tuple(done.entries), len(wanted), lost,
+                bytes=size, estimate=seconds, gone=tuple(done.gone),
+                warnings=(*self.notes, *check.warnings(checks), *advice.warnings(way, self.target)),
+            )  # fmt: skip
+            if self.options.dry_run:
+                size, seconds = estimate(done.write.values(), self.target, self.options.pace)
+                return replace(report, bytes=size, estimate=seconds)
+        return self._carried_out(report, snapshot, present, done, way, wanted)
+
+    def _go_on(self) -> None:
+        """Bring an interrupted write of this target to its end before anything is compared."""
+
+    def _decided(self, store: Store, snapshot: Snapshot, there: Store, present: Snapshot) -> tuple[Sorted, Route]:
+        """What becomes of every memory, and into which collections they go."""
+        way = route(
+            [info for info in snapshot.collections if self.source.collection in (None, info.name)],
+            present.collections,
+            self.options,
+            chosen=self.target.collection,
+            fixed=getattr(store_class(self.target.kind), "collection_name", None),
+            makes=there.capabilities.new_collections,
+        )
+        records = chosen(snapshot.records, self.options.selection)
+        long_work = self.means.model.long_work or self.options.dry_run
+        model = replace(self.means.model, long_work=long_work, name=self.options.re_embed or self.means.model.name)
+        self.progress.phase("Comparing", len(records))
+        self.makers = vectors.makers(
+            records, present, way, there.capabilities, model, self.progress, re_embed=bool(self.options.re_embed)
+        )
+        known = self.known if self.options.catch_up else None
+        classifier = Classifier(present, there, way, self.options, self.makers, known)
+        classifier.take(records)
+        classifier.fail(store.unreadable())
+        self.notes: tuple[str, ...] = ()
+        if self.options.skip_duplicates and classifier.done.write:
+            copied = Snapshot(str(self.source), snapshot.collections, tuple(_as_source(classifier.done.write).values()))
+            found, self.notes = surely_said(present, copied, model, self.progress)
+            classifier.leave_out(found)
+        if known is not None:
+            classifier.catch_up((record.key for record in snapshot.records), mirror=self.options.mirror)
+        return classifier.done, way
+
+    def _carried_out(
+        self,
+        report: MigrationReport,
+        snapshot: Snapshot,
+        present: Snapshot,
+        done: Sorted,
+        way: Route,
+        wanted: Sequence[Relate],
+    ) -> MigrationReport:
+        records = vectors.made(done, self.makers, self.progress)
+        said = Snapshot(str(self.source), snapshot.collections, tuple(_as_source(records).values()))
+        plan = self._plan(records, said, present, done, way, wanted)
+        if not (plan.steps or plan.collections):
+            self._remember(report, snapshot, present, {})
+            return replace(report, next_steps=advice.next_steps(self.source, self.target, report))
+        options = ApplyOptions(
+            writer=self.means.writer, confirm_shrink=self.means.confirm_shrink, pace=self.options.pace
+        )
+        began = time.monotonic()
+        applied = apply(plan, options, self.progress, source=said)
+        remember(self.target, len(records), time.monotonic() - began)
+        report = self._told(report, applied, done)
+        written = {key: record for key, record in records.items() if not _left(applied, record.key)}
+        checked = proof.checked(
+            written.values(), wanted, set(done.stale), self.target, self.options.verify, self.progress,
+            searches=self.live,
+        )  # fmt: skip
+        report = replace(report, checked=checked)
+        if checked.differences and self.options.rollback_on_failure and report.step:
+            return self._taken_back(report)
+        self._remember(report, snapshot, present, written)
+        return replace(report, next_steps=advice.next_steps(self.source, self.target, report))
+
+    def _plan(
+        self,
+        records: dict[Key, MemoryRecord],
+        said: Snapshot,
+        present: Snapshot,
+        done: Sorted,
+        way: Route,
+        wanted: Sequence[Relate],
+    ) -> Plan:
+        steps: list[Step] = []
+        for source in said.records:
+            key = records[source.key].key
+            old = present.by_key.get(key)
+            steps.append(Write(Ref.of(source), key, record_hash(old) if old else None, reason="migrate"))
+        steps += [Drop(Ref.of(present.by_key[key]), "disappeared from the source", archive=False) for key in done.stale]
+        return Plan(
+            source=str(self.source),
+            target=str(self.target.select(None)),
+            source_fingerprint=snapshot_content(said),
+            settings={"reason": "migrate", "agreed_removals": len(done.stale)},
+            collections=way.new,
+            steps=(*steps, *wanted),
+        )
+
+    def _told(self, report: MigrationReport, applied: ApplyReport, done: Sorted) -> MigrationReport:
+        """The report with what came of the plan: steps that no longer fitted are failures."""
+        skipped = {each.record: each.reason for each in applied.skipped}
+        entries = [
+            replace(entry, outcome=Outcome.FAIL, reason=skipped[str(entry.target)])
+            if entry.outcome is Outcome.COPY and str(entry.target) in skipped
+            else entry
+            for entry in report.entries
+        ]
+        return replace(
+            report,
+            entries=tuple(entries),
+            removed=sum(str(key) not in skipped for key in done.stale),
+            backup=applied.backup,
+            step=applied.step,
+            warnings=(*report.warnings, *applied.warnings),
+        )
+
+    def _taken_back(self, report: MigrationReport) -> MigrationReport:
+        """The target as it was before, by the inverse plan."""
+        from memdefrag.engine import history
+
+        apply(history.undo_plan(history.find(str(report.step))), ApplyOptions(writer=self.means.writer), self.progress)
+        return replace(report, rolled_back=True)
+
+    def _remember(
+        self, report: MigrationReport, snapshot: Snapshot, present: Snapshot, written: dict[Key, MemoryRecord]
+    ) -> None:
+        """Note what the target holds of the source now, for catching up later."""
+        notes = dict(self.known or {})
+        for entry in report.entries:
+            if entry.outcome not in (Outcome.COPY, Outcome.SAME):
+                continue
+            record = written.get(entry.source) or present.by_key.get(entry.target)
+            if record is not None:
+                hashes = record_hash(snapshot.by_key[entry.source]), record_hash(record)
+                notes[entry.source] = ledger.Written(hashes[0], entry.target, hashes[1])
+        if self.options.mirror:
+            notes = {key: note for key, note in notes.items() if key not in report.gone}
+        ledger.save(self.source, self.target, notes)
+
+
+def snapshot_content(snapshot: Snapshot) -> str:
+    """The content's hash where it is known."""
+    return snapshot.fingerprint.content if snapshot.fingerprint else ""
+
+
+def _as_source(records: dict[Key, MemoryRecord]) -> dict[Key, MemoryRecord]:
+    """What is to be written, under the keys that it has in the source."""
+    return {key: record.with_key(key) for key, record in records.items()}
+
+
+def _left(applied: ApplyReport, key: Key) -> bool:
+    return any(each.record == str(key) for each in applied.skipped)
