@@ -1,0 +1,215 @@
+"""What is looked at before a migration, without writing anything: both ends, the room, and whether they fit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from memdefrag.base.errors import MemdefragError, NoSpace, NotPermitted, StoreInUse
+from memdefrag.base.fsops import free_bytes
+from memdefrag.base.progress import Progress
+from memdefrag.base.settings import data_dir
+from memdefrag.base.wording import count
+from memdefrag.base.wording import size as in_words
+from memdefrag.engine import guards, in_use
+from memdefrag.engine.migrate import fitness, places
+from memdefrag.engine.migrate.check import Check
+from memdefrag.engine.migrate.estimate import estimate
+from memdefrag.engine.migrate.routing import Route, route
+from memdefrag.engine.migrate.selection import chosen
+from memdefrag.model.address import Address
+from memdefrag.model.migration import Conflict, MigrateOptions
+from memdefrag.model.records import CollectionInfo, MemoryRecord, Snapshot
+from memdefrag.stores.base import Store
+
+UNTESTED = "Not testable before the first write: one memory is written and read back first."
+GROWTH_FACTOR = 2
+"""What is new lies in the copy that is written beside the store, and in the store."""
+
+
+def checks(
+    source: Store,
+    target: Store,
+    snapshot: Snapshot,
+    options: MigrateOptions,
+    *,
+    origin: Address | None = None,
+    progress: Progress | None = None,
+) -> list[Check]:
+    """Everything that can be known of a migration before its first write.
+
+    Args:
+        snapshot: the source's content.
+        origin: where the source really is, when `source` is a private copy of it.
+    """
+    return list(_checks(source, target, snapshot, options, origin or source.address, progress or Progress()))
+
+
+def require(checks: Sequence[Check]) -> None:
+    """Insist that no check failed.
+
+    Raises:
+        MemdefragError: of the class that the first failed check names; the message tells all of them.
+    """
+    failed = [check for check in checks if check.passed is False]
+    if failed:
+        message = " ".join(check.detail for check in failed)
+        todo = " ".join(dict.fromkeys(check.remedy for check in failed if check.remedy))
+        raise failed[0].error(message, safe="Nothing was written.", todo=todo)
+
+
+def warnings(checks: Sequence[Check]) -> tuple[str, ...]:
+    """What to tell the person although nothing failed."""
+    return tuple(f"{check.detail} {check.remedy}" for check in checks if check.is_warning)
+
+
+def _checks(
+    source: Store, target: Store, snapshot: Snapshot, options: MigrateOptions, origin: Address, progress: Progress
+) -> Iterator[Check]:
+    infos = [info for info in snapshot.collections if source.address.collection in (None, info.name)]
+    records = chosen(snapshot.records, options.selection)
+    yield Check("source", True, f"{source.format}: {_counted(infos)}, {len(records):,} of them take part.")
+    try:
+        present = target.collections() if target.exists else []
+        yield Check("target", True, f"{target.format}: {_counted(present) if target.exists else 'it will be made'}.")
+        way = _way(infos, present, target, options)
+    except MemdefragError as error:
+        yield Check.failed("target", error)
+        return
+    yield _apart(origin, target.address, way, options)
+    yield from _writable(target)
+    yield from _free(target, options)
+    coming: dict[str, list[MemoryRecord]] = {}
+    for record in records:
+        coming.setdefault(way.collection(record.key.collection), []).append(record)
+    yield from fitness.dimensions(coming, target, way, options)
+    yield from fitness.metrics(infos, way)
+    yield from fitness.same_models(infos, coming, target, way, options, progress)
+    yield from fitness.largest(coming, target)
+    yield from _timeless(records, options)
+    there = sum(way.present[name].count for name in coming if name in way.present)
+    # As many may be there already.
+    new = max(0, len(records) - there) / max(1, len(records))
+    yield from _room(target, estimate(records, target.address).bytes * new)
+
+
+def _way(
+    infos: Sequence[CollectionInfo], present: Sequence[CollectionInfo], target: Store, options: MigrateOptions
+) -> Route:
+    return route(
+        infos,
+        present,
+        options,
+        chosen=target.address.collection,
+        fixed=getattr(target, "collection_name", None),
+        makes=target.capabilities.new_collections,
+    )
+
+
+def _apart(source: Address, target: Address, way: Route, options: MigrateOptions) -> Check:
+    """Whether reading one end and writing the other cannot get into each other's way."""
+    name = "two stores"
+    if places.is_inside(target, source) or places.is_inside(source, target):
+        inner, outer = (target, source) if places.is_inside(target, source) else (source, target)
+        return Check(
+            name, False, f"{inner.location} lies inside {outer.location}.", "Name a place outside of the other store."
+        )
+    if not places.is_same(source, target):
+        return Check(name, True, "The source and the target are two places.")
+    onto_itself = [own for own, there in way.names.items() if own == there]
+    if source.kind.partition("+")[0] != target.kind.partition("+")[0] or (onto_itself and not options.re_embed):
+        return Check(
+            name,
+            False,
+            f"The source and the target are the same place: {target.location}.",
+            "Name another target, or another collection of it with --target-collection NAME.",
+        )
+    return Check(name, True, "The source and the target are the same place; the memories go from one to another there.")
+
+
+def _writable(target: Store) -> Iterator[Check]:
+    """Whether the target may be written, as far as that can be known."""
+    name, capabilities = "target writable", target.capabilities
+    if not capabilities.writable:
+        remedy = "Choose another target; what a reader lacks for writing is told by `memdefrag migrate --check TARGET`."
+        yield Check(name, False, f"{target.format} can only be read.", remedy, NotPermitted)
+    elif not target.address.is_local:
+        yield Check(name, None, UNTESTED)
+    else:
+        yield _judged(name, "The files and the folders around them may be written.", lambda: _require_writable(target))
+
+
+def _require_writable(target: Store) -> None:
+    """Raises NotPermitted."""
+    path = target.address.path.resolve()
+    files = target.raw_files() if target.exists else []
+    guards.require_writable(files)
+    if files and not target.capabilities.commit.is_live:
+        guards.require_replaceable(path)
+    for folder in (path if target.capabilities.commit.is_live else path.parent, data_dir()):
+        nearest = _nearest(folder)
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise NotPermitted(f"{nearest} cannot be written.")
+
+
+def _free(target: Store, options: MigrateOptions) -> Iterator[Check]:
+    """Whether no other program holds the target. A rehearsal only tells."""
+    files = target.raw_files() if target.exists else []
+    if not files:
+        return
+    try:
+        in_use.require_free(files)
+    except StoreInUse as error:
+        yield Check("target free", options.dry_run, error.message, error.todo, StoreInUse)
+    else:
+        yield Check("target free", True, "No other program has it open.")
+
+
+def _timeless(records: Sequence[MemoryRecord], options: MigrateOptions) -> Iterator[Check]:
+    """Whether choices that go by time can be made."""
+    lacking = sum(record.created is None and record.updated is None for record in records)
+    if not lacking:
+        return
+    told = f"{count(lacking, 'memory tells', 'memories tell')} no time."
+    if options.conflict is Conflict.NEWEST:
+        yield Check("times", True, told, "Where one differs from the target's, the target's stays.")
+    elif options.selection.since is not None:
+        yield Check("times", True, told, "They take part whenever they were written.")
+
+
+def _room(target: Store, growth: float) -> Iterator[Check]:
+    """Whether the disks have room for the copy that is written, what is new, and the backup."""
+    needed: dict[int, tuple[Path, float]] = {}
+
+    def need(folder: Path, bytes: float) -> None:
+        nearest = _nearest(folder)
+        device = nearest.stat().st_dev
+        needed[device] = nearest, needed.get(device, (nearest, 0.0))[1] + bytes
+
+    now = sum(path.stat().st_size for path in target.raw_files()) if target.exists else 0
+    if target.address.is_local:
+        need(target.address.path.resolve().parent, now * guards.SPACE_FACTOR + growth * GROWTH_FACTOR)
+    need(data_dir(), now * guards.BACKUP_FACTOR + growth)
+    for folder, bytes in needed.values():
+        wanted, free = bytes + guards.SPACE_RESERVE, free_bytes(folder)
+        told = f"{folder} has {in_words(free)} free; about {in_words(wanted)} are needed."
+        yield Check("room", True, told) if free >= wanted else Check("room", False, told, NoSpace.default_todo, NoSpace)
+
+
+def _judged(name: str, passed: str, judge: Callable[[], None]) -> Check:
+    try:
+        judge()
+    except MemdefragError as error:
+        return Check.failed(name, error)
+    return Check(name, True, passed)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _counted(infos: Sequence[CollectionInfo]) -> str:
+    memories = count(sum(info.count for info in infos), "memory", "memories")
+    return f"{memories} in {count(len(infos), 'collection')}"
