@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -17,11 +16,12 @@ from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.plan import Changes
-from memdefrag.model.records import CollectionInfo, MemoryRecord, Metadata, Relation, State
+from memdefrag.model.records import CollectionInfo, MemoryRecord, Metadata, Relation
 from memdefrag.stores.base import Store
+from memdefrag.stores.interchange import Count, counted, described, require_known
 from memdefrag.stores.jsonl_file import is_compressed
-from memdefrag.stores.jsonl_lines import HEADER, Line, read_lines
-from memdefrag.stores.jsonl_rewrite import FORMAT, Rewrite
+from memdefrag.stores.jsonl_lines import Line, read_lines
+from memdefrag.stores.jsonl_rewrite import Rewrite
 
 SUFFIXES = (".jsonl", ".ndjson")
 _FAULTS_TOLD = 100
@@ -59,7 +59,7 @@ class JsonLines(Store):
         )
 
     def collections(self) -> list[CollectionInfo]:
-        counts: dict[str, _Count] = {}
+        counts: dict[str, Count] = {}
         header: Metadata = {}
         bad = 0
         for line in self._lines():
@@ -68,12 +68,10 @@ class JsonLines(Store):
             elif line.record is None:
                 bad += not line.links
             else:
-                counts.setdefault(line.record.key.collection, _Count()).add(line.record)
+                counts.setdefault(line.record.key.collection, Count()).add(line.record)
         if bad and not counts and not header:
             raise UnsupportedFormat(f"No line of {self.address.location} is a JSON object with a text.")
-        described = {info.name: info for info in _described(header)}
-        names = dict.fromkeys([*described, *counts])
-        return [counts.get(name, _Count()).info(described.get(name) or _bare(name)) for name in names]
+        return counted(described(header), counts)
 
     def scan(
         self, collection: str, *, vectors: bool = True, batch: int = BATCH_RECORDS
@@ -82,7 +80,7 @@ class JsonLines(Store):
         known = False
         for line in self._lines():
             if line.header:
-                known = any(info.name == collection for info in _described(line.fields or {}))
+                known = any(info.name == collection for info in described(line.fields or {}))
             elif line.record is not None and line.record.key.collection == collection:
                 known = True
                 found.append(line.record if vectors else replace(line.record, embedding=None))
@@ -127,73 +125,8 @@ class JsonLines(Store):
     def _lines(self) -> Iterator[Line]:
         try:
             for line in read_lines(self.address.path):
-                if line.header and _version(line) > FORMAT:
-                    raise UnsupportedFormat(
-                        f"{self.address.path} has format {_version(line)}; this program reads {FORMAT}.",
-                        todo="Use a newer memdefrag.",
-                    )
+                if line.header:
+                    require_known(line.fields or {}, self.address.path)
                 yield line
         except PermissionError as error:
             raise NotPermitted(f"{self.address.path} may not be read: {error.strerror}.") from error
-
-
-def _version(header: Line) -> float:
-    """The version of the format that a header names."""
-    told = (header.fields or {})[HEADER]
-    return told if isinstance(told, int | float) else FORMAT
-
-
-@dataclass
-class _Count:
-    """Counts the records of one collection."""
-
-    count: int = 0
-    live: int = 0
-    sizes: Counter[int] = field(default_factory=Counter)
-
-    def add(self, record: MemoryRecord) -> None:
-        self.count += 1
-        self.live += record.state in (State.LIVE, State.CHUNK)
-        if record.embedding is not None:
-            self.sizes[len(record.embedding)] += 1
-
-    def info(self, described: CollectionInfo) -> CollectionInfo:
-        dimension = self.sizes.most_common(1)[0][0] if self.sizes else described.dimension
-        return CollectionInfo(
-            described.name,
-            self.count,
-            self.live,
-            self.sizes.total(),
-            dimension,
-            described.metric,
-            described.model,
-            described.settings,
-        )
-
-
-def _described(header: Metadata) -> list[CollectionInfo]:
-    """The collections that a header describes, its own first."""
-    listed = header.get("collections")
-    entries = [header, *(listed if isinstance(listed, list) else [])]
-    infos = []
-    for entry in entries:
-        name = entry.get("name", entry.get("collection")) if isinstance(entry, dict) else None
-        if isinstance(name, str):
-            settings, dimension = entry.get("settings"), entry.get("dimension")
-            infos.append(
-                CollectionInfo(
-                    name,
-                    0,
-                    0,
-                    0,
-                    dimension if isinstance(dimension, int) else None,
-                    metric=str(entry.get("metric", "cosine")),
-                    model=entry.get("model"),
-                    settings=settings if isinstance(settings, dict) else {},
-                )
-            )
-    return infos
-
-
-def _bare(name: str) -> CollectionInfo:
-    return CollectionInfo(name, 0, 0, 0)

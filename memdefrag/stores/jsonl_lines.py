@@ -9,7 +9,7 @@ by Memory Service's rules counts. Links are told by `stores.jsonl_links`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,10 @@ from memdefrag.base import foreign_json
 from memdefrag.model.hashing import canonical_json
 from memdefrag.model.records import Key, MemoryRecord, Metadata, Relation, State, Vector
 from memdefrag.model.service_metadata import content_hash, moment, read
+from memdefrag.stores.interchange import DEFAULT_COLLECTION, HEADER, unique, whole
 from memdefrag.stores.jsonl_file import opened
-from memdefrag.stores.jsonl_links import LINK, LINKS, apart, entry, link, whole
+from memdefrag.stores.jsonl_links import LINK, LINKS, apart, entry, link
 
-DEFAULT_COLLECTION = "memories"
-HEADER = "memdefrag"
 _FIELDS = frozenset(
     {"id", "text", "metadata", "tags", "created_at", "updated_at", "embedding", "uri", "extras"}
     | {"collection", "owner", "state", LINKS}
@@ -87,7 +86,7 @@ def read_lines(path: Path) -> Iterator[Line]:
                 named = Key(whole(record.key.collection), whole(record.key.id))
                 if named != record.key:
                     faults.append(f"an id or collection that is not UTF-8 (named {named.id!r} here)")
-                key = _unique(named, seen)
+                key = unique(named, seen)
                 if key != named:
                     faults.append(f"the id {named.id!r} a second time (named {key.id!r} here)")
                 seen.add(key)
@@ -97,13 +96,14 @@ def read_lines(path: Path) -> Iterator[Line]:
             first = False
 
 
-def new_line(record: MemoryRecord, default: str, links: Sequence[Relation] = ()) -> bytes:
+def new_line(record: MemoryRecord, default: str, links: Iterable[Relation] = ()) -> bytes:
     """A line for a record and the links that start from it; `default` is the collection that needs not be named."""
     fields = {**_fields(record, default), "extras": record.extras}
     if not record.extras:
         del fields["extras"]
-    if links:
-        fields[LINKS] = [entry(relation, record.key.collection) for relation in links]
+    entries = [entry(relation, record.key.collection) for relation in links]
+    if entries:
+        fields[LINKS] = entries
     return dump(fields, record.embedding)
 
 
@@ -241,15 +241,6 @@ def _vector(values: Any, faults: list[str]) -> Vector | None:
     elif not vector.any():
         faults.append("a vector of zeros")
     return vector
-
-
-def _unique(key: Key, seen: set[Key]) -> Key:
-    """The key, or the first of its numbered variants, that no earlier line has."""
-    found, number = key, 1
-    while found in seen:
-        number += 1
-        found = Key(key.collection, f"{key.id}#{number}")
-    return found
 
 
 def _fields(record: MemoryRecord, default: str) -> Metadata:

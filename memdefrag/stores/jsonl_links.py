@@ -10,26 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from memdefrag.model.hashing import canonical_json
 from memdefrag.model.records import Key, Metadata, Relation
 from memdefrag.model.service_metadata import moment
+from memdefrag.stores.interchange import whole
 
 LINK, LINKS = "relation", "relations"
 _KNOWN = frozenset({"source", "target", "type", "strength", "metadata", "created_at"})
-
-
-def sign(relation: Relation) -> bytes:
-    """All that a link says; equal for equal links."""
-    return canonical_json(
-        [
-            relation.source,
-            relation.target,
-            relation.type,
-            relation.strength,
-            relation.metadata,
-            relation.created,
-        ]
-    )
 
 
 def entry(relation: Relation, home: str | None) -> Metadata:
@@ -72,11 +58,6 @@ def link(fields: Any, home: str, source: Key | None = None) -> Relation | None:
     unknown = {name: value for name, value in fields.items() if name not in _KNOWN}
     weight = None if strength is None else float(strength)
     return Relation(start, target, kind, weight, {**unknown, **metadata}, moment(created))
-
-
-def whole(name: str) -> str:
-    """The name with a question mark for everything that UTF-8 cannot write."""
-    return name if name.isascii() else name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _named(end: Key | str, home: str | None) -> Any:

@@ -33,7 +33,8 @@ PACKERS = pytest.mark.parametrize("pack", [gzip.compress, zstd], ids=["gzip", "z
 @PACKERS
 def test_a_compressed_file_is_read_and_never_written(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "memories.jsonl.packed"
-    path.write_bytes(pack(LINES))
+    packed = pack(LINES)
+    path.write_bytes(packed)
     assert resolve(str(path)).kind == "jsonl"
     with open_store(str(path)) as store:
         assert [record.text for record in everything(store).values()] == [f"Memory {number}" for number in range(9000)]
@@ -41,7 +42,7 @@ def test_a_compressed_file_is_read_and_never_written(tmp_path: Path, pack: Calla
         assert not store.capabilities.writable
         with pytest.raises(NotPermitted):
             store.write(Changes(), Progress())
-    assert path.read_bytes() == pack(LINES)
+    assert path.read_bytes() == packed
 
 
 @PACKERS
