@@ -44,7 +44,8 @@ def dimensions(coming: Coming, target: Store, way: Route, options: MigrateOption
         if len(found) > 1:
             yield Check(title, False, f"Vectors of different lengths would meet in {name!r}: {told}.", _RE_EMBED)
         elif found and taken not in (None, *found):
-            yield Check(title, False, f"{name!r} holds vectors of {taken:,} dimensions, and there come {told}.", _RE_EMBED)
+            holds = f"{name!r} holds vectors of {taken:,} dimensions"
+            yield Check(title, False, f"{holds}; the source has {told}.", _RE_EMBED)
         elif found:
             yield Check(title, True, f"{told[:1].upper()}{told[1:]}.")
 

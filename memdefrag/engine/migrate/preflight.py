@@ -78,7 +78,7 @@ def _checks(
         yield Check.failed("target", error)
         return
     yield _apart(origin, target.address, way, options)
-    yield from _writable(target)
+    yield from writable(target)
     yield from _free(target, options)
     coming: dict[str, list[MemoryRecord]] = {}
     for record in records:
@@ -91,7 +91,7 @@ def _checks(
     there = sum(way.present[name].count for name in coming if name in way.present)
     # As many may be there already.
     new = max(0, len(records) - there) / max(1, len(records))
-    yield from _room(target, estimate(records, target.address).bytes * new)
+    yield from room(target, estimate(records, target.address).bytes * new)
 
 
 def _way(
@@ -128,7 +128,7 @@ def _apart(source: Address, target: Address, way: Route, options: MigrateOptions
     return Check(name, True, "The source and the target are the same place; the memories go from one to another there.")
 
 
-def _writable(target: Store) -> Iterator[Check]:
+def writable(target: Store) -> Iterator[Check]:
     """Whether the target may be written, as far as that can be known."""
     name, capabilities = "target writable", target.capabilities
     if not capabilities.writable:
@@ -148,9 +148,9 @@ def _require_writable(target: Store) -> None:
     if files and not target.capabilities.commit.is_live:
         guards.require_replaceable(path)
     for folder in (path if target.capabilities.commit.is_live else path.parent, data_dir()):
-        nearest = _nearest(folder)
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            raise NotPermitted(f"{nearest} cannot be written.")
+        place = nearest(folder)
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise NotPermitted(f"{place} cannot be written.")
 
 
 def _free(target: Store, options: MigrateOptions) -> Iterator[Check]:
@@ -178,14 +178,14 @@ def _timeless(records: Sequence[MemoryRecord], options: MigrateOptions) -> Itera
         yield Check("times", True, told, "They take part whenever they were written.")
 
 
-def _room(target: Store, growth: float) -> Iterator[Check]:
+def room(target: Store, growth: float) -> Iterator[Check]:
     """Whether the disks have room for the copy that is written, what is new, and the backup."""
     needed: dict[int, tuple[Path, float]] = {}
 
     def need(folder: Path, bytes: float) -> None:
-        nearest = _nearest(folder)
-        device = nearest.stat().st_dev
-        needed[device] = nearest, needed.get(device, (nearest, 0.0))[1] + bytes
+        place = nearest(folder)
+        device = place.stat().st_dev
+        needed[device] = place, needed.get(device, (place, 0.0))[1] + bytes
 
     now = sum(path.stat().st_size for path in target.raw_files()) if target.exists else 0
     if target.address.is_local:
@@ -205,7 +205,7 @@ def _judged(name: str, passed: str, judge: Callable[[], None]) -> Check:
     return Check(name, True, passed)
 
 
-def _nearest(folder: Path) -> Path:
+def nearest(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
