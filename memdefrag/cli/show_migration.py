@@ -65,7 +65,9 @@ def _report(report: MigrationReport, *, every: bool) -> Iterator[RenderableType]
     yield styled(f"{'Rehearsal: ' if report.dry_run else ''}{report.source} -> {report.target}", "bold")
     yield table("What", "Memories", rows=[row for row in _counts(report) if row[1]] or [("found", 0)])
     for outcome, titles in _TITLES.items():
-        entries = [entry for entry in report.entries if entry.outcome is outcome and _is_worth(entry, report)]
+        entries = [
+            entry for entry in report.entries if entry.outcome is outcome and (every or _is_worth(entry, report))
+        ]
         if entries:
             yield from _listed(titles[not report.dry_run], entries, every=every)
     if report.losses:
@@ -98,8 +100,8 @@ def _counts(report: MigrationReport) -> list[tuple[str, int]]:
 
 
 def _is_worth(entry: Entry, report: MigrationReport) -> bool:
-    """Whether an entry is news: of a migration that is done, plain copies are not."""
-    return report.dry_run or bool(entry.reason) or entry.outcome is not Outcome.COPY
+    """Whether an entry is news: of a migration that is done, what went as it should is not."""
+    return report.dry_run or (entry.outcome is not Outcome.SAME and bool(entry.reason))
 
 
 def _listed(title: str, entries: Sequence[Entry], *, every: bool) -> Iterator[RenderableType]:

@@ -12,6 +12,9 @@ from memdefrag.model.migration import MigrationReport
 SERVICE_COLLECTION = "memory_collection"
 """The one collection that Memory Service reads, unless MCP_MEMORY_COLLECTION_NAME says otherwise."""
 
+PORTABLE = ("jsonl", "parquet", "memory-export", "memory-service-json")
+"""Files that are handed on; nobody switches over to them."""
+
 _CHROMA = ("chroma", "chroma+http", "chroma+https")
 
 
@@ -29,6 +32,8 @@ def next_steps(source: Address, target: Address, report: MigrationReport) -> tup
     """The way from the old store to the new one, in order."""
     if report.failed or (report.checked and report.checked.differences):
         return ("Look at what failed, mend it, and migrate again: what is there already is not copied twice.",)
+    if target.kind in PORTABLE:
+        return ()
     again = f"memdefrag migrate '{source}' '{target}' --catch-up"
     return (
         f"Stop the programs that write to {source.location}.",

@@ -169,14 +169,18 @@ class Classifier:
     def _needs_vector(self, fitted: MemoryRecord) -> bool:
         capabilities = self._capabilities
         wanted = capabilities.searched or not capabilities.null_vector or self.options.re_embed is not None
-        return wanted and capabilities.vectors and fitted.embedding is None and bool(fitted.text)
+        return wanted and capabilities.vectors and fitted.embedding is None and fitted.text is not None
 
     def _refusal(self, fitted: MemoryRecord, needs_vector: bool) -> str | None:
         vector, can_lack = fitted.embedding, self._capabilities.null_vector
         maker = self.makers.get(fitted.key.collection, "none was asked for")
         made = vector is None and needs_vector and not isinstance(maker, str)
         if vector is None and not can_lack and not made:
-            return f"has no vector, and none can be made: {maker}" if fitted.text else "has neither text nor vector"
+            return (
+                f"has no vector, and none can be made: {maker}"
+                if fitted.text is not None
+                else "has neither text nor vector"
+            )
         taken = self.route.dimension(fitted.key.collection)
         if vector is not None and taken not in (None, len(vector)):
             return f"has a vector of {len(vector)} dimensions; {fitted.key.collection} takes {taken}"

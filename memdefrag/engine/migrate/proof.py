@@ -54,14 +54,15 @@ def checked(
         differences += [f"{key} is missing." for key in sorted(missed)]
         differences += [f"{record.key} should be gone." for record in store.fetch(removed)]
         lost = missing(relations, list(store.relations())) if relations else 0
-        with_vector = [record for record in wanted.values() if record.embedding is not None and record.embedding.any()]
-        probed = with_vector[:: max(1, len(with_vector) // PROBES)][:PROBES] if searches else []
+        vectors = [record for record in wanted.values() if record.embedding is not None]
+        pointing = [record for record in vectors if record.embedding is not None and record.embedding.any()]
+        probed = pointing[:: max(1, len(pointing) // PROBES)][:PROBES] if searches else []
         unfound = store.lost_in_search(probed, progress)
     if lost:
         differences.append(f"{lost} links are missing.")
     if len(unfound) > len(probed) // 100:
         differences.append(f"{len(unfound)} of {len(probed)} memories are not found by the target's own search.")
-    return Checked(len(wanted), len(with_vector), len(relations), len(probed), tuple(differences[:TOLD]))
+    return Checked(len(wanted), len(vectors), len(relations), len(probed), tuple(differences[:TOLD]))
 
 
 def _read(store: Store, wanted: Mapping[Key, MemoryRecord], depth: Depth) -> Iterator[list[MemoryRecord]]:

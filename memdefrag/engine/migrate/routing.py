@@ -73,14 +73,13 @@ def route(
         [one] = have
     names = {info.name: one or options.rename.get(info.name, info.name) for info in source}
     missing = [name for name in dict.fromkeys(names.values()) if name not in have]
-    if missing and not makes:
+    if missing and not makes and not fixed:
         raise CollectionNotFound(
             f"There is no collection {missing[0]!r} in the target, whose own program makes them.",
             todo=f"Collections of the target: {_listed(have)}.",
         )
     first = {names[info.name]: info for info in reversed(source)}
-    new = () if fixed else tuple(_like(first[name], name) for name in missing)
-    return Route(names, new, have)
+    return Route(names, tuple(_like(first[name], name) for name in missing), have)
 
 
 def _like(info: CollectionInfo, name: str) -> CollectionInfo:

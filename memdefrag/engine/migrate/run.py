@@ -116,7 +116,7 @@ class _Migration:
             wanted, lost = links.linked(snapshot.relations, done.placed, present.relations, fit)
             report = MigrationReport(
                 str(self.source), str(self.target), self.options.dry_run, tuple(done.entries), len(wanted), lost,
-                bytes=size, estimate=seconds, gone=tuple(done.gone),
+                gone=tuple(done.gone),
                 warnings=(*self.notes, *check.warnings(checks), *advice.warnings(way, self.target)),
             )  # fmt: skip
             if self.options.dry_run:

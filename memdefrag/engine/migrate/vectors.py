@@ -39,7 +39,7 @@ def makers(
         by_target.setdefault(route.collection(record.key.collection), []).append(record)
     found: dict[str, Embedder | str] = {}
     for name, coming in by_target.items():
-        lacking = [record for record in coming if record.text and (re_embed or record.embedding is None)]
+        lacking = [record for record in coming if record.text is not None and (re_embed or record.embedding is None)]
         if not lacking:
             continue
         beside = [record for record in coming if record.embedding is not None and not re_embed]
