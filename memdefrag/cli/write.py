@@ -79,7 +79,7 @@ def recover(run: Run) -> None:
 
     if catalogue.unfinished_jobs():
         run.keep_log()
-    outcomes = recover_all()
+    outcomes = recover_all(asked=True)
     lines = [str(outcome) for outcome in outcomes] or ["Nothing was interrupted."]
     listed = [{"id": each.id, "store": each.store, "outcome": each.outcome} for each in outcomes]
     run.answer({"recovered": listed}, *lines)

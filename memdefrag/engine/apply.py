@@ -26,21 +26,23 @@ from memdefrag.base.errors import (
 from memdefrag.base.fsops import make_private_dir, probe_writable
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
-from memdefrag.engine import catalogue, guards, history, images, in_use, live, recover, search_proof
+from memdefrag.engine import catalogue, guards, history, images, in_use, live, recover, resume, search_proof
 from memdefrag.engine.advice import next_steps
 from memdefrag.engine.backups.create import create
 from memdefrag.engine.backups.shelf import Backup, find
 from memdefrag.engine.commit import state_hash, swap
 from memdefrag.engine.embedding import Embed, rehearsed
 from memdefrag.engine.failures import disk_error, told_with
-from memdefrag.engine.journal import Job, JobState
+from memdefrag.engine.journal import Facts, Job, JobState
 from memdefrag.engine.losses import require_no_loss
 from memdefrag.engine.owner import Owner
+from memdefrag.engine.pace import Pacer
 from memdefrag.engine.resolve import Resolution, resolve
 from memdefrag.engine.shortcut import ready_made
 from memdefrag.engine.staging import Staging
 from memdefrag.engine.writers import WriterOptions, choose
 from memdefrag.model.address import parse
+from memdefrag.model.migration import Pace
 from memdefrag.model.plan import Changes, Plan, StoreStep, expected, touched
 from memdefrag.model.records import Snapshot
 from memdefrag.model.report import ApplyReport
@@ -62,6 +64,8 @@ class ApplyOptions:
         confirm_shrink: go on although more than 30 % of the store's records are removed.
         embed: makes vectors for texts that need one; None: such plans are refused.
         proof: what searches must still find; a rehearsal tells what is lost, a write is refused.
+        pace: how fast a store is written that is written live, record by record.
+        resume: go on with the copy that an interrupted migration left beside the store.
     """
 
     dry_run: bool = False
@@ -69,16 +73,27 @@ class ApplyOptions:
     confirm_shrink: bool = False
     embed: Embed | None = None
     proof: search_proof.ProofOptions = field(default_factory=search_proof.ProofOptions)
+    pace: Pace = field(default_factory=Pace)
+    resume: bool = False
 
 
-def apply(plan: Plan, options: ApplyOptions | None = None, progress: Progress | None = None) -> ApplyReport:
+def apply(
+    plan: Plan,
+    options: ApplyOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    source: Snapshot | None = None,
+) -> ApplyReport:
     """Carry out a plan.
+
+    Args:
+        source: what the plan's source holds, where the caller has read it already, under the keys that the steps name.
 
     Raises:
         WriteError, StoreError, PlanInvalid, …: as their messages say. Whatever is raised before the commit
             leaves the store as it was; `safe` says so, or that the new one is in place.
     """
-    application = _Application(plan, options or ApplyOptions(), progress or Progress())
+    application = _Application(plan, options or ApplyOptions(), progress or Progress(), source)
     try:
         return application.run()
     except OSError as error:
@@ -88,8 +103,10 @@ def apply(plan: Plan, options: ApplyOptions | None = None, progress: Progress | 
 class _Application:
     """One run of the phases over one plan."""
 
-    def __init__(self, plan: Plan, options: ApplyOptions, progress: Progress) -> None:
-        self.plan, self.options, self.progress = plan, options, progress
+    def __init__(
+        self, plan: Plan, options: ApplyOptions, progress: Progress, source: Snapshot | None
+    ) -> None:
+        self.plan, self.options, self.progress, self.source = plan, options, progress, source
         self.started = time.monotonic()
         self.address = parse(plan.target).whole()
         output = options.writer.output
@@ -98,8 +115,12 @@ class _Application:
         self.safe = MemdefragError.default_safe
         self.restores = StoreStep.REPLACE in plan.store_steps
         self.ready: Backup | None = None
+        self.left: Facts = {}
 
     def run(self) -> ApplyReport:
+        if self.options.resume and not self.options.dry_run:
+            self.left = resume.left_copy(self.job)
+            self.id = self.left.get("id", self.id)
         store, before = self._opened()
         with store:
             self.kind = store.capabilities.commit
@@ -139,6 +160,8 @@ class _Application:
             return store, read_snapshot(store, self.progress)
 
     def _source(self, before: Snapshot) -> Snapshot:
+        if self.source is not None:
+            return self.source
         if parse(self.plan.source).whole() == self.address:
             return before
         with open_store(self.plan.source) as source:
@@ -167,7 +190,8 @@ class _Application:
             raise UsageError(f"{self.address} is written record by record; its files cannot be replaced as a whole.")
         if self._brings_back:
             recover.set_aside_unsettled(self.job)
-        recover.require_none(self.job)
+        if not self.left:
+            recover.require_none(self.job)
         guards.require_place(store, self.job.target, new=output)
 
     def _write(self, store: Store, before: Snapshot, resolution: Resolution, settings: StoreSettings) -> ApplyReport:
@@ -175,6 +199,7 @@ class _Application:
         owner = Owner(self.id)
         try:
             facts = {"id": self.id, **owner.facts, **({"store": str(self.address)} if self.kind.is_live else {})}
+            facts |= resume.facts(self.plan)
             catalogue.record("job", path=str(self.job.target), **{"store": str(self.address), **facts})
             return self._settled(store, before, resolution, settings, facts)
         finally:
@@ -186,7 +211,11 @@ class _Application:
         """Carry out, and whatever comes of that: leave the store old or new and nothing beside it."""
         existed = store.exists if self.kind.is_live else self.job.target.exists()
         try:
-            recover.begin(self.job, **facts, kind=self.kind, source_hash=self.source_hash)
+            if self.left:
+                resume.take_up(self.job, self.left, facts)
+            else:
+                recover.begin(self.job, **facts, kind=self.kind, source_hash=self.source_hash)
+                resume.save_plan(self.job, self.plan)
             # In the job's own folder: a probe that a crash leaves there is tidied up with it.
             probe_writable(self.job.folder)
             report = self._carry_out(store, before, resolution, settings, existed)
@@ -194,6 +223,8 @@ class _Application:
             recover.forget(self.id)
             raise
         except BaseException as error:
+            if resume.stays(self.job, error):
+                raise
             if self._settle(error) == recover.APPLIED:
                 self.safe = NEW_IN_PLACE
                 raise told_with(error, NEW_IN_PLACE) from error
@@ -216,8 +247,11 @@ class _Application:
     ) -> ApplyReport:
         """From the backup to the commit, each state announced in the journal."""
         reason = f"before {self._reason}"
-        backup = create(store, before, reason, self.progress, job=self.id) if store.exists else None
-        self.job.note(JobState.BACKED_UP, backup=backup.id if backup else None)
+        backup = find(self.left["backup"]) if self.left.get("backup") else None
+        if store.exists and not backup:
+            backup = create(store, before, reason, self.progress, job=self.id)
+        if not self.left:
+            self.job.note(JobState.BACKED_UP, backup=backup.id if backup else None)
         if self.kind.is_live:
             return self._write_live(store, before, resolution, backup)
         after = self._write_staged(backup, resolution, before, settings)
@@ -242,7 +276,7 @@ class _Application:
         )  # fmt: skip
         self.safe = HALF_WAY
         self.job.note(JobState.SWAP)
-        after, resolution = live.write(store, before, resolution, self.progress)
+        after, resolution = live.write(store, before, resolution, self.progress, Pacer(self.options.pace))
         report = self._report(store, before, resolution, backup)
         history.save(self._history_step(store, report), self.plan, before, after, resolution.changes)
         self.job.note(JobState.SWAPPED)
@@ -275,6 +309,8 @@ class _Application:
             if rebuild:
                 staging.rebuild()
             return staging.read()
+        if self.left:
+            return staging.take_up(backup, before, resolution.changes, rebuild=rebuild)
         staging.fill(self.ready or backup)
         if self.ready:
             return staging.proved(before, resolution.changes)

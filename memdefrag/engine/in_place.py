@@ -1,4 +1,4 @@
-"""Writing into a live store, batch by batch, and taking it back when it stopped half-way.
+"""Writing into a live store, batch by batch, and taking it back, or finishing it, when it stopped half-way.
 
 A store that cannot trade places with a finished copy (a server, a database, a folder with a file for each
 memory) is written record by record. The images of all touched records are saved first: they are the undo
@@ -16,6 +16,7 @@ from memdefrag.base.fsops import fault_point
 from memdefrag.base.progress import Progress
 from memdefrag.engine import relations
 from memdefrag.engine.images import Images
+from memdefrag.engine.pace import Pacer, wait
 from memdefrag.engine.relations import Links, Settled
 from memdefrag.engine.verify import same_vector
 from memdefrag.model.capabilities import Commit
@@ -25,20 +26,23 @@ from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.model.report import Skipped
 from memdefrag.stores.base import Store
 
-BATCH = 200
-"""Records written between two looks at the store. A transaction takes all at once."""
-
 Unit = tuple[Key, ...]
 
 
 def write(
-    store: Store, changes: Changes, units: Iterable[Unit], progress: Progress, links: Links | None = None
+    store: Store,
+    changes: Changes,
+    units: Iterable[Unit],
+    progress: Progress,
+    links: Links | None = None,
+    pacer: Pacer | None = None,
 ) -> tuple[Changes, tuple[Skipped, ...]]:
     """Carry the changes out in the live store, unit by unit: whole or not at all. Links come last, or together with
     all the rest where that is one transaction.
 
     Args:
         links: tells what becomes of the links where units are left out; None where there are none.
+        pacer: how large the batches are, and how long to wait between them. A transaction takes all at once.
 
     Returns:
         What was done, and the units left out because somebody changed one of their records since the plan.
@@ -55,7 +59,7 @@ def write(
     if changes.collections:
         store.write(Changes(collections=changes.collections), progress)
     at_once = store.capabilities.commit is Commit.TRANSACTION
-    for batch in [wanted] if at_once else _batches(wanted, BATCH):
+    for batch in [wanted] if at_once else _batches(wanted, pacer or Pacer(), progress):
         progress.check()
         fitting = _still_as_planned(store, changes, batch, skipped)
         part = _part(changes, fitting)
@@ -78,6 +82,19 @@ def roll_back(store: Store, images: Images, progress: Progress) -> tuple[Key, ..
     Raises:
         VerificationFailed, MemdefragError: it could not be done, or not wholly; it can be tried again.
     """
+    return _lead(store, images, progress, Pacer(), forth=False)
+
+
+def roll_forward(store: Store, images: Images, progress: Progress, pacer: Pacer) -> tuple[Key, ...]:
+    """Make the touched records what they were to become. Repeating it changes nothing.
+
+    Returns, raises: as `roll_back`.
+    """
+    return _lead(store, images, progress, pacer, forth=True)
+
+
+def _lead(store: Store, images: Images, progress: Progress, pacer: Pacer, *, forth: bool) -> tuple[Key, ...]:
+    """Bring the touched records from one image to the other, from wherever between the two they are."""
     keys = list(dict.fromkeys([*images.before, *images.after]))
     present = _fetched(store, keys)
     put: list[Put] = []
@@ -85,30 +102,43 @@ def roll_back(store: Store, images: Images, progress: Progress) -> tuple[Key, ..
     foreign: list[Key] = []
     for key in keys:
         now, old, new = present.get(key), images.before.get(key), images.after.get(key)
-        if _same(now, old):
+        start, goal = (old, new) if forth else (new, old)
+        if same(now, goal):
             continue
-        if not (_same(now, new) or _half_written(now, old, new)):
+        if not (same(now, start) or _half_written(now, old, new)):
             foreign.append(key)
-        elif old is not None:
-            put.append(Put(old, record_hash(now) if now else None))
+        elif goal is not None:
+            put.append(Put(goal, record_hash(now) if now else None))
         elif now is not None:
             delete.append(Ref.of(now))
-    back = Changes(put=tuple(put), delete=tuple(delete))
-    linked = _links_back(store, images, {*present, *(change.record.key for change in put)} - {r.key for r in delete})
+    records = Changes(put=tuple(put), delete=tuple(delete))
+    links = Images(images.before, images.after, images.unrelated, images.related) if forth else images
+    linked = _links_back(store, links, {*present, *(change.record.key for change in put)} - {r.key for r in delete})
     if store.capabilities.commit is Commit.TRANSACTION:
-        _carry_out(store, replace(back, relate=linked.relate, unrelate=linked.unrelate), progress)
+        _carry_out(store, replace(records, relate=linked.relate, unrelate=linked.unrelate), progress)
     else:
         _carry_out(store, Changes(unrelate=linked.unrelate), progress)
         named = [(change.record.key,) for change in put] + [(ref.key,) for ref in delete]
-        for batch in _batches(named, BATCH):
-            _carry_out(store, _part(back, {key for (key,) in batch}), progress)
+        progress.phase("Writing", len(named))
+        for batch in _batches(named, pacer, progress):
+            _carry_out(store, _part(records, {key for (key,) in batch}), progress)
+            progress.step(len(batch))
         _carry_out(store, Changes(relate=linked.relate), progress)
     store.sweep(key for key in keys if key not in foreign)
     return tuple(foreign)
 
 
-def _batches(units: Collection[Unit], size: int) -> Iterator[list[Unit]]:
-    """Lists of whole units with about `size` records each."""
+def _batches(units: Collection[Unit], pacer: Pacer, progress: Progress) -> Iterator[list[Unit]]:
+    """Lists of whole units with about as many records each as the pacer says, each when it says so."""
+    seconds = 0.0
+    for batch in _sized(units, pacer.size):
+        wait(seconds, progress)
+        pacer.begin()
+        yield batch
+        seconds = pacer.pause(sum(map(len, batch)))
+
+
+def _sized(units: Collection[Unit], size: int) -> Iterator[list[Unit]]:
     batch: list[Unit] = []
     records = 0
     for unit in units:
@@ -199,7 +229,7 @@ def _stands(store: Store, changes: Changes, failure: MemdefragError | None = Non
         links_stand = _links_stand(store, changes)
     except MemdefragError as error:
         raise failure or error from error
-    written = all(_same(found.get(put.record.key), put.record) for put in changes.put)
+    written = all(same(found.get(put.record.key), put.record) for put in changes.put)
     return written and not any(ref.key in found for ref in changes.delete) and links_stand
 
 
@@ -215,7 +245,8 @@ def _fetched(store: Store, keys: Iterable[Key]) -> Mapping[Key, MemoryRecord]:
     return {record.key: record for record in store.fetch(keys)}
 
 
-def _same(one: MemoryRecord | None, other: MemoryRecord | None) -> bool:
+def same(one: MemoryRecord | None, other: MemoryRecord | None) -> bool:
+    """Whether two records say the same, vectors included; or there is neither."""
     if one is None or other is None:
         return one is other
     return record_hash(one) == record_hash(other) and same_vector(one.embedding, other.embedding)

@@ -21,10 +21,12 @@ from memdefrag.base.fsops import append_durable, fsync_dir, make_private_dir, re
 from memdefrag.base.settings import data_dir
 from memdefrag.engine.catalogue import store_id
 from memdefrag.model.address import Address
+from memdefrag.model.capabilities import Commit
 
-_FACTS: dict[str, Any] = {
+Facts = dict[str, Any]
+_FACTS: Facts = {
     "id": str, "pid": int, "process_created": int | float, "lock": str, "store": str, "kind": str,
-    "source_hash": str, "new_hash": str, "backup": str,
+    "source_hash": str, "new_hash": str, "backup": str, "reason": str, "source": str, "target": str, "resumable": bool,
 }  # fmt: skip
 _PIDS = 1 << 31
 
@@ -92,13 +94,13 @@ class Job:
         body = json.dumps({"state": state, **facts}, ensure_ascii=True).encode()
         append_durable(self._journal, b"%08x %s\n" % (zlib.crc32(body), body))
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """Everything noted so far, later lines over earlier ones; empty when there is no readable line.
 
         Raises:
             StoreDamaged: a line is whole but says what no memdefrag of this version writes.
         """
-        merged: dict[str, Any] = {}
+        merged: Facts = {}
         for line in self._lines():
             merged.update(line)
         return merged
@@ -108,7 +110,7 @@ class Job:
         remove(self.folder)
         fsync_dir(self.folder.parent)
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def _lines(self) -> Iterator[Facts]:
         try:
             data = self._journal.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -119,7 +121,7 @@ class Job:
                 return
             yield self._understood(body)
 
-    def _understood(self, body: bytes) -> dict[str, Any]:
+    def _understood(self, body: bytes) -> Facts:
         """A whole line's facts. What we do not understand is neither torn nor ours to tidy up."""
         try:
             said = foreign_json.parse(body)
@@ -134,7 +136,22 @@ class Job:
         )
 
 
-def _is_ours(said: dict[str, Any]) -> bool:
+def can_go_on(facts: Facts) -> bool:
+    """Whether an interrupted job has come so far, and is of such a kind, that it can be gone on with."""
+    if facts.get("kind") == Commit.DIRECTORY:
+        far = facts.get("state") in (JobState.STAGED, JobState.VERIFIED)
+    else:
+        far = facts.get("kind") == Commit.IN_PLACE and facts.get("state") == JobState.SWAP
+    return far and facts.get("resumable") is True
+
+
+def ways_on(facts: Facts) -> str:
+    """What the person can do about a job that can be gone on with, in words."""
+    again = f"memdefrag migrate {facts.get('source')} {facts.get('target')} --resume"
+    return f"Go on with `{again}`, or take it back with `memdefrag recover`."
+
+
+def _is_ours(said: Facts) -> bool:
     """Whether a line's facts are of the kinds that `Job.note` is given."""
     typed = all(isinstance(said.get(name), kinds | None) for name, kinds in _FACTS.items())
     return typed and said.get("state") in tuple(JobState) and 0 < (said.get("pid") or 1) < _PIDS

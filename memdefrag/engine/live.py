@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from memdefrag.base.progress import Progress
 from memdefrag.engine import in_place, relations
+from memdefrag.engine.pace import Pacer
 from memdefrag.engine.resolve import Resolution
 from memdefrag.engine.verify import verify_probes
 from memdefrag.model.plan import expected
@@ -13,7 +14,9 @@ from memdefrag.model.records import Snapshot
 from memdefrag.stores.base import Store
 
 
-def write(store: Store, before: Snapshot, resolution: Resolution, progress: Progress) -> tuple[Snapshot, Resolution]:
+def write(
+    store: Store, before: Snapshot, resolution: Resolution, progress: Progress, pacer: Pacer
+) -> tuple[Snapshot, Resolution]:
     """Write the changes and read them back; the caller has saved the images.
 
     Returns:
@@ -23,7 +26,9 @@ def write(store: Store, before: Snapshot, resolution: Resolution, progress: Prog
         VerificationFailed, MemdefragError: as `in_place.write` and `verify_probes`; the images tell how to take it
             back.
     """
-    done, left_out = in_place.write(store, resolution.changes, resolution.units, progress, resolution.links)
+    done, left_out = in_place.write(
+        store, resolution.changes, resolution.units, progress, resolution.links, pacer
+    )
     links = relations.expected(before.relations, done)
     after = replace(before, records=tuple(expected(before, done).values()), relations=links)
     verify_probes(store, before, done, after, progress)

@@ -30,7 +30,7 @@ from memdefrag.base.settings import data_dir
 from memdefrag.base.wording import count
 from memdefrag.engine import catalogue, history, images, in_place, owner
 from memdefrag.engine.commit import ABSENT, finish_rollback, state_hash
-from memdefrag.engine.journal import Job, JobState
+from memdefrag.engine.journal import Facts, Job, JobState, can_go_on, ways_on
 from memdefrag.model.address import Address, parse
 from memdefrag.model.capabilities import Commit
 from memdefrag.model.hashing import record_hash
@@ -38,7 +38,7 @@ from memdefrag.model.records import Key
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store, resolve
 
-APPLIED, DISCARDED = "applied", "discarded"
+APPLIED, DISCARDED, WAITING = "applied", "discarded", "waiting"
 
 
 class Settled(NamedTuple):
@@ -50,7 +50,7 @@ class Settled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an interrupted job."""
+    """What became of an interrupted job. One that can be gone on with may be left waiting."""
 
     id: str
     store: str
@@ -58,6 +58,8 @@ class Outcome:
     note: str = ""
 
     def __str__(self) -> str:
+        if self.outcome == WAITING:
+            return f"The migration into {self.store} was interrupted. {self.note}"
         done = "finished" if self.outcome == APPLIED else "undone; the store is as it was before"
         return f"The interrupted write to {self.store} was {done}. {self.note}".rstrip()
 
@@ -95,7 +97,9 @@ def _require_none(job: Job) -> None:
     if job_id not in catalogue.unfinished_jobs():
         # Begun with another data folder, or as another user: from now on `recover` knows of it.
         catalogue.record("job", id=job_id, path=str(job.target))
-    raise UnfinishedJob(f"An earlier write to {_place(job)} was interrupted.")
+    raise UnfinishedJob(
+        f"An earlier write to {_place(job)} was interrupted.", todo=ways_on(facts) if can_go_on(facts) else None
+    )
 
 
 def set_aside_unsettled(job: Job) -> Path | None:
@@ -119,8 +123,11 @@ def set_aside_unsettled(job: Job) -> Path | None:
     return None
 
 
-def recover_all() -> list[Outcome]:
+def recover_all(*, asked: bool = False) -> list[Outcome]:
     """Settle every interrupted job in the catalogue whose process is gone.
+
+    Args:
+        asked: the person wants all of them settled; else a migration that can be gone on with is only told of.
 
     Raises:
         StoreDamaged: a store is neither the old nor the new one; it was not touched, the others are settled.
@@ -130,7 +137,7 @@ def recover_all() -> list[Outcome]:
     unsettled: MemdefragError | None = None
     for event in catalogue.unfinished_jobs().values():
         try:
-            outcome = recover_path(Path(event["path"]), event)
+            outcome = recover_path(Path(event["path"]), event, asked=asked)
         except MemdefragError as error:
             unsettled = unsettled or error
             continue
@@ -141,21 +148,22 @@ def recover_all() -> list[Outcome]:
     return found
 
 
-def recover_path(target: Path, event: dict[str, Any] | None = None) -> Outcome | None:
+def recover_path(target: Path, event: Facts | None = None, *, asked: bool = True) -> Outcome | None:
     """Settle the interrupted job beside `target`; None when there is none or its process still runs.
 
     Args:
         event: how the catalogue announced the job. A crash may have come before the journal's first line.
+        asked: as in `recover_all`.
 
     Raises:
         StoreInUse: another memdefrag is settling it, and takes long.
     """
     job = Job(target)
     with owner.settling(job.folder):
-        return _recovered(job, event)
+        return _recovered(job, event, asked)
 
 
-def _recovered(job: Job, event: dict[str, Any] | None) -> Outcome | None:
+def _recovered(job: Job, event: Facts | None, asked: bool) -> Outcome | None:
     facts = {**(event or {}), **job.facts()}
     if owner.works(facts):
         return None
@@ -165,6 +173,8 @@ def _recovered(job: Job, event: dict[str, Any] | None) -> Outcome | None:
             forget(event["id"])
         return None
     place = _place(job)
+    if can_go_on(facts) and not asked:
+        return Outcome(facts["id"], place, WAITING, ways_on(facts))
     settled = settle(job, facts.get("id"))
     return Outcome(facts.get("id", ""), place, *settled)
 
@@ -202,7 +212,7 @@ def forget(job_id: str) -> None:
     catalogue.record("tidied", id=job_id)
 
 
-def _decide(job: Job, facts: dict[str, Any]) -> Settled:
+def _decide(job: Job, facts: Facts) -> Settled:
     decided = catalogue.outcomes().get(facts.get("id", ""))
     if decided:
         return Settled(decided)
@@ -297,7 +307,7 @@ def _hashes(address: Address) -> dict[Key, str]:
         return {record.key: record_hash(record) for record in read_snapshot(store)}
 
 
-def _take_back(job: Job, facts: dict[str, Any]) -> Settled:
+def _take_back(job: Job, facts: Facts) -> Settled:
     """Make the records of a live store what they were before the interrupted write."""
     try:
         before_and_after = images.load(job.folder)

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memdefrag.base.errors import VerificationFailed, WriterFailed
-from memdefrag.base.fsops import dress_like, fsync_tree
+from memdefrag.base.errors import (
+    NoSpace,
+    NotPermitted,
+    StoreDamaged,
+    StoreError,
+    VerificationFailed,
+    WriteError,
+    WriterFailed,
+)
+from memdefrag.base.fsops import dress_like, fsync_tree, remove
 from memdefrag.base.progress import Progress
 from memdefrag.engine.backups.files import extract
 from memdefrag.engine.backups.shelf import Backup
+from memdefrag.engine.in_place import same
 from memdefrag.engine.journal import Job, JobState
 from memdefrag.engine.verify import verify_content, verify_probes
 from memdefrag.model.address import Address
-from memdefrag.model.plan import Changes
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.plan import Changes, Put, Ref, expected
 from memdefrag.model.records import Snapshot
 from memdefrag.stores.base import Store, StoreSettings, read_snapshot
 from memdefrag.stores.registry import open_store
@@ -33,19 +43,37 @@ class Staging:
             extract(backup, self.job.new, self.progress)
         self.job.note(JobState.STAGED)
 
-    def write(self, before: Snapshot, changes: Changes, *, rebuild: bool) -> Snapshot:
+    def take_up(self, backup: Backup | None, before: Snapshot, changes: Changes, *, rebuild: bool) -> Snapshot:
+        """Write what is missing in a copy that a crash interrupted; where it is not fit for that, begin it anew.
+
+        Args, raises, returns: as `write`; `backup` as `fill`.
+        """
+        try:
+            left = remaining(before, changes, self._content())
+            return self.write(before, changes, rebuild=rebuild, left=left)
+        except (NoSpace, NotPermitted):
+            raise
+        except (StoreError, WriteError):
+            remove(self.job.new)
+            self.fill(backup)
+            return self.write(before, changes, rebuild=rebuild)
+
+    def write(
+        self, before: Snapshot, changes: Changes, *, rebuild: bool, left: Changes | None = None
+    ) -> Snapshot:
         """Change the copy, push it to the disk, and prove what it holds, which is returned.
 
         Args:
             before: what the copy was filled with.
             rebuild: build its index files anew.
+            left: those of the changes that are not in it yet; None: all.
 
         Raises:
             VerificationFailed, WriterFailed: the copy is not what it has to be.
         """
         with self._opened() as staged:
             if changes or self.settings.chroma_upgrade:
-                staged.write(changes, self.progress)
+                staged.write(changes if left is None else left, self.progress)
             if rebuild:
                 staged.rebuild(self.progress)
             after = self.proved(before, changes)
@@ -82,8 +110,33 @@ class Staging:
         if self.job.new.is_dir():
             fsync_tree(self.job.new)
         self.progress.phase("Verifying")
-        with self._opened() as written:
-            return read_snapshot(written, self.progress)
+        return self._content()
+
+    def _content(self) -> Snapshot:
+        with self._opened() as copy:
+            return read_snapshot(copy, self.progress) if copy.exists else Snapshot(str(copy.address), ())
 
     def _opened(self) -> Store:
         return open_store(self.address.at(self.job.new), self.settings, must_exist=False)
+
+
+def remaining(before: Snapshot, changes: Changes, present: Snapshot) -> Changes:
+    """What is still to be done to a copy that holds `present` and was to become `before` with the changes. Pure.
+
+    Raises:
+        StoreDamaged: the copy has collections that it is not to have.
+    """
+    known = {info.name for info in (*before.collections, *changes.collections)}
+    strange = [info.name for info in present.collections if info.name not in known]
+    if strange:
+        raise StoreDamaged(f"The interrupted copy holds the collection {strange[0]}.")
+    promised, found = expected(before, changes), present.by_key
+    return Changes(
+        put=tuple(
+            Put(record, record_hash(found[key]) if key in found else None)
+            for key, record in promised.items()
+            if not same(found.get(key), record)
+        ),
+        delete=tuple(Ref.of(record) for key, record in found.items() if key not in promised),
+        collections=changes.collections,
+    )

@@ -18,7 +18,7 @@ from memdefrag.base.errors import ServerRefused, ServerUnreachable, StoreDamaged
 from memdefrag.base.http import Options, Retry
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
-from memdefrag.engine import catalogue, history, in_place, recover
+from memdefrag.engine import catalogue, history, pace, recover
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups import shelf
 from memdefrag.engine.backups.create import create
@@ -188,7 +188,7 @@ def test_a_new_folder_that_cannot_be_filled_leaves_nothing(jsonl_file: Path, tmp
     )
     plan = Plan(source=f"jsonl:{jsonl_file}", target=str(target), collections=(FIXED,), steps=steps)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UsageError, match="The name"):
-        patch.setattr(in_place, "BATCH", 1)
+        patch.setattr(pace, "BATCH", 1)
         apply(plan)
     assert list(tmp_path.rglob("*.md")) == []
     assert_tidy(target)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memdefrag.base.errors import StoreChanged, VerificationFailed, WriteError
 from memdefrag.base.progress import Progress
-from memdefrag.engine import images, in_place
+from memdefrag.engine import images, in_place, pace
 from memdefrag.engine.resolve import Resolution, resolve
 from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Capabilities, Commit
@@ -120,7 +120,7 @@ def test_whatever_fails_the_roll_back_gives_the_store_back(
     journal = saved(folder / "job", before, wanted.changes)
     store.fail_at, store.says_done, store.applies = fail_at, True, applies
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(in_place, "BATCH", 4)
+        patch.setattr(pace, "BATCH", 4)
         try:
             in_place.write(store, wanted.changes, wanted.units, Progress())
         except VerificationFailed:
@@ -184,6 +184,6 @@ def test_somebody_writing_between_the_look_and_the_write_stops_it(
 
 def test_batches_hold_whole_units() -> None:
     units = [tuple(Key("c", f"{n}-{m}") for m in range(n % 3 + 1)) for n in range(20)]
-    batches = list(in_place._batches(units, 5))
+    batches = list(in_place._sized(units, 5))
     assert [unit for batch in batches for unit in batch] == units
     assert all(sum(map(len, batch)) <= 5 for batch in batches)
