@@ -23,9 +23,14 @@ LOOKED_AT = {
     "stores/chroma/tables.py": {"flag", "is_other"},
     "stores/enhanced_memory.py": {"active"},
     "stores/memory_export_rows.py": {"embedding", "extras", "where", "rowid", "names", "slots"},
-    "stores/memory_service.py": {
-        "_store(present)", "_dead(present)", "_store(columns(connection, TABLE))", "name", "store",
+    "stores/memory_service/graph.py": {"store"},
+    "stores/memory_service/events.py": {"names", "marks"},
+    "stores/memory_service/library.py": {"setting"},
+    "stores/memory_service/schema.py": {"name", "described", "place"},
+    "stores/memory_service/store.py": {
+        "_store(present)", "_dead(present)", "_store(columns(connection, TABLE))", "name", "store", "within",
     },
+    "stores/memory_service/writer.py": {"names", "slots"},
     "stores/sqlite_safe.py": {"setting"},
 }  # fmt: skip
 """Parts of statements that are literals of ours, lists of placeholders, quoted names or integers; read before added."""

@@ -24,8 +24,8 @@ from memdefrag.stores.registry import open_store
 from tests.analysis.test_detect import TEA, grouped, memory, near, snapshot
 from tests.conftest import fill
 from tests.stores.hdev.server import put
+from tests.stores.memory_service.files import make_service
 from tests.stores.test_enhanced_memory import make_enhanced
-from tests.stores.test_memory_service import make_service
 
 DAY = 86_400.0
 

@@ -7,7 +7,7 @@ import pytest
 from memdefrag.base.errors import BackupDamaged, BackupNotFound, NotAStore, UsageError
 from memdefrag.base.settings import data_dir
 from tests.cli.conftest import Cli
-from tests.stores.test_memory_service import make_service
+from tests.stores.memory_service.files import make_service
 
 
 @pytest.fixture

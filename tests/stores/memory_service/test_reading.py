@@ -2,91 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from memdefrag.base.errors import CollectionNotFound, NotPermitted
-from memdefrag.base.progress import Progress
-from memdefrag.model.plan import Changes
+from memdefrag.base.errors import CollectionNotFound
 from memdefrag.model.records import Key, MemoryRecord, Relation, Snapshot, State
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store, resolve
-
-DIMENSION, CHUNK = 4, 8
-_OLD = (
-    "CREATE TABLE memories (id INTEGER PRIMARY KEY AUTOINCREMENT, content_hash TEXT UNIQUE NOT NULL, content TEXT "
-    "NOT NULL, tags TEXT, memory_type TEXT, metadata TEXT, created_at REAL, updated_at REAL, created_at_iso TEXT, "
-    "updated_at_iso TEXT{more})"
-)
-_NEW = ", deleted_at REAL, store TEXT DEFAULT 'default', superseded_by TEXT"
-_GRAPH = (
-    "CREATE TABLE memory_graph (source_hash TEXT, target_hash TEXT, similarity REAL, connection_types TEXT, metadata "
-    "TEXT, created_at REAL, relationship_type TEXT)"
-)
-
-
-def vector(number: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.arange(number, number + DIMENSION, dtype=np.float32)
-
-
-def make_service(path: Path, count: int = 3, *, new: bool = True) -> Path:
-    """A database as the service makes it, with vectors in sqlite-vec's shadow tables (`CHUNK` to a chunk)."""
-    with closing(sqlite3.connect(path)) as made:
-        made.execute(_OLD.format(more=_NEW if new else ""))
-        rows = [
-            (n, f"hash{n}", f"Text {n}", f"tag{n},both", "note", json.dumps({"n": n}), 1.7e9 + n, 1.8e9 + n)
-            for n in range(1, count + 1)
-        ]
-        columns = "id, content_hash, content, tags, memory_type, metadata, created_at, updated_at"
-        made.executemany(f"INSERT INTO memories ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        add_vectors(made, count, cosine=new)
-        if new:
-            made.execute(_GRAPH)
-        made.commit()
-    return path
-
-
-def add_vectors(made: sqlite3.Connection, count: int, *, cosine: bool) -> None:
-    metric = " distance_metric=cosine" if cosine else ""
-    made.execute("PRAGMA writable_schema=ON")
-    made.execute(
-        "INSERT INTO sqlite_master VALUES ('table', 'memory_embeddings', 'memory_embeddings', 0, ?)",
-        (f"CREATE VIRTUAL TABLE memory_embeddings USING vec0(content_embedding FLOAT[{DIMENSION}]{metric})",),
-    )
-    made.execute("PRAGMA writable_schema=OFF")
-    made.execute("CREATE TABLE memory_embeddings_rowids (rowid INTEGER PRIMARY KEY, id, chunk_id, chunk_offset)")
-    made.execute("CREATE TABLE memory_embeddings_chunks (chunk_id INTEGER PRIMARY KEY, size, validity, rowids)")
-    made.execute("CREATE TABLE memory_embeddings_vector_chunks00 (rowid INTEGER PRIMARY KEY, vectors)")
-    for start in range(0, count, CHUNK):
-        ids = list(range(start + 1, min(start + CHUNK, count) + 1))
-        chunk = start // CHUNK + 1
-        padded = np.array(ids + [0] * (CHUNK - len(ids)), "<i8")
-        vectors = np.concatenate([vector(n) if n else np.zeros(DIMENSION) for n in padded]).astype("<f4")
-        made.execute(
-            "INSERT INTO memory_embeddings_chunks VALUES (?, ?, ?, ?)",
-            (chunk, CHUNK, bytes([(1 << len(ids)) - 1]), padded.tobytes()),
-        )
-        made.execute("INSERT INTO memory_embeddings_vector_chunks00 VALUES (?, ?)", (chunk, vectors.tobytes()))
-        made.executemany(
-            "INSERT INTO memory_embeddings_rowids VALUES (?, NULL, ?, ?)",
-            [(n, chunk, place) for place, n in enumerate(ids)],
-        )
-
-
-def changed(path: Path, *statements: str) -> Path:
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-        connection.commit()
-    return path
+from tests.stores.memory_service.files import CHUNK, changed, make_service, vector
 
 
 def snapshot(path: Path) -> Snapshot:
@@ -108,7 +35,7 @@ def test_a_row_is_read_with_all_it_says(service: Path) -> None:
     record = by_id(service)["hash2"]
     assert (record.key, record.text, record.metadata) == (Key("default", "hash2"), "Text 2", {"n": 2})
     assert (record.tags, record.created, record.updated) == (("tag2", "both"), 1.7e9 + 2, 1.8e9 + 2)
-    assert record.extras == {"id": 2, "memory_type": "note"}
+    assert record.extras == {"memory_type": "note"}
     assert record.embedding is not None
     assert record.embedding.tolist() == vector(2).tolist()
 
@@ -191,15 +118,6 @@ def test_what_cannot_be_understood_is_kept_as_it_stands(service: Path) -> None:
     found = by_id(service)
     assert (found["hash1"].text, found["hash1"].extras["metadata"]) == ("\udcffA\udcfe", "no json")
     assert found["hash2"].extras["memory_type"] == "memdefrag:base64:AQI="
-
-
-def test_it_can_only_be_read(service: Path) -> None:
-    before = service.read_bytes()
-    with open_store(str(service)) as store, pytest.raises(NotPermitted):
-        assert not store.capabilities.writable
-        store.write(Changes(), Progress())
-    assert service.read_bytes() == before
-    assert [path.name for path in service.parent.glob(f"{service.name}*")] == [service.name]
 
 
 def test_an_unknown_store_is_told(service: Path) -> None:
