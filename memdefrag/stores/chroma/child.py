@@ -17,11 +17,13 @@ import array
 import contextlib
 import json
 import os
+import stat
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-BATCH_RECORDS = 1000
+BATCH_RECORDS = int(os.environ.get("MEMDEFRAG_CHROMA_BATCH", "1000"))
 BATCH_BYTES = 8_000_000
 OLDEST_MAX_BATCH = 100
 """For releases that do not say how much they take at once."""
@@ -346,6 +348,18 @@ def _refuse_network(event: str, details: tuple[Any, ...]) -> None:
         raise ConnectionRefusedError("This process does not use the network.")
 
 
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone: its end of the pipe that is our input closes."""
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        threading.Thread(target=wait, daemon=True).start()
+
+
 def main(work: Path) -> int:
     """Carry out the order in the folder `work`. 0 when it was done; ``result.json`` says why it was not."""
     os.environ.update(_QUIET)
@@ -371,4 +385,5 @@ def main(work: Path) -> int:
 if __name__ == "__main__":
     # The modules beside this script must not be found in place of the library's own.
     del sys.path[0]
+    end_with_parent()
     sys.exit(main(Path(sys.argv[1])))

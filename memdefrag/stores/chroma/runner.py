@@ -35,6 +35,7 @@ LOOK_SECONDS = 0.1
 _KEPT = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "SYSTEMDRIVE",
     "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "OMP_NUM_THREADS",
+    "MEMDEFRAG_CHROMA_BATCH",
 )  # fmt: skip
 """Environment variables a foreign Python gets from us. Nothing that would make it find our modules or libraries."""
 
@@ -137,7 +138,7 @@ def run(work: Work, python: Path | None, progress: Progress) -> Result:
         try:
             process = subprocess.Popen(
                 command(python, work.folder),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=work.folder,
@@ -173,6 +174,7 @@ def run_if_asked(arguments: list[str]) -> bool:
         return False
     from memdefrag.stores.chroma import child
 
+    child.end_with_parent()
     sys.exit(child.main(Path(arguments[1])))
 
 
