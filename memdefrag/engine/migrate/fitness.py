@@ -15,6 +15,7 @@ from memdefrag.base.progress import Progress
 from memdefrag.base.wording import count, plain
 from memdefrag.engine.migrate.check import Check
 from memdefrag.engine.migrate.routing import Route
+from memdefrag.model.capabilities import Commit
 from memdefrag.model.migration import MigrateOptions
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
 from memdefrag.stores.base import Store
@@ -34,7 +35,7 @@ Coming = Mapping[str, Sequence[MemoryRecord]]
 
 def dimensions(coming: Coming, target: Store, way: Route, options: MigrateOptions) -> Iterator[Check]:
     """Whether the vectors that meet in a collection are equally long."""
-    if options.re_embed or not target.capabilities.vectors or target.capabilities.commit.is_portable:
+    if options.re_embed or _takes_any_vector(target):
         return
     for name, records in coming.items():
         found = Counter(len(record.embedding) for record in records if record.embedding is not None)
@@ -73,7 +74,7 @@ def same_models(
     if options.re_embed:
         yield _named_model(options.re_embed)
         return
-    if not target.capabilities.vectors or target.capabilities.commit.is_portable:
+    if _takes_any_vector(target):
         return
     told = {way.collection(info.name): info.model for info in sources}
     for name, records in coming.items():
@@ -101,6 +102,11 @@ def largest(coming: Coming, target: Store) -> Iterator[Check]:
         yield Check("largest memory", True, f"{told} It {refusal}.", "It is listed as failed; all others are copied.")
     else:
         yield Check("largest memory", True, told)
+
+
+def _takes_any_vector(target: Store) -> bool:
+    """Whether vectors do not meet there: it keeps none, or is a file that hands on whatever it was given."""
+    return not target.capabilities.vectors or target.capabilities.commit is Commit.FILE
 
 
 def _same_model(

@@ -15,7 +15,7 @@ from memdefrag.base.errors import UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.compare import ModelOptions
-from memdefrag.engine.migrate import advice, check, ledger, links, preflight, proof, vectors
+from memdefrag.engine.migrate import advice, ledger, links, preflight, proof, vectors
 from memdefrag.engine.migrate.classify import Classifier, Sorted
 from memdefrag.engine.migrate.duplicates import surely_said
 from memdefrag.engine.migrate.estimate import estimate, remember
@@ -109,15 +109,15 @@ class _Migration:
             if self.options.resume:
                 self._go_on()
             present = read_snapshot(there, self.progress) if there.exists else Snapshot(str(self.target), ())
-            checks = preflight.checks(store, there, snapshot, self.options)
-            check.require(checks)
+            checks = preflight.checks(store, there, snapshot, self.options, origin=self.source, progress=self.progress)
+            preflight.require(checks)
             done, way = self._decided(store, snapshot, there, present)
             fit = there.fit_relation if there.capabilities.writes_relations else None
             wanted, lost = links.linked(snapshot.relations, done.placed, present.relations, fit)
             report = MigrationReport(
                 str(self.source), str(self.target), self.options.dry_run, tuple(done.entries), len(wanted), lost,
                 gone=tuple(done.gone),
-                warnings=(*self.notes, *check.warnings(checks), *advice.warnings(way, self.target)),
+                warnings=(*self.notes, *preflight.warnings(checks), *advice.warnings(way, self.target)),
             )  # fmt: skip
             if self.options.dry_run:
                 size, seconds = estimate(done.write.values(), self.target, self.options.pace)
