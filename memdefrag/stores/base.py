@@ -39,10 +39,12 @@ class StoreSettings:
         chroma_upgrade: the built-in chromadb may upgrade an older Chroma folder; older programs cannot
         open it
             again.
+        owner: of memories whose own owner is no user of the system that they are written to; None: its only user.
     """
 
     chroma_python: Path | None = None
     chroma_upgrade: bool = False
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,11 @@ Its schema was never published; the columns are those that Federated Memory's mi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
-from memdefrag.model.records import Key, Relation
-from memdefrag.stores.postgres import rows
+from memdefrag.model.records import Key
 from memdefrag.stores.postgres.store import PostgresStore
-from memdefrag.stores.postgres.tables import Role, Schema
+from memdefrag.stores.postgres.tables import LinkSchema, Role, Schema
 
 
 class BigMemory(PostgresStore):
@@ -33,21 +31,17 @@ class BigMemory(PostgresStore):
             "user_id": Role.OWNER,
             "is_deleted": Role.DELETED,
         },
+        links=LinkSchema(
+            "memory_relations",
+            ("source_memory_id",),
+            ("target_memory_id",),
+            key=lambda id: Key("memories", id),
+            parts=lambda key: (key.id,),
+            type="relation_type",
+            created="created_at",
+            owner="user_id",
+        ),
         optional=frozenset({"embedding"}),
         hash_column="content_hash",
         variables=("SOURCE_DATABASE_URL",),
     )
-
-    links: ClassVar[tuple[str, ...]] = (
-        "memory_relations",
-        "source_memory_id",
-        "target_memory_id",
-        "relation_type",
-        "strength",
-        "metadata",
-        "created_at",
-    )
-
-    def relations(self) -> Iterator[Relation]:
-        for source, target, *rest in self._links():
-            yield rows.relation(Key("memories", source), Key("memories", target), *rest)

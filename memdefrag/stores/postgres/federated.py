@@ -6,15 +6,22 @@ Tags stand in the metadata. The central index, ``memory_index``, is left alone: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
-from memdefrag.model.records import Key, Relation
-from memdefrag.stores.postgres import rows
+from memdefrag.model.records import Key
 from memdefrag.stores.postgres.store import PostgresStore
-from memdefrag.stores.postgres.tables import Role, Schema
+from memdefrag.stores.postgres.tables import LinkSchema, Role, Schema
 
 _SUFFIX = "_memories"
+
+
+def _key(module: str, id: str) -> Key:
+    """``project-management`` keeps its memories in ``project_management_memories``."""
+    return Key(module.replace("-", "_") + _SUFFIX, id)
+
+
+def _parts(key: Key) -> tuple[str, ...]:
+    return key.collection.removesuffix(_SUFFIX).replace("_", "-"), key.id
 
 
 class Federated(PostgresStore):
@@ -34,26 +41,16 @@ class Federated(PostgresStore):
             "updatedAt": Role.UPDATED,
             "userId": Role.OWNER,
         },
+        links=LinkSchema(
+            "memory_relationships",
+            ("sourceModule", "sourceMemoryId"),
+            ("targetModule", "targetMemoryId"),
+            key=_key,
+            parts=_parts,
+            type="relationshipType",
+            created="createdAt",
+            owner="userId",
+        ),
         optional=frozenset({"embedding"}),
         variables=("DATABASE_URL",),
     )
-    links: ClassVar[tuple[str, ...]] = (
-        "memory_relationships",
-        "sourceModule",
-        "sourceMemoryId",
-        "targetModule",
-        "targetMemoryId",
-        "relationshipType",
-        "strength",
-        "metadata",
-        "createdAt",
-    )
-
-    def relations(self) -> Iterator[Relation]:
-        for from_module, source, to_module, target, *rest in self._links():
-            yield rows.relation(Key(_table(from_module), source), Key(_table(to_module), target), *rest)
-
-
-def _table(module: str) -> str:
-    """The table of a module: ``project-management`` keeps its memories in ``project_management_memories``."""
-    return module.replace("-", "_") + _SUFFIX

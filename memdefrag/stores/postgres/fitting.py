@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
+from memdefrag.base.errors import UsageError
 from memdefrag.model.codec import ESCAPE
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.postgres import rows
-from memdefrag.stores.postgres.tables import Role, Table
+from memdefrag.stores.postgres.tables import UUID, Column, Role, Table
 
 TIME_TOLERANCE = 0.001
 """Seconds. Programs that keep milliseconds lose nothing they would show."""
@@ -18,13 +20,34 @@ TIME_TOLERANCE = 0.001
 
 def fit_row(record: MemoryRecord, table: Table) -> tuple[MemoryRecord, tuple[str, ...]]:
     """The record as a row of the table will give it back, and what of it is lost, in words."""
-    clean, zeros = _storable(record)
+    clean, zeros = storable(record)
     clean, vector = _with_fitting_vector(clean, table)
-    fitted = rows.normal(clean, table)
+    fitted = rows.normal(_owned(clean, table), table)
     return fitted, (*zeros, *vector, *_lost(clean, fitted, table))
 
 
-def _storable(record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
+def _owned(record: MemoryRecord, table: Table) -> MemoryRecord:
+    """The record with another owner, where one is named and its own is nobody that the table takes."""
+    stranger = table.users is not None and record.owner not in table.users
+    return replace(record, owner=table.default_owner) if stranger and table.default_owner else record
+
+
+def fitting_id(id: str, column: Column, kind: str) -> str:
+    """The id as the column takes it; a uuid is made of one that is none, the same every time.
+
+    Raises:
+        UsageError: the column takes numbers only, and it is none.
+    """
+    clean = _clean(id)
+    if column.type == "uuid":
+        lower = clean.lower()
+        return lower if UUID.fullmatch(lower) else str(uuid5(NAMESPACE_URL, f"memdefrag:{kind}:{clean}"))
+    if column.type in ("smallint", "integer", "bigint") and not clean.isdecimal():
+        raise UsageError(f"The ids of the target are numbers, and {id!r} is none.")
+    return clean
+
+
+def storable(record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
     """The record without the zero bytes that PostgreSQL has no place for.
 
     Metadata values that hold them are kept as JSON text, which spells them out.
@@ -80,6 +103,8 @@ def _lost(record: MemoryRecord, fitted: MemoryRecord, table: Table) -> Iterator[
         yield from _lost_times(record, fitted)
     if fitted.owner is None and table.roles[Role.OWNER].not_null:
         yield "the absence of an owner (one must be named)"
+    if record.owner not in (None, fitted.owner):
+        yield "an owner that is no user of the database (another is written)"
     for name, value in record.extras.items():
         kept = name in fitted.extras and fitted.extras[name] == value
         if not kept and name != table.hash_column and not rows.is_meant(name, value, table):

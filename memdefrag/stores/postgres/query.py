@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
-from psycopg import sql
+from psycopg import ServerCursor, sql
 
-from memdefrag.model.records import CollectionInfo, MemoryRecord
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
 from memdefrag.stores.postgres import rows
-from memdefrag.stores.postgres.tables import Column, Database, Role, Table
+from memdefrag.stores.postgres.tables import UUID, Column, Database, Role, Table
 
 _AT_ONCE = 1_000
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _cursors = count(1)
 
 
 def name(*parts: str) -> sql.Identifier:
     """A quoted name for a statement with parameters, in which a percent sign must be doubled."""
     return sql.Identifier(*(part.replace("%", "%%") for part in parts))
+
+
+def reading(database: Database) -> ServerCursor[tuple[Any, ...]]:
+    """A cursor of its own name, which gives rows out as they are asked for."""
+    return database.cursor(f"memdefrag_{next(_cursors)}")
 
 
 def table_name(table: Table) -> sql.Identifier:
@@ -33,7 +36,7 @@ def scan(database: Database, table: Table, batch: int, *, vectors: bool) -> Iter
     query = sql.SQL("SELECT {} FROM ONLY {} ORDER BY {}").format(
         _selected(table, vectors=vectors), table_name(table), name(table.roles[Role.ID].name)
     )
-    with database.cursor(f"memdefrag_{next(_cursors)}") as cursor:
+    with reading(database) as cursor:
         cursor.execute(query, [])
         while found := cursor.fetchmany(batch):
             yield [_record(row, table, vectors=vectors) for row in found]
@@ -69,16 +72,13 @@ def info(database: Database, table: Table) -> CollectionInfo:
     return CollectionInfo(table.name, count, live, embedded, dimension)
 
 
-def links(database: Database, table: str, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The columns of a table as text, in the order of its rows' ids; nothing where there is no such table."""
-    [(there,)] = database.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchall()
-    if not there:
-        return
-    selected = sql.SQL(", ").join(sql.SQL("{}::text").format(name(column)) for column in columns)
-    query = sql.SQL("SELECT {} FROM {} ORDER BY id").format(selected, name(table))
-    with database.cursor(f"memdefrag_{next(_cursors)}") as cursor:
-        cursor.execute(query, [])
-        yield from cursor
+def owners(database: Database, table: Table, ids: Sequence[str]) -> dict[Key, str | None]:
+    """Whose the memories of these ids are, those that exist."""
+    id_column = table.roles[Role.ID]
+    query = sql.SQL("SELECT {}::text, {}::text FROM ONLY {} WHERE {}").format(
+        name(id_column.name), name(table.roles[Role.OWNER].name), table_name(table), _one_of(id_column)
+    )
+    return {Key(table.name, id): owner for id, owner in database.execute(query, [_possible(ids, id_column)])}
 
 
 def size(database: Database, tables: Sequence[Table]) -> int:
@@ -102,11 +102,11 @@ def odd_vectors(database: Database, table: Table) -> list[str]:
     return [f"{len(ids)} vectors of {table.name} hold values that are no numbers, the first is {ids[0]!r}."]
 
 
-def lock(database: Database, table: Table) -> None:
+def lock(database: Database, schema: str, table: str) -> None:
     """Keep everybody else from writing the table until the end of the transaction; reading goes on."""
     statement = sql.SQL("LOCK TABLE ONLY {} IN SHARE ROW EXCLUSIVE MODE NOWAIT")
     # Without parameters a percent sign stands for itself.
-    database.execute(statement.format(sql.Identifier(table.schema, table.name)))
+    database.execute(statement.format(sql.Identifier(schema, table)))
 
 
 def insert(database: Database, table: Table, values: Sequence[tuple[str | None, ...]]) -> int:
@@ -192,4 +192,4 @@ def _one_of(id_column: Column) -> sql.Composed:
 def _possible(ids: Sequence[str], id_column: Column) -> list[str]:
     """Those ids that the column can hold at all."""
     storable = [id for id in ids if "\0" not in id and id == id.encode("utf-8", "replace").decode()]
-    return [id for id in storable if _UUID.fullmatch(id)] if id_column.type == "uuid" else storable
+    return [id for id in storable if UUID.fullmatch(id)] if id_column.type == "uuid" else storable

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from memdefrag.model.hashing import text_hash
-from memdefrag.model.records import Key, MemoryRecord, Relation, State
+from memdefrag.model.records import Key, MemoryRecord, State
 from memdefrag.stores.postgres import values
 from memdefrag.stores.postgres.tables import Column, Role, Table
 
@@ -99,20 +99,6 @@ def _says_all(meaning: Any, raw: str | None, column: Column, role: Role) -> bool
     return role is Role.ID or _text(meaning, column, role) == raw
 
 
-def relation(
-    source: Key, target: Key, type: str, strength: str | None, metadata: str | None, created: str | None
-) -> Relation:
-    """A row of a table of relations."""
-    return Relation(
-        source,
-        target,
-        type,
-        None if strength is None else float(strength),
-        {} if metadata is None else values.read_object(metadata) or {},
-        None if created is None else values.read_time(created),
-    )
-
-
 def _meaning(raw: str | None, role: Role) -> Any:
     """What a column's text says; the empty value where it says nothing we understand."""
     match role:
@@ -164,7 +150,7 @@ def _meanings(record: MemoryRecord, table: Table) -> dict[Role, Any]:
         Role.TAGS: record.tags,
         Role.CREATED: updated if created is None and table.roles[Role.CREATED].not_null else created,
         Role.UPDATED: created if updated is None and table.roles[Role.UPDATED].not_null else updated,
-        Role.OWNER: table.only_user if record.owner is None else record.owner,
+        Role.OWNER: table.default_owner if record.owner is None else record.owner,
         Role.DELETED: record.state is State.DELETED,
     }
 

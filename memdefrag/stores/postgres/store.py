@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from memdefrag.base.errors import CollectionNotFound
 from memdefrag.base.progress import Progress
@@ -13,24 +14,27 @@ from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.plan import Changes
-from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation
 from memdefrag.stores.base import Sizes, Store, StoreSettings
 from memdefrag.stores.postgres.connection import connect, plain_errors
-from memdefrag.stores.postgres.fitting import fit_row
-from memdefrag.stores.postgres.tables import Database, Role, Schema, Table, find_tables
+from memdefrag.stores.postgres.fitting import fit_row, fitting_id
+from memdefrag.stores.postgres.tables import OWNER_VARIABLE, Database, Role, Schema, Table, find_tables
+
+if TYPE_CHECKING:
+    from memdefrag.stores.postgres.links import LinkTable
 
 
 class PostgresStore(Store):
     """The tables of memories of one database; each is a collection."""
 
     schema: ClassVar[Schema]
-    links: ClassVar[tuple[str, ...]]
-    """The table of relations, and its columns in the order in which `relations` takes them."""
 
     def __init__(self, address: Address, settings: StoreSettings) -> None:
         super().__init__(address, settings)
         self._session: Database | None = None
+        self._owner = settings.owner or os.environ.get(OWNER_VARIABLE)
         self._known: list[Table] | None = None
+        self._known_links: tuple[LinkTable | None] | None = None
         self._depth = 0
 
     @classmethod
@@ -52,7 +56,7 @@ class PostgresStore(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        tables = self._tables()
+        tables, links = self._tables(), self._links()
         texts = [table.roles[Role.TEXT] for table in tables]
         vectors = [table.roles.get(Role.EMBEDDING) for table in tables]
         return Capabilities(
@@ -61,7 +65,9 @@ class PostgresStore(Store):
             null_text=not any(column.not_null for column in texts),
             null_vector=not any(column is None or column.not_null for column in vectors),
             uri=False,
-            relations=True,
+            relations=links is not None,
+            writes_relations=links is not None and not links.refusals,
+            new_collections=False,
             extras=True,
             soft_delete=any(Role.DELETED in table.roles for table in tables),
         )
@@ -72,6 +78,35 @@ class PostgresStore(Store):
         fitted, losses = super().fit(record)
         fitted, lost = fit_row(fitted, table)
         return fitted, (*losses, *lost)
+
+    def fit_relation(self, relation: Relation) -> tuple[Relation | None, tuple[str, ...]]:
+        """As every store, and: only between memories of these tables, with what their columns say."""
+        from memdefrag.stores.postgres import links
+
+        table = self._links()
+        if table is None:
+            return None, ("links between memories",)
+        return links.fit(relation, table, [each.name for each in self._tables()])
+
+    def refusal(self, record: MemoryRecord) -> str | None:
+        table = self._table(record.key.collection)
+        if record.owner is None and table.roles[Role.OWNER].not_null:
+            return f"it needs an owner; name a user of the database: {OWNER_VARIABLE}=ID"
+        if record.owner is not None and table.users is not None and record.owner not in table.users:
+            return f"its owner {record.owner!r} is no user of the database; name one: {OWNER_VARIABLE}=ID"
+        return super().refusal(record)
+
+    def key_for(self, collection: str, record: MemoryRecord) -> Key:
+        """Under its own id where the column takes it; a column of uuids gets one that is made of the id."""
+        return Key(collection, fitting_id(record.key.id, self._table(collection).roles[Role.ID], self.kind))
+
+    def relations(self) -> Iterator[Relation]:
+        from memdefrag.stores.postgres import links
+
+        with self.frozen():
+            table = self._links()
+            if table is not None:
+                yield from links.read(self._database, table)
 
     def collections(self) -> list[CollectionInfo]:
         from memdefrag.stores.postgres import query
@@ -115,6 +150,8 @@ class PostgresStore(Store):
         with self.frozen():
             tables = self._tables()
             found = [reason for table in tables for reason in table.refusals]
+            links = self._links()
+            found += [f"Links between memories are only read. {reason}" for reason in links.refusals] if links else ()
             for table in tables:
                 found += query.odd_vectors(self._database, table)
         return found
@@ -123,7 +160,7 @@ class PostgresStore(Store):
         from memdefrag.stores.postgres.transaction import write
 
         progress.check()
-        write(self._connect, self.address.location, self.schema, changes, progress)
+        write(self._connect, self.address.location, self.schema, changes, progress, self._owner)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -132,7 +169,7 @@ class PostgresStore(Store):
         with plain_errors(self.address.location):
             if not self._depth:
                 database.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                self._known = None
+                self._known, self._known_links = None, None
             self._depth += 1
             try:
                 yield
@@ -145,14 +182,6 @@ class PostgresStore(Store):
         if self._session is not None:
             self._session.close()
         self._session, self._depth = None, 0
-
-    def _links(self) -> Iterator[tuple[str, ...]]:
-        """The rows of the table of relations; none where there is no such table."""
-        from memdefrag.stores.postgres import query
-
-        table, *columns = self.links
-        with self.frozen():
-            yield from query.links(self._database, table, columns)
 
     def _connect(self) -> Database:
         return connect(self.address.location, self.schema.variables)
@@ -168,8 +197,17 @@ class PostgresStore(Store):
         if self._known is None:
             database = self._database
             with plain_errors(self.address.location):
-                self._known = find_tables(database, self.schema)
+                self._known = find_tables(database, self.schema, self._owner)
         return self._known
+
+    def _links(self) -> LinkTable | None:
+        """The table of relations as it was when reading last began."""
+        from memdefrag.stores.postgres import links
+
+        if self._known_links is None:
+            with plain_errors(self.address.location):
+                self._known_links = (links.find(self._database, self.schema.links, self._owner),)
+        return self._known_links[0]
 
     def _table(self, collection: str) -> Table:
         for table in self._tables():

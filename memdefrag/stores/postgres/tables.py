@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from memdefrag.base.errors import UnsupportedFormat
+from memdefrag.model.records import Key
 
 if TYPE_CHECKING:
     from typing import Any
@@ -19,7 +20,10 @@ Database: TypeAlias = "Connection[tuple[Any, ...]]"
 
 VECTOR_TYPES = re.compile(r"vector(\(\d+\))?|real\[\]")
 """Types whose text form a float32 vector gives back exactly."""
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME_TYPES = re.compile(r"timestamp(\((?P<digits>\d)\))? with(?P<zone>out)? time zone")
+OWNER_VARIABLE = "MEMDEFRAG_OWNER"
+"""The user to whom memories go whose own owner is no user of the database."""
 _USERS = "users"
 """The table that owners come from, in both systems."""
 _OTHER_KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table", "p": "a partitioned table"}
@@ -40,6 +44,33 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LinkSchema:
+    """How one memory system lays out its table of relations: its name, and what the columns mean.
+
+    Attributes:
+        source, target: columns that name the memory at an end.
+        key: the memory that the texts of such columns name; `parts`: the inverse.
+    """
+
+    table: str
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    key: Callable[..., Key]
+    parts: Callable[[Key], tuple[str, ...]]
+    type: str
+    created: str
+    owner: str
+    id: str = "id"
+    strength: str = "strength"
+    metadata: str = "metadata"
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """All columns but the owner's."""
+        return (self.id, *self.source, *self.target, self.type, self.strength, self.metadata, self.created)
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
     """How one memory system lays out its tables.
 
@@ -48,6 +79,7 @@ class Schema:
         tables: SQL pattern (LIKE) of the tables that hold memories.
         marks: columns by which such a table is told from a stranger's of the same name.
         roles: what the columns mean; all but `optional` must be there.
+        links: the table of relations.
         optional: columns that some versions lack.
         hash_column: holds the SHA-256 of the text, where it holds that; empty: there is none.
         variables: environment variables in which the system itself keeps its URL.
@@ -57,6 +89,7 @@ class Schema:
     tables: str
     marks: frozenset[str]
     roles: Mapping[str, Role]
+    links: LinkSchema
     optional: frozenset[str] = frozenset()
     hash_column: str = ""
     variables: tuple[str, ...] = ()
@@ -95,7 +128,8 @@ class Table:
         roles: column by role; `meanings`: role by the column's name.
         hash_column: see `Schema`; empty where the table has none.
         refusals: why this table is only read, one sentence each.
-        only_user: the owner there is, where there is exactly one.
+        users: all that memories may belong to, where that is limited to them.
+        default_owner: whose memories are that belong to nobody: who was named for that, else the only user.
     """
 
     schema: str
@@ -106,7 +140,8 @@ class Table:
     meanings: Mapping[str, Role]
     hash_column: str = ""
     refusals: tuple[str, ...] = ()
-    only_user: str | None = None
+    users: frozenset[str] | None = None
+    default_owner: str | None = None
 
 
 _FIND = """
@@ -127,19 +162,29 @@ _KEYED = """
         ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
         WHERE i.indrelid = %s AND i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL AND a.attname = %s)
 """
+_BOUND = """
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_constraint f JOIN pg_catalog.pg_attribute a
+        ON a.attrelid = f.conrelid AND a.attnum = f.conkey[1]
+        WHERE f.contype = 'f' AND f.conrelid = %s AND a.attname = %s)
+"""
 _TRIGGERS = """
     SELECT tgname::text FROM pg_catalog.pg_trigger
     WHERE tgrelid = %s AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname
 """
 
 
-def find_tables(database: Database, schema: Schema) -> list[Table]:
+def find_tables(database: Database, schema: Schema, owner: str | None = None) -> list[Table]:
     """The tables of memories that the session sees, by name.
+
+    Args:
+        owner: the user named for memories whose own owner is no user there.
 
     Raises:
         UnsupportedFormat: what is called so is a view or the like, lacks columns, or has no unique id.
     """
     found = []
+    users = all_users(database)
     for namespace, name, oid, kind, children, rules in database.execute(_FIND, [schema.tables]).fetchall():
         columns = tuple(Column(*row) for row in database.execute(_COLUMNS, [oid]))
         if not schema.marks <= {column.name for column in columns}:
@@ -154,8 +199,8 @@ def find_tables(database: Database, schema: Schema) -> list[Table]:
         refusals = tuple(_refusals(database, name, oid, roles, rules=rules))
         hash_column = next((column.name for column in columns if column.name == schema.hash_column), "")
         meanings = {column.name: role for role, column in roles.items()}
-        user = _only_user(database)
-        found.append(Table(namespace, name, oid, columns, roles, meanings, hash_column, refusals, user))
+        owners = allowed_owners(database, oid, roles[Role.OWNER].name, users, owner)
+        found.append(Table(namespace, name, oid, columns, roles, meanings, hash_column, refusals, *owners))
     return found
 
 
@@ -174,6 +219,15 @@ def _roles(table: str, columns: tuple[Column, ...], schema: Schema) -> dict[Role
 
 
 def _refusals(database: Database, name: str, oid: int, roles: Mapping[Role, Column], *, rules: bool) -> list[str]:
+    found = write_hindrances(database, name, oid, rules=rules)
+    embedding = roles.get(Role.EMBEDDING)
+    if embedding is not None and not VECTOR_TYPES.fullmatch(embedding.type):
+        found.append(f"The vectors of the table {name} are of the type {embedding.type}, which we can only read.")
+    return found
+
+
+def write_hindrances(database: Database, name: str, oid: int, *, rules: bool) -> list[str]:
+    """What might turn a write to a table into something else, one sentence each."""
     triggers = [trigger for (trigger,) in database.execute(_TRIGGERS, [oid])]
     found = []
     if triggers:
@@ -182,18 +236,25 @@ def _refusals(database: Database, name: str, oid: int, roles: Mapping[Role, Colu
         )
     if rules:
         found.append(f"The table {name} has rewrite rules, which turn a write into something else.")
-    embedding = roles.get(Role.EMBEDDING)
-    if embedding is not None and not VECTOR_TYPES.fullmatch(embedding.type):
-        found.append(f"The vectors of the table {name} are of the type {embedding.type}, which we can only read.")
     return found
 
 
-def _only_user(database: Database) -> str | None:
+def allowed_owners(
+    database: Database, oid: int, column: str, users: frozenset[str] | None, named: str | None
+) -> tuple[frozenset[str] | None, str | None]:
+    """Whose the rows of a table may be (None: anybody's), and whose those are that belong to nobody."""
+    [(bound,)] = database.execute(_BOUND, [oid, column]).fetchall()
+    only = next(iter(users)) if users is not None and len(users) == 1 else None
+    default = named if users is None or named in users else None
+    return users if bound or named else None, default if named else only
+
+
+def all_users(database: Database) -> frozenset[str] | None:
+    """All users; None where there is no table of them."""
     from psycopg import sql
 
     visible = database.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", [_USERS]).fetchone()
     if visible != (True,):
         return None
-    query = sql.SQL("SELECT id::text FROM {} LIMIT 2").format(sql.Identifier(_USERS))
-    users = database.execute(query).fetchall()
-    return users[0][0] if len(users) == 1 else None
+    query = sql.SQL("SELECT id::text FROM {}").format(sql.Identifier(_USERS))
+    return frozenset(id for (id,) in database.execute(query, []))

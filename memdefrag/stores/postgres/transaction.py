@@ -24,6 +24,7 @@ from memdefrag.model.plan import Changes, Put, touched
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.stores.postgres import rows
 from memdefrag.stores.postgres.connection import plain_errors
+from memdefrag.stores.postgres.links import LinkTable, LinkWriter, find
 from memdefrag.stores.postgres.query import delete, fetch, insert, lock, referring, update
 from memdefrag.stores.postgres.tables import Database, Schema, Table, find_tables
 
@@ -36,8 +37,10 @@ UNKNOWN = "The write may have happened or not, but never by halves. The backup f
 Connect = Callable[[], Database]
 
 
-def write(connect: Connect, location: str, schema: Schema, changes: Changes, progress: Progress) -> None:
-    """Carry out all changes, or none.
+def write(
+    connect: Connect, location: str, schema: Schema, changes: Changes, progress: Progress, owner: str | None = None
+) -> None:
+    """Carry out all changes, or none. `owner`: as in `find_tables`.
 
     Raises:
         StoreChanged: a record no longer has the hash the changes name.
@@ -48,8 +51,8 @@ def write(connect: Connect, location: str, schema: Schema, changes: Changes, pro
     database = connect()
     try:
         with plain_errors(location):
-            tables = _locked(database, schema, changes)
-            _carry_out(database, tables, changes, progress)
+            tables, links = _locked(database, schema, changes, owner)
+            _carry_out(database, tables, links, changes, progress)
             progress.phase("Committing", cancellable=False)
             fault_point("commit of the transaction")
         _commit(database, connect, location)
@@ -58,24 +61,30 @@ def write(connect: Connect, location: str, schema: Schema, changes: Changes, pro
         database.close()
 
 
-def _locked(database: Database, schema: Schema, changes: Changes) -> dict[str, Table]:
-    """Begin, and keep everybody else from writing the tables; the tables by name, as they are under the lock."""
+def _locked(
+    database: Database, schema: Schema, changes: Changes, owner: str | None
+) -> tuple[dict[str, Table], LinkTable | None]:
+    """Begin, and keep everybody else from writing the tables; the tables by name and that of links, as they are under
+    the lock."""
     import psycopg
 
     deadline = time.monotonic() + LOCK_SECONDS
     wanted = sorted({key.collection for key in touched(changes)})
     _begin(database)
-    tables = _require_writable(database, schema, changes)
     while True:
+        tables, links = _require_writable(database, schema, changes, owner)
+        every = {name: (tables[name].schema, name, tables[name].oid) for name in wanted}
+        if links is not None:
+            every[links.says.table] = (links.namespace, links.says.table, links.oid)
         try:
-            for name in wanted:
-                lock(database, tables[name])
-            return _require_writable(database, schema, changes)
+            for namespace, name, _ in every.values():
+                lock(database, namespace, name)
+            return _require_writable(database, schema, changes, owner)
         except psycopg.errors.LockNotAvailable as error:
             database.execute("ROLLBACK")
             if time.monotonic() > deadline:
-                who = "; ".join(_holders(database, [tables[name] for name in wanted])) or "another program"
-                raise StoreInUse(f"The tables {', '.join(wanted)} are being written by {who}.") from error
+                who = "; ".join(_holders(database, [oid for *_, oid in every.values()])) or "another program"
+                raise StoreInUse(f"The tables {', '.join(every)} are being written by {who}.") from error
         time.sleep(0.1)
         _begin(database)
 
@@ -89,8 +98,10 @@ def _begin(database: Database) -> None:
     )
 
 
-def _require_writable(database: Database, schema: Schema, changes: Changes) -> dict[str, Table]:
-    tables = {table.name: table for table in find_tables(database, schema)}
+def _require_writable(
+    database: Database, schema: Schema, changes: Changes, owner: str | None
+) -> tuple[dict[str, Table], LinkTable | None]:
+    tables = {table.name: table for table in find_tables(database, schema, owner)}
     for info in changes.collections:
         if info.name not in tables:
             raise UnsupportedFormat(f"There is no table {info.name}; {schema.name} makes its tables itself.")
@@ -99,7 +110,12 @@ def _require_writable(database: Database, schema: Schema, changes: Changes) -> d
             raise CollectionNotFound(f"There is no table {name}.")
         for reason in tables[name].refusals:
             raise UnsupportedFormat(reason, todo="Remove it for the time of the write, if you know what it does.")
-    return tables
+    if not (changes.relate or changes.unrelate):
+        return tables, None
+    links = find(database, schema.links, owner)
+    if links is None or links.refusals:
+        raise UnsupportedFormat(f"Links cannot be written. {' '.join(links.refusals if links else ())}".rstrip())
+    return tables, links
 
 
 _HOLDERS = """
@@ -110,12 +126,18 @@ _HOLDERS = """
 """
 
 
-def _holders(database: Database, tables: Sequence[Table]) -> list[str]:
-    """Who writes the tables, as far as our user may see."""
-    return [name for (name,) in database.execute(_HOLDERS, [[table.oid for table in tables]])]
+def _holders(database: Database, tables: Sequence[int]) -> list[str]:
+    """Who writes the tables of these oids, as far as our user may see."""
+    return [name for (name,) in database.execute(_HOLDERS, [list(tables)])]
 
 
-def _carry_out(database: Database, tables: dict[str, Table], changes: Changes, progress: Progress) -> None:
+def _carry_out(
+    database: Database, tables: dict[str, Table], links: LinkTable | None, changes: Changes, progress: Progress
+) -> None:
+    """Links go before the memories that they belong to, and come after them."""
+    linker = LinkWriter(database, links, tables, changes) if links else None
+    if linker:
+        linker.unlink()
     present = {record.key: record for record in _fetch(database, tables, touched(changes))}
     _require_unchanged(present, changes)
     progress.phase("Writing", len(changes.put) + len(changes.delete))
@@ -126,6 +148,8 @@ def _carry_out(database: Database, tables: dict[str, Table], changes: Changes, p
     for name, puts in _puts_by_table(changes).items():
         _put(database, tables[name], puts, present)
         progress.step(len(puts))
+    if linker:
+        linker.link()
     _require_written(database, tables, changes)
 
 
