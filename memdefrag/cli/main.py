@@ -24,6 +24,7 @@ from memdefrag.cli import (
     output,
     read,
     secrets,
+    serve,
     window,
     write,
 )
@@ -56,7 +57,9 @@ def _entry(
     """Options before the command."""
 
 
-for module in (window, demo, read, junk, apart, calibrate, optimize, write, answer, exchange, migrate, backup, keyring):
+for module in (
+    window, demo, read, junk, apart, calibrate, optimize, write, answer, exchange, migrate, backup, keyring, serve,
+):  # fmt: skip
     module.add_to(app)
 
 

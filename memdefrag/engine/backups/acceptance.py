@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from memdefrag.engine import catalogue, history
 
+SERVED = "serve"
+"""The reason of steps that clients of a memory server asked for, one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -29,9 +32,9 @@ class Question:
 def pending() -> list[Question]:
     """The open questions in the order in which the steps were made.
 
-    Asked about are applied steps that were neither undone nor answered and that undid nothing themselves; of what was
-    redone, the last time only. A yes to a step answers the earlier ones of its store, too: what works now was made
-    by all of them.
+    Asked about are applied steps that were neither undone nor answered and that undid nothing themselves, but not those
+    that clients of a memory server asked for; of what was redone, the last time only. A yes to a step answers the
+    earlier ones of its store, too: what works now was made by all of them.
     """
     applied = {job for job, outcome in catalogue.outcomes().items() if outcome == "applied"}
     answers = _answers()
@@ -45,7 +48,8 @@ def pending() -> list[Question]:
     for step in reversed(made):
         if answers.get(step.id) and step.id not in gone:
             settled.add(step.store)
-        if step.undoes is None and step.id not in passed_over and step.store not in settled:
+        is_asked = step.undoes is None and step.reason != SERVED
+        if is_asked and step.id not in passed_over and step.store not in settled:
             found.append(Question(step.id, step.store, step.time, step.id in asked))
     return found[::-1]
 

@@ -173,12 +173,19 @@ def prune(
             remove(left)
     progress.phase("Pruning", len(leaving))
     for backup in leaving:
-        catalogue.record("pruned", id=backup.id, store=backup.address)
-        trash = shelf / f"{_TRASH}{backup.id}"
-        rename(backup.folder, trash)
-        remove(trash)
+        _remove(backup)
         progress.step()
     return report
+
+
+@disk_errors_told("The backup is where it was.")
+def discard(id: str) -> None:
+    """Remove one backup whatever the rules say: that of a write whose own history undoes it, in a row of many.
+
+    Raises:
+        BackupNotFound: there is none of that id.
+    """
+    _remove(_one(all_backups(), id))
 
 
 def budget() -> Budget:
@@ -275,6 +282,14 @@ def _safety(store: str, shelf: list[Entry], facts: Facts) -> dict[str, str]:
         elif store in facts.busy:
             kept[entry.id] = "a write to its store is unfinished"
     return kept
+
+
+def _remove(backup: Backup) -> None:
+    """Take a backup off the shelf; the catalogue is told first."""
+    catalogue.record("pruned", id=backup.id, store=backup.address)
+    trash = data_dir() / "backups" / f"{_TRASH}{backup.id}"
+    rename(backup.folder, trash)
+    remove(trash)
 
 
 def _one(backups: list[Backup], name: str) -> Backup:

@@ -89,6 +89,19 @@ class HdevFiles(HdevStore):
             for leftover in (*scratch_of(others, entries), *orphans):
                 fsops.remove(self.root / leftover)
 
+    def names_and_empty_folders(self) -> tuple[list[str], list[str]]:
+        """The names of all entries, readable or not, and the folders in which nothing lies."""
+        return self._listed(), sorted(self._walk().empty)
+
+    def is_folder(self, name: str) -> bool:
+        """Whether a folder of this (sound) name lies in the store."""
+        inside = (self.root / above for above in (name, *names.folders_of(name)))
+        return (self.root / name).is_dir() and not any(path.is_symlink() for path in inside)
+
+    def look(self, name: str) -> Found:
+        """What stands under this (sound) name."""
+        return self._look([name])[name]
+
     def raw_files(self) -> list[Path]:
         return sorted(self.root.absolute() / name for name in self._walk().files)
 

@@ -1,0 +1,284 @@
+"""A store as a memory server shows it: texts and metadata under paths.
+
+A folder of hdev is read and written entry by entry. Every other store is read whole, again when its files have
+changed, and written by plans like any other write; each request, or several that came at once, is a step of its
+history that can be undone.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from memdefrag.base.errors import StoreChanged, UsageError
+from memdefrag.base.progress import Progress
+from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.engine.backups import retention
+from memdefrag.engine.backups.acceptance import SERVED
+from memdefrag.engine.backups.archive import scratch_folder
+from memdefrag.engine.backups.create import create
+from memdefrag.engine.embedding import Embed
+from memdefrag.engine.exchange import choose_collection
+from memdefrag.model.address import Address
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.plan import Changes, Drop, Plan, Put, Ref, Result, VectorRule, Write
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
+from memdefrag.stores.base import Store, file_stats
+from memdefrag.stores.hdev import names
+from memdefrag.stores.hdev.files import HdevFiles
+from memdefrag.stores.hdev.keys import entry_name, id_of
+from memdefrag.stores.hdev.store import NOTHING, Found, fit
+from memdefrag.stores.registry import open_store
+
+TRUSTED_SECONDS = 0.3
+"""How long what a store lists is believed when its files do not tell whether it changed."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """The names of all entries at one moment, and the folders they lie in. The store's own folder is ""."""
+
+    names: frozenset[str]
+    empty: frozenset[str] = frozenset()
+
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        above = {folder for name in (*self.names, *self.empty) for folder in names.folders_of(name)}
+        return frozenset({"", *above, *self.empty})
+
+    @cached_property
+    def inside(self) -> Mapping[str, list[tuple[str, bool]]]:
+        """By folder, what lies directly in it: its full name, and whether it is a folder; sorted."""
+        found: dict[str, list[tuple[str, bool]]] = {}
+        for name, is_folder in [(name, False) for name in self.names] + [(name, True) for name in self.folders - {""}]:
+            found.setdefault(name.rpartition("/")[0], []).append((name, is_folder))
+        return {folder: sorted(items) for folder, items in found.items()}
+
+    def below(self, folder: str) -> list[str]:
+        """The entries in a folder and in those below it."""
+        return sorted(name for name in self.names if not folder or name.startswith(folder + "/"))
+
+
+class Entries(ABC):
+    """What a server gives out. Reading may be done by several threads at once; writing by one.
+
+    Attributes:
+        backend: what the server calls its backend.
+        writable: whether `write` can do anything.
+    """
+
+    backend: str
+    writable: bool
+
+    @abstractmethod
+    def index(self) -> Index:
+        """All names now."""
+
+    @abstractmethod
+    def is_folder(self, name: str) -> bool:
+        """Whether other entries lie below this (sound) name."""
+
+    @abstractmethod
+    def look(self, name: str) -> Found:
+        """What stands under this (sound) name."""
+
+    @abstractmethod
+    def scan(self) -> Iterator[MemoryRecord]:
+        """All entries that can be read."""
+
+    @abstractmethod
+    def write(self, put: Sequence[MemoryRecord], delete: Sequence[MemoryRecord]) -> None:
+        """Write entries and remove others, all or none where the store can promise that; read back.
+
+        Args:
+            put: as `look` gives entries; the name is the key's id.
+            delete: entries as `look` gave them.
+
+        Raises:
+            MemdefragError: why nothing, or not all, was written.
+        """
+
+    def tidy(self, folder: str) -> None:  # noqa: B027 - only real folders can be left empty
+        """Remove what is left of a folder whose entries were removed."""
+
+
+def of(store: Store, embed: Embed | None = None) -> Entries:
+    """The entries of an open store: of the collection that its address selects, or of its only one.
+
+    Raises:
+        CollectionNotFound, CollectionNeeded: it does not say which.
+    """
+    return FolderEntries(store) if isinstance(store, HdevFiles) else StoreEntries(store, embed)
+
+
+class FolderEntries(Entries):
+    """The entries of a folder, each read and written by itself.
+
+    Before the first write of a run the folder is backed up.
+    """
+
+    backend = "FilesystemMemoryBackend"
+
+    def __init__(self, store: HdevFiles) -> None:
+        self.store = store
+        self.writable = store.capabilities.writable
+        self._is_backed_up = False
+
+    def index(self) -> Index:
+        return Index(*map(frozenset, self.store.names_and_empty_folders()))
+
+    def is_folder(self, name: str) -> bool:
+        return self.store.is_folder(name)
+
+    def look(self, name: str) -> Found:
+        return self.store.look(name)
+
+    def scan(self) -> Iterator[MemoryRecord]:
+        for info in self.store.collections():
+            for batch in self.store.scan(info.name):
+                yield from batch
+
+    def write(self, put: Sequence[MemoryRecord], delete: Sequence[MemoryRecord]) -> None:
+        if not self._is_backed_up:
+            if self.index().names:
+                create(self.store, None, "before it was served", Progress())
+            self._is_backed_up = True
+        before = {record.key: self.look(record.key.id).record for record in put}
+        puts = tuple(Put(new, record_hash(old) if (old := before[new.key]) else None) for new in put)
+        self.store.write(Changes(puts, tuple(map(Ref.of, delete))), Progress())
+
+    def tidy(self, folder: str) -> None:
+        root = self.store.root / folder
+        for path in sorted([root, *root.rglob("*")], key=lambda path: len(path.parts), reverse=True):
+            with suppress(OSError):
+                path.rmdir()
+
+
+@dataclass(frozen=True)
+class _View:
+    """All of a collection at one moment, by the names that are given out."""
+
+    stats: list[tuple[Path, int, int]]
+    records: Mapping[str, MemoryRecord]
+    info: CollectionInfo
+
+    @cached_property
+    def index(self) -> Index:
+        return Index(frozenset(self.records))
+
+
+class StoreEntries(Entries):
+    """The memories of one collection of any store, under names made of their ids.
+
+    Of the backups that the writes of a run make, only the first is kept: each write can be undone by itself.
+
+    Raises:
+        CollectionNotFound, CollectionNeeded: there is none, or there are several and none is named.
+    """
+
+    def __init__(self, store: Store, embed: Embed | None = None) -> None:
+        self.backend, self.writable = store.format, store.capabilities.writable
+        self._collection = choose_collection(store.collections(), store.address.collection, str(store.address))
+        self._store, self._embed = store, embed
+        self._lock = threading.Lock()
+        self._view: _View | None = None
+        self._looked = 0.0
+        self._first_backup: str | None = None
+
+    def index(self) -> Index:
+        return self._now().index
+
+    def is_folder(self, name: str) -> bool:
+        return name in self._now().index.folders
+
+    def look(self, name: str) -> Found:
+        record = self._known(self._now(), name)
+        return NOTHING if record is None else Found(_shown(name, record))
+
+    def scan(self) -> Iterator[MemoryRecord]:
+        for name, record in self._now().records.items():
+            yield _shown(name, record)
+
+    def write(self, put: Sequence[MemoryRecord], delete: Sequence[MemoryRecord]) -> None:
+        view = self._now()
+        drops = [Drop(Ref.of(old)) for record in delete if (old := self._known(view, record.key.id))]
+        with scratch_folder("serving") as scratch:
+            source = Address("jsonl", str(scratch / "entries.jsonl"))
+            writes = self._staged(source, view, put)
+            plan = Plan(
+                source=str(source),
+                target=str(self._store.address.select(None)),
+                settings={"reason": SERVED},
+                steps=(*writes, *drops),
+            )
+            report = apply(plan, ApplyOptions(confirm_shrink=True, embed=self._embed))
+        self._view = None
+        if report.backup and self._first_backup:
+            retention.discard(report.backup)
+        self._first_backup = self._first_backup or report.backup
+        if report.skipped:
+            raise StoreChanged(f"The store did not take it: {report.skipped[0].reason}.")
+
+    def _staged(self, source: Address, view: _View, put: Sequence[MemoryRecord]) -> list[Write]:
+        """The steps that write these entries, whose records are put into a file of their own."""
+        steps, records = [], []
+        for entry in put:
+            old = self._known(view, entry.key.id)
+            like = old or MemoryRecord(Key(self._collection, id_of(entry.key.id)), None)
+            record = replace(
+                like, text=entry.text, metadata=entry.metadata, tags=entry.tags, created=entry.created,
+                updated=entry.updated, embedding=None,
+            )  # fmt: skip
+            fitted, losses = self._store.fit(record)
+            if fitted.text != record.text:
+                raise UsageError(f"The store would lose {', '.join(losses)}.")
+            records.append(record)
+            result = Result(
+                record.text, record.tags, record.created, record.updated, record.uri, record.metadata,
+                self._vector_rule(view, old, record),
+            )  # fmt: skip
+            steps.append(Write(Ref.of(record), record.key, record_hash(old) if old else None, result, reason=SERVED))
+        with open_store(source, must_exist=False) as lines:
+            lines.write(Changes(put=tuple(Put(record, None) for record in records)), Progress())
+            hashes = {record.key: Ref.of(record) for record in lines.fetch(record.key for record in records)}
+        return [replace(step, record=hashes[step.key]) for step in steps]
+
+    def _vector_rule(self, view: _View, old: MemoryRecord | None, new: MemoryRecord) -> VectorRule:
+        capabilities = self._store.capabilities
+        if old and old.text == new.text:
+            return VectorRule.KEEP
+        wanted = bool(view.info.with_embedding) or not capabilities.null_vector
+        return VectorRule.EMBED if capabilities.vectors and wanted and new.text else VectorRule.SOURCE
+
+    def _known(self, view: _View, name: str) -> MemoryRecord | None:
+        """The memory that is listed under this name, or under the one that its id makes."""
+        return view.records.get(name) or view.records.get(entry_name(id_of(name)))
+
+    def _now(self) -> _View:
+        """The store as it is; read anew when its files have changed."""
+        with self._lock:
+            view = self._view
+            if view and time.monotonic() - self._looked < TRUSTED_SECONDS:
+                return view
+            with open_store(self._store.address) as store:
+                stats = file_stats(store)
+                if view is None or not stats or stats != view.stats:
+                    view = self._read(store, stats)
+            self._view, self._looked = view, time.monotonic()
+            return view
+
+    def _read(self, store: Store, stats: list[tuple[Path, int, int]]) -> _View:
+        [info] = [info for info in store.collections() if info.name == self._collection]
+        found = (record for batch in store.scan(info.name, vectors=False) for record in batch)
+        return _View(stats, {entry_name(record.key.id): record for record in found}, info)
+
+
+def _shown(name: str, record: MemoryRecord) -> MemoryRecord:
+    """A memory as an entry of this name."""
+    return fit(record)[0].with_key(Key(record.key.collection, name))

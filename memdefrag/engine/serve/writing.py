@@ -1,0 +1,143 @@
+"""The one writer of a served store. What is asked while a write is under way is carried out together, next."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from memdefrag.base.errors import MemdefragError, NotPermitted, UsageError
+from memdefrag.engine.serve.entries import Entries
+from memdefrag.model.records import Key, MemoryRecord, Metadata
+from memdefrag.stores.hdev import names
+from memdefrag.stores.hdev.store import COLLECTION, record_of
+
+AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one request wants under a (sound) name: an entry, or (content None) nothing.
+
+    Attributes:
+        metadata: laid over those that are there.
+    """
+
+    name: str
+    content: str | None = None
+    metadata: Metadata | None = None
+
+
+class Missing(UsageError):
+    """What is to be removed is not there."""
+
+
+class Writer:
+    """Carries out the wishes of many threads one after the other, several at once where they do not meet."""
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+        self._turn = threading.Lock()
+        self._guard = threading.Lock()
+        self._waiting: list[tuple[Wish, Future[bool]]] = []
+
+    def carry_out(self, wish: Wish) -> bool:
+        """Do it, and say whether it was about a folder.
+
+        Raises:
+            Missing: there is nothing of that name to remove.
+            MemdefragError: why it was not done.
+        """
+        if not self._entries.writable:
+            raise NotPermitted(f"This store ({self._entries.backend}) can only be read.")
+        done: Future[bool] = Future()
+        with self._guard:
+            self._waiting.append((wish, done))
+        while not done.done():
+            with self._turn:
+                batch = self._next()
+                if batch:
+                    self._carry_out(batch)
+        return done.result()
+
+    def _next(self) -> list[tuple[Wish, Future[bool]]]:
+        """The longest beginning of what waits that touches nothing twice."""
+        with self._guard:
+            batch: list[tuple[Wish, Future[bool]]] = []
+            for wish, done in self._waiting[:AT_ONCE]:
+                if any(_meet(wish.name, other.name) for other, _ in batch):
+                    break
+                batch.append((wish, done))
+            del self._waiting[: len(batch)]
+            return batch
+
+    def _carry_out(self, batch: Sequence[tuple[Wish, Future[bool]]]) -> None:
+        """Do all together; where that fails each by itself, so that one cannot spoil the others."""
+        try:
+            answers = self._written([wish for wish, _ in batch])
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0][1].set_exception(_as_ours(error))
+                return
+            for each in batch:
+                self._carry_out([each])
+        else:
+            for (_, done), answer in zip(batch, answers, strict=True):
+                done.set_result(answer)
+
+    def _written(self, wishes: Sequence[Wish]) -> list[bool]:
+        put, delete = [], []
+        folders = [wish.content is None and self._entries.is_folder(wish.name) for wish in wishes]
+        for wish, is_folder in zip(wishes, folders, strict=True):
+            if wish.content is not None:
+                put.append(self._new(wish.name, wish.content, wish.metadata or {}))
+            elif is_folder:
+                delete += [found for name in self._entries.index().below(wish.name) if (found := self._there(name))]
+            else:
+                found = self._there(wish.name)
+                if found is None:
+                    raise Missing(f"Memory entry at {wish.name} does not exist")
+                delete.append(found)
+        if put or delete:
+            self._entries.write(put, delete)
+        for wish, is_folder in zip(wishes, folders, strict=True):
+            if is_folder:
+                self._entries.tidy(wish.name)
+        return folders
+
+    def _new(self, name: str, content: str, given: Metadata) -> MemoryRecord:
+        """The entry as it is to be: hdev counts its versions, and lets the request have the last word."""
+        if self._entries.is_folder(name):
+            raise UsageError(f"{name!r} is a folder; an entry of that name could not be read again.")
+        for folder in names.folders_of(name):
+            if self._entries.look(folder).record:
+                raise UsageError(f"{folder!r} is an entry, which a folder of that name would hide.")
+        old = self._there(name)
+        now, metadata = repr(time.time()), dict(old.metadata) if old else {}
+        version = metadata.get("version")
+        made: dict[str, Any] = {"updated": now, "version": version + 1 if type(version) is int else 1}
+        if old is None:
+            made["created"] = now
+        record = record_of(name, content, {**metadata, **made, **given})
+        return record.with_key(Key(COLLECTION, name))
+
+    def _there(self, name: str) -> MemoryRecord | None:
+        found = self._entries.look(name)
+        if found.fault:
+            raise UsageError(f"{name!r} {found.fault}; it was left alone.")
+        return found.record
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether two names are the same, or one lies below the other."""
+    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
+
+
+def _as_ours(error: Exception) -> Exception:
+    """The failure as something that may be told to a client: never more than its kind where it is none of ours."""
+    if isinstance(error, MemdefragError):
+        return error
+    return UsageError(f"The store could not be written ({type(error).__name__}).")
