@@ -19,13 +19,16 @@ from memdefrag.engine.backups.files import extract
 from memdefrag.engine.backups.shelf import Backup
 from memdefrag.engine.in_place import same
 from memdefrag.engine.journal import Job, JobState
-from memdefrag.engine.verify import verify_content, verify_probes
+from memdefrag.engine.verify import PROBES, verify_content, verify_probes
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Put, Ref, expected
 from memdefrag.model.records import Snapshot
 from memdefrag.stores.base import Store, StoreSettings, read_snapshot
 from memdefrag.stores.registry import open_store
+
+PROBES_AFTER_CRASH = 500
+"""An index that a crash interrupted reads back whole where only the ways between its records are torn."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Staging:
         Raises:
             VerificationFailed, WriterFailed: the copy is not what it has to be.
         """
+        probes = PROBES if left is None else PROBES_AFTER_CRASH
         with self._opened() as staged:
             if changes or self.settings.chroma_upgrade:
                 staged.write(changes if left is None else left, self.progress)
@@ -78,14 +82,15 @@ class Staging:
                 staged.rebuild(self.progress)
             after = self.proved(before, changes)
             try:
-                verify_probes(staged, before, changes, after, self.progress)
+                verify_probes(staged, before, changes, after, self.progress, probes)
             except (VerificationFailed, WriterFailed):
                 if rebuild:
                     raise
-                # Older indexes may lose their way to some records when many were deleted; a new one does not.
+                # Older indexes may lose their way to some records when many were deleted, any may be torn by a crash;
+                # a new one is neither.
                 staged.rebuild(self.progress)
                 after = self.proved(before, changes)
-                verify_probes(staged, before, changes, after, self.progress)
+                verify_probes(staged, before, changes, after, self.progress, probes)
         return after
 
     def rebuild(self) -> None:

@@ -46,17 +46,22 @@ def verify_content(before: Snapshot, changes: Changes, after: Snapshot) -> None:
     _verify_collections(before, changes, after)
 
 
-def verify_probes(store: Store, before: Snapshot, changes: Changes, after: Snapshot, progress: Progress) -> None:
+def verify_probes(
+    store: Store, before: Snapshot, changes: Changes, after: Snapshot, progress: Progress, probes: int = PROBES
+) -> None:
     """Ask the store's own search for written and untouched records; each must find itself, if it did before.
+
+    Args:
+        probes: how many of the written ones are asked for, and how many of all.
 
     Raises:
         VerificationFailed: less than 99 % do.
     """
     with_vector = [record for record in after.records if record.embedding is not None and np.any(record.embedding)]
     written = {put.record.key for put in changes.put}
-    chosen = [record for record in with_vector if record.key in written][:PROBES]
-    step = max(1, len(with_vector) // PROBES)
-    chosen += with_vector[::step][:PROBES]
+    chosen = [record for record in with_vector if record.key in written][:probes]
+    step = max(1, len(with_vector) // probes)
+    chosen += with_vector[::step][:probes]
     if not chosen:
         return
     lost = store.lost_in_search(chosen, progress)
