@@ -286,7 +286,7 @@ def dump(fields: Metadata, embedding: Vector | None = None) -> bytes:
 
 
 def _digits(vector: Vector) -> str:
-    if not np.isfinite(vector).all():
+    if not np.isfinite(vector).all() or (np.signbit(vector) & (vector == 0)).any():
         return json.dumps(vector.tolist())
     return "[" + ",".join(["%.9g"] * len(vector)) % tuple(vector.tolist()) + "]"
 

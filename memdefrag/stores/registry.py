@@ -11,11 +11,14 @@ from memdefrag.stores.base import Store, StoreSettings
 
 _BUILT_IN = {
     "chroma": "memdefrag.stores.chroma.local:ChromaLocal",
+    "chroma+http": "memdefrag.stores.chroma.server:ChromaHttp",
+    "chroma+https": "memdefrag.stores.chroma.server:ChromaHttps",
     "memory-export": "memdefrag.stores.memory_export:MemoryExport",
     "memory-service": "memdefrag.stores.memory_service:MemoryService",
     "memory-service-json": "memdefrag.stores.service_json:ServiceJson",
     "enhanced": "memdefrag.stores.enhanced_memory:EnhancedMemory",
     "backup": "memdefrag.stores.backup:BackupStore",
+    "parquet": "memdefrag.stores.parquet:Parquet",
     "jsonl": "memdefrag.stores.jsonl:JsonLines",
     "bigmemory": "memdefrag.stores.postgres.bigmemory:BigMemory",
     "federated": "memdefrag.stores.postgres.federated:Federated",
@@ -25,7 +28,7 @@ _BUILT_IN = {
 }
 """Address prefix to class, in the order in which a bare path is offered to them."""
 
-_SUFFIXES = {".db": "memory-export", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_SUFFIXES = {".db": "memory-export", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 """What is made where nothing is yet, by the end of its name."""
 
 

@@ -19,6 +19,11 @@ class TestJsonLines(StoreContract):
     file_name = "memories.jsonl"
 
 
+class TestParquet(StoreContract):
+    kind = "parquet"
+    file_name = "memories.parquet"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("memdefrag.stores.chroma.write") is None, reason="nothing writes Chroma folders yet")
 class TestChroma(StoreContract):

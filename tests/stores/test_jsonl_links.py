@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from memdefrag.base.errors import StoreChanged
 from memdefrag.base.progress import Progress
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Put, Ref
@@ -91,33 +90,6 @@ def test_a_link_from_no_memory_of_the_file_gets_a_line_of_its_own(path: Path) ->
     assert len(path.read_bytes().splitlines()) == 4
 
 
-@pytest.mark.parametrize("gone", [LINK, Relation("me", ONE)])
-def test_a_link_is_removed_and_all_else_stays(path: Path, gone: Relation) -> None:
-    other = Relation(ONE, TWO, "and")
-    store = linked(path, LINK, other, Relation("me", ONE))
-    before = everything(store)
-    store.write(Changes(unrelate=(gone,)), Progress())
-    assert list(store.relations()) == [link for link in (LINK, other, Relation("me", ONE)) if link != gone]
-    assert everything(store) == before
-    store.write(Changes(relate=(gone,)), Progress())
-    assert sorted(store.relations(), key=repr) == sorted([LINK, other, Relation("me", ONE)], key=repr)
-
-
-def test_a_link_that_says_something_else_by_now_is_not_removed(path: Path) -> None:
-    store = linked(path, LINK)
-    raw = path.read_bytes()
-    with pytest.raises(StoreChanged, match="no longer there"):
-        store.write(Changes(unrelate=(replace(LINK, strength=0.6),)), Progress())
-    assert path.read_bytes() == raw
-
-
-def test_a_link_that_is_there_is_not_made_twice(path: Path) -> None:
-    links = (LINK, Relation("me", ONE))
-    store = linked(path, *links)
-    store.write(Changes(relate=links), Progress())
-    assert sorted(store.relations(), key=repr) == sorted(links, key=repr)
-
-
 def test_a_link_outlives_a_change_of_its_memory_and_its_end_where_nobody_removes_it(path: Path) -> None:
     store = linked(path, LINK)
     [one, _] = everything(store).values()
@@ -127,14 +99,6 @@ def test_a_link_outlives_a_change_of_its_memory_and_its_end_where_nobody_removes
     assert list(store.relations()) == [LINK]
     store.write(Changes(put=(Put(one, None),), unrelate=(LINK,)), Progress())
     assert list(store.relations()) == []
-
-
-def test_a_memory_and_its_links_go_together(path: Path) -> None:
-    store = linked(path, LINK)
-    one = everything(store)[ONE]
-    store.write(Changes(delete=(Ref.of(one),), unrelate=(LINK,)), Progress())
-    assert list(store.relations()) == []
-    assert list(everything(store)) == [TWO]
 
 
 def test_lines_whose_links_do_not_change_keep_every_byte(path: Path) -> None:
