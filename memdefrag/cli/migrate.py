@@ -102,7 +102,7 @@ class Pacing:
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    command(app, "migrate", recovers=False)(migrate)
+    command(app, "migrate")(migrate)
 
 
 def migrate(

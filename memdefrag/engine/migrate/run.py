@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from memdefrag.base.errors import UsageError
 from memdefrag.base.progress import Progress
+from memdefrag.engine import resume
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.compare import ModelOptions
 from memdefrag.engine.migrate import advice, ledger, links, preflight, proof, vectors
@@ -95,6 +96,7 @@ class _Migration:
     ) -> None:
         self.source, self.target = source, target
         self.options, self.means, self.progress = options, means, progress
+        self.notes: tuple[str, ...] = ()
         self.known = ledger.load(source, target)
         if options.catch_up and self.known is None:
             raise UsageError(
@@ -106,7 +108,7 @@ class _Migration:
         snapshot = read_snapshot(store, self.progress)
         with open_store(self.target, must_exist=False) as there:
             self.live = there.capabilities.commit.is_live
-            if self.options.resume:
+            if self.options.resume and not self.options.dry_run:
                 self._go_on()
             present = read_snapshot(there, self.progress) if there.exists else Snapshot(str(self.target), ())
             checks = preflight.checks(store, there, snapshot, self.options, origin=self.source, progress=self.progress)
@@ -125,7 +127,10 @@ class _Migration:
         return self._carried_out(report, snapshot, present, done, way, wanted)
 
     def _go_on(self) -> None:
-        """Bring an interrupted write of this target to its end before anything is compared."""
+        """Bring an interrupted migration into a live target to its end before anything is compared."""
+        went_on = resume.go_on(self.target, self.progress, self.options.pace)
+        if went_on:
+            self.notes = (f"Went on with the interrupted migration: {went_on.written:,} memories are there now.",)
 
     def _decided(self, store: Store, snapshot: Snapshot, there: Store, present: Snapshot) -> tuple[Sorted, Route]:
         """What becomes of every memory, and into which collections they go."""
@@ -148,10 +153,10 @@ class _Migration:
         classifier = Classifier(present, there, way, self.options, self.makers, known)
         classifier.take(records)
         classifier.fail(store.unreadable())
-        self.notes: tuple[str, ...] = ()
         if self.options.skip_duplicates and classifier.done.write:
             copied = Snapshot(str(self.source), snapshot.collections, tuple(_as_source(classifier.done.write).values()))
-            found, self.notes = surely_said(present, copied, model, self.progress)
+            found, notes = surely_said(present, copied, model, self.progress)
+            self.notes += notes
             classifier.leave_out(found)
         if known is not None:
             classifier.catch_up((record.key for record in snapshot.records), mirror=self.options.mirror)
@@ -173,7 +178,10 @@ class _Migration:
             self._remember(report, snapshot, present, {})
             return replace(report, next_steps=advice.next_steps(self.source, self.target, report))
         options = ApplyOptions(
-            writer=self.means.writer, confirm_shrink=self.means.confirm_shrink, pace=self.options.pace
+            writer=self.means.writer,
+            confirm_shrink=self.means.confirm_shrink,
+            pace=self.options.pace,
+            resume=self.options.resume,
         )
         began = time.monotonic()
         applied = apply(plan, options, self.progress, source=said)
