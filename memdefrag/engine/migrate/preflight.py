@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from memdefrag.base.errors import MemdefragError, NoSpace, NotPermitted, StoreInUse
+from memdefrag.base.errors import MemdefragError, NoSpace, NotPermitted, StoreInUse, UsageError
 from memdefrag.base.fsops import free_bytes
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
@@ -17,7 +17,7 @@ from memdefrag.engine.migrate import fitness, places
 from memdefrag.engine.migrate.check import Check
 from memdefrag.engine.migrate.estimate import estimate
 from memdefrag.engine.migrate.routing import Route, route
-from memdefrag.engine.migrate.selection import chosen
+from memdefrag.engine.migrate.selection import chosen as taking_part
 from memdefrag.model.address import Address
 from memdefrag.model.migration import Conflict, MigrateOptions
 from memdefrag.model.records import CollectionInfo, MemoryRecord, Snapshot
@@ -68,14 +68,19 @@ def _checks(
     source: Store, target: Store, snapshot: Snapshot, options: MigrateOptions, origin: Address, progress: Progress
 ) -> Iterator[Check]:
     infos = [info for info in snapshot.collections if source.address.collection in (None, info.name)]
-    records = chosen(snapshot.records, options.selection)
+    records = taking_part(snapshot.records, options.selection)
     yield Check("source", True, f"{source.format}: {_counted(infos)}, {len(records):,} of them take part.")
     try:
         present = target.collections() if target.exists else []
-        yield Check("target", True, f"{target.format}: {_counted(present) if target.exists else 'it will be made'}.")
-        way = _way(infos, present, target, options)
+        held = _counted(present) if target.exists else "it will be made"
     except MemdefragError as error:
         yield Check.failed("target", error)
+        return
+    yield Check("target", True, f"{target.format}: {held}.")
+    try:
+        way = _way(infos, present, target, options)
+    except MemdefragError as error:
+        yield Check.failed("collections", error)
         return
     yield _apart(origin, target.address, way, options)
     yield from writable(target)
@@ -97,14 +102,13 @@ def _checks(
 def _way(
     infos: Sequence[CollectionInfo], present: Sequence[CollectionInfo], target: Store, options: MigrateOptions
 ) -> Route:
-    return route(
-        infos,
-        present,
-        options,
-        chosen=target.address.collection,
-        fixed=getattr(target, "collection_name", None),
-        makes=target.capabilities.new_collections,
-    )
+    """Raises CollectionNotFound, CollectionNeeded and UsageError: the source's collections find no place there."""
+    fixed, chosen = getattr(target, "collection_name", None), target.address.collection
+    named = options.target_collection or chosen
+    if fixed and named not in (None, fixed):
+        raise UsageError(f"{target.format} has one collection, {fixed!r}, and none of the name {named!r}.")
+    makes = target.capabilities.new_collections
+    return route(infos, present, options, chosen=chosen, fixed=fixed, makes=makes)
 
 
 def _apart(source: Address, target: Address, way: Route, options: MigrateOptions) -> Check:
