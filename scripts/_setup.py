@@ -27,6 +27,12 @@ OLD_CHROMA_CONSTRAINTS = "constraints-chroma-0.5.23.txt"
 # The wheels of its index end at 3.12.
 OLD_CHROMA_PYTHONS = ((3, 11), (3, 12))
 
+MEMORY_SERVICE_FOLDER = ".venv-memory-service"
+MEMORY_SERVICE_PINS = "constraints-memory-service-12.4.0.txt"
+# Python's SQLite must be able to load extensions, which that of many Pythons cannot; that of Debian can.
+MEMORY_SERVICE_PYTHONS = (sys.executable, "python3.11", "/usr/bin/python3", "python3.12", "python3.13")
+CAN_LOAD_EXTENSIONS = "import sqlite3; sqlite3.connect(':memory:').enable_load_extension(True)"
+
 
 class Size(NamedTuple):
     download_mb: int
@@ -40,6 +46,7 @@ SIZES = {
     "models": Size(330, 1300),
     "test": Size(95, 350),
     "old_chroma": Size(85, 470),
+    "memory_service": Size(50, 190),
 }
 
 
@@ -179,6 +186,36 @@ def prepare_old_chroma() -> Path | None:
     run_pip(environment, ["install", "-c", constraints.name, "chromadb==0.5.23", "numpy<2"])
     environment.finish({"old_chroma"})
     return environment.python
+
+
+def prepare_memory_service() -> Path | None:
+    """The environment with the real mcp-memory-service; None, with the reason said, where it cannot be made."""
+    environment = Environment(ROOT / MEMORY_SERVICE_FOLDER, (ROOT / MEMORY_SERVICE_PINS,))
+    held, _ = environment.holds()
+    if held:
+        return environment.python
+    skipped = "tests marked real_service are skipped."
+    base_python = next(filter(loads_extensions, MEMORY_SERVICE_PYTHONS), None)
+    if base_python is None:
+        print(f"No Python here has a SQLite that can load extensions, as mcp-memory-service needs: {skipped}", flush=True)
+        return None
+    try:
+        announce({"memory_service"}, environment)
+        environment.make([base_python])
+        run_pip(environment, ["install", "--no-deps", "-r", MEMORY_SERVICE_PINS])
+    except SetupError as error:
+        print(f"{error}\nThe environment with mcp-memory-service was not made: {skipped}", flush=True)
+        return None
+    environment.finish({"memory_service"})
+    return environment.python
+
+
+def loads_extensions(python: str) -> bool:
+    """Whether a Python that we support has a SQLite that can load extensions."""
+    if shutil.which(python) is None or python_version([python]) not in SUPPORTED:
+        return False
+    tried = subprocess.run([python, "-c", CAN_LOAD_EXTENSIONS], stderr=subprocess.DEVNULL)
+    return tried.returncode == 0
 
 
 def install_torch(environment: Environment) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
@@ -21,6 +22,7 @@ CREATED_KEYS = ("created_at", "timestamp_float", "timestamp", "created_at_iso", 
 UPDATED_KEYS = ("updated_at", "updated_at_iso")
 """In the order in which they are believed."""
 
+_HASH = re.compile("[0-9a-f]{64}")
 _NUMERIC_CREATED = CREATED_KEYS[:3]
 _NEW_CREATED = ("timestamp", "created_at_iso")
 _NEW_UPDATED = UPDATED_KEYS
@@ -87,6 +89,17 @@ def restate(
 def content_hash(text: str) -> str:
     """The service's hash of a text (the text alone, as since its version 10.20.5)."""
     return hashlib.sha256(text.strip().lower().encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def hash_kept(id: str, text: str | None) -> str:
+    """The hash by which the service is to know a memory: an id that is one stays, whatever it was made of."""
+    return id if _HASH.fullmatch(id) else content_hash(text or id)
+
+
+def kind_of(metadata: Metadata) -> str | None:
+    """The type of a memory whose metadata holds it, as before the service kept it in a column."""
+    kind = metadata.get("memory_type") or metadata.get("type")
+    return kind if isinstance(kind, str) else None
 
 
 def in_columns(metadata: Metadata, id: str) -> Metadata:

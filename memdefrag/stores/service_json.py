@@ -1,29 +1,38 @@
-"""The two JSON forms in which mcp-memory-service's scripts put memories aside, read whole.
+"""The two JSON forms in which mcp-memory-service's scripts put memories aside, read whole; the sync export is written.
 
 Its sync export is ``{"export_metadata": {"total_memories", …}, "memories": [{"content", "content_hash", "tags",
 "created_at", "updated_at", "memory_type", "metadata", "store", "embedding"?}]}``; its older backup is ``{"timestamp",
 "total_memories", "memories": [{"id", "document", "metadata", "embedding"}]}``, whose embedding is always null. From the
-scripts ``sync/export_memories.py`` and ``backup_memories.py``.
+scripts ``sync/export_memories.py`` and ``backup_memories.py``. The service's import takes only entries with a
+`content_hash`, `created_at`, `tags` and an object `metadata`, so that all four are always written.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import platform
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from memdefrag.base.errors import CollectionNotFound, NotPermitted, UnsupportedFormat
+from memdefrag import __version__
+from memdefrag.base.errors import CollectionNotFound, NotPermitted, StoreChanged, UnsupportedFormat
 from memdefrag.base.foreign_json import parse
+from memdefrag.base.fsops import PRIVATE_FILE, fault_point, replacing
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.base.wording import count
 from memdefrag.model.capabilities import Capabilities, Commit
+from memdefrag.model.hashing import canonical_json, record_hash
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, State, Vector
-from memdefrag.model.service_metadata import content_hash, moment, read
+from memdefrag.model.service_metadata import content_hash, hash_kept, kind_of, moment, read
 from memdefrag.stores.base import Store
 
 DEFAULT = "default"
@@ -56,10 +65,35 @@ class ServiceJson(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(Commit.FILE, writable=False, extras=True, raw_bytes=True)
+        return Capabilities(
+            Commit.FILE, writable=not self._is_backup, null_text=False, uri=False, searched=True, raw_bytes=True
+        )
+
+    def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
+        """As every store, and: extras are fields of the entry, beside those that the form has."""
+        kept = {name: value for name, value in record.extras.items() if _is_field(name, value, record)}
+        rest = {name: value for name, value in record.extras.items() if name not in kept}
+        fitted, losses = super().fit(replace(record, extras=rest))
+        read_back = _record(_entry(replace(fitted, extras=kept)), fitted.text or "")
+        if read_back.state is not record.state:
+            losses = (*losses, f"the state {record.state.value!r}")
+        if read_back.tags != record.tags:
+            losses = (*losses, "empty tags")
+        if record.created is not None and read_back.created != record.created:
+            losses = (*losses, "a time that is none")
+        return replace(read_back, key=record.key), losses
+
+    def key_for(self, collection: str, record: MemoryRecord) -> Key:
+        """A hash as the service makes it stays, whatever it was made of; anything else becomes the text's hash."""
+        return Key(collection, hash_kept(record.key.id, record.text))
+
+    def adopted(self, record: MemoryRecord) -> MemoryRecord:
+        """The record with its type where the service's import looks for it."""
+        kind = record.extras.get("memory_type") or kind_of(record.metadata)
+        return replace(record, extras={**record.extras, "memory_type": kind}) if kind else record
 
     def collections(self) -> list[CollectionInfo]:
-        found: dict[str, list[MemoryRecord]] = {}
+        found: dict[str, list[MemoryRecord]] = {name: [] for name in _stores(self._content)}
         for record in self._records:
             found.setdefault(record.key.collection, []).append(record)
         return [_info(name, records) for name, records in sorted(found.items())]
@@ -68,8 +102,10 @@ class ServiceJson(Store):
         self, collection: str, *, vectors: bool = True, batch: int = BATCH_RECORDS
     ) -> Iterator[list[MemoryRecord]]:
         records = [record for record in self._records if record.key.collection == collection]
-        if not records:
+        if not records and collection not in _stores(self._content):
             raise CollectionNotFound(f"There is no store {collection!r} in {self.address.location}.")
+        if not vectors:
+            records = [replace(record, embedding=None) for record in records]
         for start in range(0, len(records), batch):
             yield records[start : start + batch]
 
@@ -85,7 +121,28 @@ class ServiceJson(Store):
         return found
 
     def write(self, changes: Changes, progress: Progress) -> None:
-        raise NotPermitted(f"A {self.format} can only be read.")
+        """Write the file anew; entries that are not named stay as they are, also those that hold no text."""
+        if self._is_backup:
+            raise NotPermitted(f"A {self.format} of the older backup script can only be read.")
+        progress.phase("Writing", len(changes.put) + len(changes.delete))
+        path = self.address.path
+        content = _applied(self._content if self.exists else _new_content(), self._numbered, changes, progress)
+        with replacing(path) as scratch:
+            fault_point(f"write {path.name}")
+            mode = path.stat().st_mode & 0o777 if self.exists else PRIVATE_FILE
+            with open(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as out:
+                out.write(_encoded(content))
+        for name in ("_content", "_read"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def _is_backup(self) -> bool:
+        return self.exists and "export_metadata" not in self._content
+
+    @property
+    def _numbered(self) -> list[tuple[MemoryRecord, int]]:
+        """Each record, and the place of its entry."""
+        return self._read[2] if self.exists else []
 
     @cached_property
     def _content(self) -> dict[str, Any]:
@@ -95,8 +152,9 @@ class ServiceJson(Store):
         return content
 
     @cached_property
-    def _read(self) -> tuple[list[MemoryRecord], list[str]]:
+    def _read(self) -> tuple[list[MemoryRecord], list[str], list[tuple[MemoryRecord, int]]]:
         records: list[MemoryRecord] = []
+        numbered = []
         faults: list[str] = []
         seen: set[Key] = set()
         for number, entry in enumerate(self._content["memories"], start=1):
@@ -110,7 +168,8 @@ class ServiceJson(Store):
                 record = record.with_key(Key(record.key.collection, f"{record.key.id}#{number}"))
             seen.add(record.key)
             records.append(record)
-        return records, faults
+            numbered.append((record, number - 1))
+        return records, faults, numbered
 
     @property
     def _records(self) -> list[MemoryRecord]:
@@ -119,6 +178,116 @@ class ServiceJson(Store):
     @property
     def _faults(self) -> list[str]:
         return self._read[1]
+
+
+def _applied(
+    content: dict[str, Any], numbered: list[tuple[MemoryRecord, int]], changes: Changes, progress: Progress
+) -> dict[str, Any]:
+    """The whole content of a sync export after the changes. Pure, but for the progress.
+
+    Raises:
+        StoreChanged: a record no longer has the hash that the changes name.
+    """
+    entries, gone = list(content["memories"]), set()
+    present = {record.key: (record, place) for record, place in numbered}
+    for ref in changes.delete:
+        gone.add(_guarded(present, ref.key, ref.hash)[1])
+        del present[ref.key]
+        progress.step()
+    for put in changes.put:
+        if put.before is None and put.record.key in present:
+            raise StoreChanged(f"The memory {put.record.key} exists already.")
+        if put.before is None:
+            entries.append(_entry(put.record))
+        else:
+            old, place = _guarded(present, put.record.key, put.before)
+            entries[place] = _changed(entries[place], old, put.record)
+        progress.step()
+    memories = [entry for place, entry in enumerate(entries) if place not in gone]
+    stores = {*_stores(content), *(info.name for info in changes.collections)}
+    stores |= {put.record.key.collection for put in changes.put}
+    about = {
+        **content["export_metadata"],
+        "total_memories": len(memories),
+        "include_embeddings": any(isinstance(entry, dict) and "embedding" in entry for entry in memories),
+        "stores": sorted(stores),
+    }
+    return {**content, "export_metadata": about, "memories": memories}
+
+
+def _guarded(
+    present: dict[Key, tuple[MemoryRecord, int]], key: Key, expected: str
+) -> tuple[MemoryRecord, int]:
+    """The record of that key and the place of its entry, if it still has the hash."""
+    if key not in present:
+        raise StoreChanged(f"The memory {key} is no longer there.")
+    if record_hash(present[key][0]) != expected:
+        raise StoreChanged(f"The memory {key} was changed meanwhile.")
+    return present[key]
+
+
+def _new_content() -> dict[str, Any]:
+    """An empty sync export. It names no machine: the service's import makes a tag of that name."""
+    about = {
+        "source_machine": "memdefrag",
+        "export_timestamp": datetime.now(UTC).replace(tzinfo=None).isoformat(),
+        "total_memories": 0,
+        "database_path": "unknown",
+        "platform": platform.system(),
+        "python_version": platform.python_version(),
+        "include_embeddings": False,
+        "filter_tags": None,
+        "stores": [],
+        "exporter_version": f"memdefrag {__version__}",
+    }
+    return {"export_metadata": about, "memories": []}
+
+
+def _stores(content: dict[str, Any]) -> list[str]:
+    """The stores that the head of an export names."""
+    told = content.get("export_metadata", {}).get("stores")
+    return [name for name in told if isinstance(name, str) and name] if isinstance(told, list) else []
+
+
+def _entry(record: MemoryRecord) -> dict[str, Any]:
+    """The entry of a (fitted) record; the inverse of `_record`."""
+    entry: dict[str, Any] = {
+        "content": record.text,
+        "content_hash": record.key.id,
+        "tags": list(record.tags),
+        "created_at": record.created,
+        "updated_at": record.updated,
+        "memory_type": None,
+        "metadata": record.metadata,
+        "store": record.key.collection,
+        **record.extras,
+    }
+    return entry if record.embedding is None else {**entry, "embedding": record.embedding.tolist()}
+
+
+def _changed(entry: dict[str, Any], old: MemoryRecord, new: MemoryRecord) -> dict[str, Any]:
+    """The entry with those fields set that say something else now; the others keep their spelling."""
+    before, after = _entry(old), _entry(new)
+    changed = {name: value for name, value in entry.items() if name not in before or name in after}
+    for name, value in after.items():
+        if name not in before or canonical_json(before[name]) != canonical_json(value):
+            changed[name] = value
+    return changed
+
+
+def _is_field(name: str, value: Any, record: MemoryRecord) -> bool:
+    """Whether an extra can be a field of an entry and be read back as it is."""
+    if name == "metadata":
+        return not record.metadata and not isinstance(value, dict | None)
+    return name not in _KNOWN
+
+
+def _encoded(content: dict[str, Any]) -> bytes:
+    """As the service's export writes it; halves of characters, which UTF-8 cannot write, as escapes."""
+    try:
+        return json.dumps(content, indent=2, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(content, indent=2).encode()
 
 
 def _load(path: Path) -> dict[str, Any] | None:
@@ -135,7 +304,9 @@ def _load(path: Path) -> dict[str, Any] | None:
 
 def _record(entry: dict[str, Any], text: str) -> MemoryRecord:
     metadata = entry.get("metadata") if isinstance(entry.get("metadata"), dict) else {}
-    extras: Metadata = {name: value for name, value in entry.items() if name not in _KNOWN}
+    extras: Metadata = {
+        name: value for name, value in entry.items() if name not in _KNOWN and (name, value) != ("memory_type", None)
+    }
     if not isinstance(entry.get("metadata"), dict | None):
         extras["metadata"] = entry["metadata"]
     meant = read(metadata or {})

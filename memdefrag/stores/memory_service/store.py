@@ -7,7 +7,6 @@ for each. A hash stands once in the whole database, whichever the store, deleted
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation, State
-from memdefrag.model.service_metadata import content_hash, moment
+from memdefrag.model.service_metadata import hash_kept, kind_of, moment
 from memdefrag.stores.foreign_sqlite import TABLE, ForeignSqlite
 from memdefrag.stores.memory_export_rows import storable
 from memdefrag.stores.memory_service import graph, library, schema, writer
@@ -32,7 +31,6 @@ from memdefrag.stores.memory_service.rows import placed, read_row
 from memdefrag.stores.memory_service.vectors import VECTORS, Vectors
 from memdefrag.stores.sqlite_safe import columns, open_staged
 
-_HASH = re.compile("[0-9a-f]{64}")
 _NEIGHBOURS = 10
 _SAME_DISTANCE = 1e-6
 _NO_VECTOR = "no vector, so that the service's search does not find it"
@@ -85,14 +83,12 @@ class MemoryService(ForeignSqlite):
 
     def key_for(self, collection: str, record: MemoryRecord) -> Key:
         """A hash as the service makes it stays, whatever it was made of; anything else becomes the text's hash."""
-        id = record.key.id
-        return Key(collection, id if _HASH.fullmatch(id) else content_hash(record.text or id))
+        return Key(collection, hash_kept(record.key.id, record.text))
 
     def adopted(self, record: MemoryRecord) -> MemoryRecord:
         """The record with type, state and tags where the service looks for them; tags in its own spelling."""
         extras, metadata, columns = dict(record.extras), record.metadata, self._layout.columns
-        kind = metadata.get("memory_type") or metadata.get("type")
-        if isinstance(kind, str) and not extras.get("memory_type"):
+        if not extras.get("memory_type") and (kind := kind_of(metadata)):
             extras["memory_type"] = kind
         by = metadata.get("superseded_by")
         if "superseded_by" in columns and isinstance(by, str) and by:

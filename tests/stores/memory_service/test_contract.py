@@ -8,3 +8,8 @@ from tests.stores.contract import StoreContract
 class TestMemoryService(StoreContract):
     kind = "memory-service"
     file_name = "sqlite_vec.db"
+
+
+class TestServiceJson(StoreContract):
+    kind = "memory-service-json"
+    file_name = "export.json"
