@@ -112,7 +112,15 @@ class ServerUnreachable(StoreError):
 
 
 class ServerRefused(StoreError):
+    """Attributes: `status`: the answer's HTTP status, 413 where it is too large for us; None where nothing came."""
+
     exit_code = 17
+
+    def __init__(
+        self, message: str, *, safe: str | None = None, todo: str | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(message, safe=safe, todo=todo)
+        self.status = status
 
 
 class WriteError(MemdefragError):

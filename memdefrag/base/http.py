@@ -32,6 +32,7 @@ SILENCE_SECONDS = 30.0
 ANSWER_SECONDS = 300.0
 ANSWER_BYTES = 256 << 20
 CONNECTIONS = 8
+TOO_LARGE = 413
 _TOLD_CHARACTERS = 300
 
 
@@ -128,6 +129,7 @@ class Client:
     Args:
         base: ``http://HOST:PORT`` or ``https://HOST:PORT``, with a path where the server lies below one.
         key: sent as a bearer token.
+        key_headers: further headers that carry the key, as it is.
         sleep: how the waits between attempts are made.
 
     Raises:
@@ -141,9 +143,11 @@ class Client:
         key: Secret | None = None,
         options: Options | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        key_headers: tuple[str, ...] = (),
     ) -> None:
         self._options = options or Options.of_environment()
         self._key = key.reveal() if key else None
+        self._key_headers = key_headers
         self.base = _checked_base(base).rstrip("/")
         self._check_key()
         self._sleep = sleep
@@ -157,12 +161,13 @@ class Client:
 
         Args:
             path: below `base`, percent-encoded by the caller, beginning with a slash.
-            body: a JSON value to send.
+            body: a JSON value to send, or its bytes.
             repeatable: sending it twice does no more than sending it once, so that it may be tried again.
 
         Raises:
             ServerUnreachable: no connection, no answer in time, or nothing but failures.
-            ServerRefused: the certificate is not trusted, the key is wrong, the answer is a redirect or too large.
+            ServerRefused: the certificate is not trusted, the key is wrong, the answer is a redirect; or it is larger
+                than the options allow, then with the status `TOO_LARGE`.
         """
         failed = 0
         while True:
@@ -209,7 +214,7 @@ class Client:
 
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "memdefrag"}
         if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
+            headers |= {"Authorization": f"Bearer {self._key}", **dict.fromkeys(self._key_headers, self._key)}
         options = self._options
         return httpx.Client(
             headers=headers,
@@ -228,7 +233,7 @@ class Client:
         """
         import httpx
 
-        content = None if body is None else json.dumps(body).encode("ascii")
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode("ascii")
         headers = {} if body is None else {"Content-Type": "application/json"}
         deadline = time.monotonic() + self._options.answer
         try:
@@ -272,7 +277,8 @@ class Client:
             parts.append(part)
             size += len(part)
             if size > limit:
-                raise ServerRefused(f"{self.base} answers with more than {limit >> 20} MB at once.")
+                told = f"{self.base} answers with more than {limit >> 20} MB at once."
+                raise ServerRefused(told, status=TOO_LARGE)
             if time.monotonic() > deadline:
                 raise _Failed("answers too slowly")
         return b"".join(parts)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 KIND_NAMES = {
     "chroma": "Chroma folder",
+    "chroma+http": "Chroma server",
+    "chroma+https": "Chroma server",
     "memory-export": "Memory Defragmenter export",
     "memory-service": "Memory Service database",
     "memory-service-json": "Memory Service JSON file",

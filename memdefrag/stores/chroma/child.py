@@ -32,7 +32,7 @@ QUERY_BATCH = 50
 NAMED_IDS = 5
 _QUIET = {"ANONYMIZED_TELEMETRY": "False", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 _DEFAULT_HOME = ("default_tenant", "default_database")
-_HNSW_METADATA = {
+HNSW_METADATA = {
     "space": "hnsw:space",
     "ef_construction": "hnsw:construction_ef",
     "ef_search": "hnsw:search_ef",
@@ -139,7 +139,7 @@ class Folder:
         in_metadata = any(key.startswith("hnsw:") for key in metadata)
         if not self.has_configuration:
             for name, value in index.items():
-                metadata.setdefault(_HNSW_METADATA[name], value)
+                metadata.setdefault(HNSW_METADATA[name], value)
         elif index and not in_metadata:
             arguments["configuration"] = {"hnsw": index}
         if function and self.has_configuration:

@@ -86,7 +86,7 @@ def write(store: Store, changes: Changes, progress: Progress) -> list[str]:
         numbers = {name: number for number, name in enumerate(names)}
         for put in sorted(changes.put, key=lambda put: put.record.key.collection):
             _add(work, numbers, put.record, new=put.before is None)
-        work.order("write", path, list(places.values()), create=[_creation(info) for info in created])
+        work.order("write", path, list(places.values()), create=[creation(info) for info in created])
         progress.phase(f"Writing with chromadb {writer.chromadb}", len(changes.put) + len(changes.delete))
         result = runner.run(work, writer.python, progress)
         for put in changes.put:
@@ -303,7 +303,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _creation(info: CollectionInfo) -> dict[str, Any]:
+def creation(info: CollectionInfo) -> dict[str, Any]:
     """What the child needs to make a collection like this one."""
     metadata = info.settings.get("metadata")
     function = info.settings.get("embedding_function")
