@@ -197,7 +197,7 @@ def prepare_memory_service() -> Path | None:
     skipped = "tests marked real_service are skipped."
     base_python = next(filter(loads_extensions, MEMORY_SERVICE_PYTHONS), None)
     if base_python is None:
-        print(f"No Python here has a SQLite that can load extensions, as mcp-memory-service needs: {skipped}", flush=True)
+        print(f"mcp-memory-service needs a Python whose SQLite can load extensions: {skipped}", flush=True)
         return None
     try:
         announce({"memory_service"}, environment)

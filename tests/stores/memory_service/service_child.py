@@ -1,6 +1,6 @@
 """Opens a database with the real mcp-memory-service and tells what it finds; run by the Python that has it.
 
-Reads ``{"vectors": {text: [float…]}, "dimension", "ask": [texts], "store": [texts], "import": [files], "delete": [hashes],
+Reads ``{"vectors": {text: [float…]}, "dimension", "ask": [texts], "store": [texts], "import": [files], "export": file,
 "words": [words], "tags": [tags]}`` from stdin and prints one JSON object. The vectors of a model come from a server in
 this process, as the service lets one configure.
 """
@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 COMPLAINTS = []
-HASHES = "content_hash"
 
 
 class Complaints(logging.Handler):
@@ -63,14 +62,13 @@ async def look(path, asked):
     if asked.get("import"):
         files = [Path(each) for each in asked["import"]]
         told["imported"] = await MemoryImporter(storage).import_from_json(files, add_source_tags=False)
-    told["deleted"] = [await storage.delete(each) for each in asked.get("delete", [])]
     if asked.get("export"):
         await MemoryExporter(storage).export_to_json(Path(asked["export"]))
     stores = await storage.get_stores()
     told["stores"] = stores
     told["counts"] = {store: await storage.count_all_memories(store=store) for store in stores}
     told["found"] = {
-        text: [[result.memory.content_hash for result in await storage.retrieve(text, 3, store=store)] for store in stores]
+        text: [[each.memory.content_hash for each in await storage.retrieve(text, 3, store=store)] for store in stores]
         for text in asked.get("ask", [])
     }
     told["words"] = {
@@ -91,8 +89,6 @@ async def look(path, asked):
     storage.conn.execute("INSERT INTO memory_content_fts(memory_content_fts) VALUES ('integrity-check')")
     told["integrity"] = storage.conn.execute("PRAGMA integrity_check").fetchone()[0]
     told["embeddings"] = storage.conn.execute("SELECT count(*) FROM memory_embeddings").fetchone()[0]
-    told["pending"] = [str(each) for each in storage.conn.execute("SELECT value FROM metadata WHERE key='schema_version'")]
-    await storage.close() if asyncio.iscoroutinefunction(storage.close) else storage.close()
     return told
 
 
