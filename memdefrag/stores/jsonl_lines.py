@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic_core import from_json
 
 from memdefrag.base import foreign_json
 from memdefrag.model.hashing import canonical_json
@@ -147,6 +149,22 @@ def changed_line(line: Line, record: MemoryRecord, default: str, links: list[Any
 
 def _parse(raw: bytes, faults: list[str]) -> Metadata | None:
     """The line's JSON object. NaN and Infinity, which are no JSON, are read and reported."""
+    try:
+        fields = _value(raw, faults)
+    except ValueError:
+        faults[:] = ["no JSON"]
+        return None
+    if not isinstance(fields, dict):
+        faults[:] = ["no JSON object"]
+        return None
+    return fields
+
+
+def _value(raw: bytes, faults: list[str]) -> Any:
+    if raw.count(b"[") + raw.count(b"{") <= foreign_json.DEEPEST:
+        # Strict JSON, which nearly every line is, is read twice as fast by this.
+        with suppress(ValueError):
+            return from_json(raw, allow_inf_nan=False)
 
     def constant(name: str) -> float:
         faults.append(f"{name}, which is not JSON")
@@ -157,15 +175,7 @@ def _parse(raw: bytes, faults: list[str]) -> Metadata | None:
     except UnicodeDecodeError:
         faults.append("bytes that are not UTF-8")
         text = raw.decode("utf-8", "surrogateescape")
-    try:
-        fields = foreign_json.parse(text, parse_constant=constant)
-    except ValueError:
-        faults[:] = ["no JSON"]
-        return None
-    if not isinstance(fields, dict):
-        faults[:] = ["no JSON object"]
-        return None
-    return fields
+    return foreign_json.parse(text, parse_constant=constant)
 
 
 def _record(fields: Metadata, default: str, faults: list[str]) -> MemoryRecord:

@@ -26,6 +26,10 @@ from memdefrag.stores.jsonl_links import entry, link
 from memdefrag.stores.parquet_columns import library, plain
 
 EMBEDDING = "embedding"
+_KNOWN = frozenset(
+    {"id", "collection", "text", "tags", "created_at", "updated_at", "uri", "owner", "state", "metadata", "extras"}
+    | {EMBEDDING, "relations", "exact"}
+)
 _LINK = ("collection", "id", "reference", "type", "strength", "metadata", "created_at")
 
 
@@ -83,8 +87,7 @@ def parsed(fields: dict[str, Any], vector: Vector | None, default: str = DEFAULT
     text, state, tags = fields.get("text"), fields.get("state"), fields.get("tags")
     collection = fields.get("collection")
     key = Key(default if collection is None else str(collection), str(fields.get("id") or content_hash(text or "")))
-    known = schema().names
-    unknown = {name: plain(value) for name, value in fields.items() if name not in known and value is not None}
+    unknown = {name: plain(value) for name, value in fields.items() if name not in _KNOWN and value is not None}
     record = MemoryRecord(
         key,
         None if text is None else str(text),
