@@ -8,11 +8,11 @@ from typing import Any
 
 from memdefrag.base.errors import BackupDamaged, HistoryNotFound, StoreError, UnsupportedFormat, UsageError
 from memdefrag.base.progress import Progress
-from memdefrag.engine import history, step_files
+from memdefrag.engine import history, relations, step_files
 from memdefrag.engine.backups.shelf import Backup, find
 from memdefrag.model.address import parse
-from memdefrag.model.hashing import record_hash
-from memdefrag.model.plan import Drop, Merge, Plan, Ref, Step, StoreStep, Write, load
+from memdefrag.model.hashing import record_hash, relation_hash
+from memdefrag.model.plan import Drop, Merge, Plan, Ref, Relate, Step, StoreStep, Unrelate, Write, load
 from memdefrag.model.records import Key, MemoryRecord, Snapshot
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
@@ -70,6 +70,7 @@ def restore_plan(
     steps: list[Step] = list(_writes(chosen, now))
     if whole:
         steps += [Drop(Ref.of(record), "restore") for record in now if record.key not in held.by_key]
+    steps += _links(held, now, {record.key for record in chosen}, whole=whole)
     return _record_plan(backup, held, now, steps, settings)
 
 
@@ -88,7 +89,8 @@ def added_since(step: history.HistoryStep, present: Snapshot, progress: Progress
     chosen = [held.by_key[ref.key] for ref in wanted if ref.key in held.by_key]
     if [Ref.of(record) for record in chosen] != wanted:
         raise BackupDamaged(f"Backup {backup.id} does not hold what the step {step.id} took away.")
-    return _record_plan(backup, held, present, list(_writes(chosen, present)), {"reason": "restore"})
+    links = _links(held, present, {record.key for record in chosen})
+    return _record_plan(backup, held, present, [*_writes(chosen, present), *links], {"reason": "restore"})
 
 
 def taken_away_by(backup: Backup) -> history.HistoryStep:
@@ -170,6 +172,26 @@ def _writes(records: Iterable[MemoryRecord], present: Snapshot) -> Iterable[Writ
         expects = record_hash(now) if now else None
         if expects != record_hash(record):
             yield Write(Ref.of(record), record.key, expects, reason="restore")
+
+
+def _links(
+    held: Snapshot, present: Snapshot, chosen: Collection[Key], *, whole: bool = False
+) -> Iterable[Relate | Unrelate]:
+    """Steps for the links of the chosen memories that the store lacks, as far as it has, or gets, both their ends.
+
+    `whole`: all links become what the backup holds; those that it does not hold go, too.
+    """
+    here, there = relations.hashes(present.relations), relations.hashes(held.relations)
+    if whole:
+        yield from (Unrelate(each) for each in present.relations if relation_hash(each) not in there)
+        yield from (Relate(each) for each in held.relations if relation_hash(each) not in here)
+        return
+    names = set(map(relations.identity, present.relations))
+    known = {*chosen, *present.by_key}
+    for each in held.relations:
+        ends = {end for end in (each.source, each.target) if isinstance(end, Key)}
+        if relations.identity(each) not in names and not ends.isdisjoint(chosen) and ends <= known:
+            yield Relate(each)
 
 
 def _record_plan(
