@@ -53,6 +53,8 @@ def models_of(
 def test_vectors_of_one_length_pass(tmp_path: Path) -> None:
     found = looked_at(source_of(tmp_path, [memory(1), memory(2), memory(3, None)]), target_of(tmp_path))
     assert found[DIMENSION].passed and found[DIMENSION].detail == "2 vectors of 8 dimensions."
+    beside = looked_at(source_of(tmp_path / "more", [memory(4)]), target_of(tmp_path, [memory(5)]))
+    assert beside[DIMENSION].passed
 
 
 def test_mixed_lengths_are_counted(tmp_path: Path) -> None:

@@ -17,11 +17,13 @@ from memdefrag.base.errors import CollectionNotFound, NoSpace, NotPermitted, Sto
 from memdefrag.base.http import Options, Retry
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import DATA_DIR_VARIABLE
+from memdefrag.base.wording import size
 from memdefrag.engine import guards
 from memdefrag.engine.backups.create import create
 from memdefrag.engine.migrate import preflight
 from memdefrag.engine.migrate.check import Check
-from memdefrag.engine.migrate.preflight import require, warnings
+from memdefrag.engine.migrate.estimate import estimate
+from memdefrag.engine.migrate.preflight import GROWTH_FACTOR, require, warnings
 from memdefrag.model.address import Address, parse
 from memdefrag.model.migration import Conflict, MigrateOptions, Selection
 from memdefrag.stores.registry import open_store
@@ -221,16 +223,17 @@ def test_too_little_room_is_told_with_both_numbers(
         require(list(found.values()))
 
 
-def test_room_is_wanted_for_what_is_new_not_for_what_is_there(
+def test_room_is_wanted_for_what_is_new_and_for_copies_of_what_is_there(
     source: Address, target: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guards, "SPACE_RESERVE", 0)
-    monkeypatch.setattr(preflight, "free_bytes", lambda folder: 0)
-    assert failures(looked_at(source, target)) == ["room"]
-    monkeypatch.setattr(preflight, "free_bytes", lambda folder: 200_000)
+    five = [memory(number) for number in range(5)]
+    new = estimate(five, target).bytes
+    assert f"about {size(new * (GROWTH_FACTOR + 1))} are needed" in looked_at(source, target)["room"].detail
     target.path.parent.mkdir()
-    fill(target, [memory(number) for number in range(5)])
-    assert failures(looked_at(source, target)) == []
+    there = fill(target, five).stat().st_size
+    copies = there * (guards.SPACE_FACTOR + guards.BACKUP_FACTOR)
+    assert f"about {size(copies)} are needed" in looked_at(source, target)["room"].detail
 
 
 def test_memories_without_a_time_are_told_where_the_time_decides(tmp_path: Path, target: Address) -> None:
