@@ -84,13 +84,13 @@ def home_of(server: Server, collection: str) -> tuple[Home, str]:
     return (Home(tenant, database) if tenant and database else server.home), name
 
 
-def batches(rows: Sequence[Row], most: int) -> Iterator[list[Row]]:
+def batches(rows: Sequence[Row], most: int, most_bytes: int = BATCH_BYTES) -> Iterator[list[Row]]:
     """Consecutive rows, as many as one request should carry. Pure."""
     batch: list[Row] = []
     size = 0
     for row in rows:
         weight = _weight(row)
-        if batch and (len(batch) >= most or size + weight > BATCH_BYTES):
+        if batch and (len(batch) >= most or size + weight > most_bytes):
             yield batch
             batch, size = [], 0
         batch.append(row)
