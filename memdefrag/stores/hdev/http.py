@@ -8,7 +8,7 @@ not believed: every name is checked before it is asked for, every write is read 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.base import StoreSettings
 from memdefrag.stores.hdev import config, names
-from memdefrag.stores.hdev.store import ALWAYS, NOTHING, Found, HdevStore, fit, record_of
+from memdefrag.stores.hdev.store import ALWAYS, NOTHING, Found, HdevStore, T, fit, record_of
 
 KEY_VARIABLES = (config.KEY_VARIABLE,)
 ENTRY, TREE, HEALTH = "/api/memory/entry/", "/api/memory/tree", "/api/health"
@@ -207,6 +207,16 @@ class HdevHttp(HdevStore):
         """The server's answers for these names, some at a time."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(lambda entry: self._asked("GET", _path(entry)), asked))
+
+    def _each(self, work: Callable[[T], None], items: Iterable[T]) -> None:
+        """Some at a time; after a failure nothing more is begun."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                for _ in pool.map(work, items):
+                    pass
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
     def _asked(
         self, method: str, path: str, *, query: dict[str, str] | None = None, body: Any = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from memdefrag.base.errors import CollectionNotFound, StoreChanged, UsageError
 from memdefrag.base.progress import Progress
@@ -29,6 +29,8 @@ ALWAYS = ("created", "updated", "version")
 """Metadata that hdev gives to every entry."""
 _PROBLEMS_TOLD = 100
 _SAME_TIME_IS_ODD = 3
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,13 @@ class HdevStore(Store):
         """
         progress.check()
         present = self._checked(changes)
-        for put in changes.put:
-            self._put(put.record, present[put.record.key.id].record)
-        for ref in changes.delete:
-            self._delete(ref.key.id)
+        self._each(lambda put: self._put(put.record, present[put.record.key.id].record), changes.put)
+        self._each(lambda ref: self._delete(ref.key.id), changes.delete)
+
+    def _each(self, work: Callable[[T], None], items: Iterable[T]) -> None:
+        """Do the work for each; what fails ends it, with an unknown number of others done."""
+        for item in items:
+            work(item)
 
     def _checked(self, changes: Changes) -> Mapping[str, Found]:
         """What stands under the names that the changes touch, all of it as they expect."""
