@@ -26,8 +26,8 @@ SAMPLE = 64
 _DEFAULT_DIMENSION = 384
 """Of the default model's vectors, known without loading it."""
 
-_OTHER_COLLECTION = "or choose another collection with --target-collection NAME"
-_RE_EMBED = f"Make all vectors anew with --re-embed MODEL, {_OTHER_COLLECTION}."
+_ELSEWHERE = "choose another collection with --target-collection NAME"
+_RE_EMBED = f"Make all vectors anew with --re-embed MODEL, or {_ELSEWHERE}."
 
 Coming = Mapping[str, Sequence[MemoryRecord]]
 """The memories that take part, by the collection of the target that they go into."""
@@ -63,7 +63,7 @@ def metrics(sources: Sequence[CollectionInfo], way: Route) -> Iterator[Check]:
             yield Check(title, True, f"Both measure by {info.metric}.")
         else:
             differs = f"{name!r} measures by {present.metric}, the source by {info.metric}: distances will differ."
-            yield Check(title, True, differs)
+            yield Check(title, True, differs, f"To keep the source's, {_ELSEWHERE}.")
 
 
 def same_models(
