@@ -141,6 +141,7 @@ def take_up(job: Job, left: Facts, own: Facts) -> None:
     with owner.settling(job.folder):
         if job.facts() != left:
             raise StoreInUse(f"Another memdefrag went on with the migration into {job.target}.")
+        history.discard(left["id"])
         job.note(JobState.STAGED, **own)
 
 
@@ -190,6 +191,8 @@ def _finished(job: Job, noted: Facts, progress: Progress, pacer: Pacer) -> Apply
         removed=report.removed,
         backup=noted.get("backup"),
     )
+    # The crash may have come when the step was half saved.
+    history.discard(step.id)
     history.save(step, plan, before, after, done)
     return report
 
