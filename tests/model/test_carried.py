@@ -1,0 +1,67 @@
+"""What a store has no place for comes back in the next one that has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memdefrag.model.capabilities import Capabilities, Commit
+from memdefrag.model.carried import CARRIED, carry, uncarry
+from memdefrag.model.codec import fit
+from memdefrag.model.records import Key, MemoryRecord
+
+NARROW = Capabilities(Commit.IN_PLACE, list_values=False, nested_values=False, uri=False)
+WIDE = Capabilities(Commit.FILE, extras=True)
+RECORD = MemoryRecord(Key("a", "one"), "A text.", {"kind": "note"})
+
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+values = st.recursive(st.none() | st.booleans() | st.integers(-5, 5) | words, lambda inner: st.lists(inner, max_size=2))
+records = st.builds(
+    replace,
+    st.just(RECORD),
+    uri=st.none() | words.filter(bool),
+    owner=st.none() | words.filter(bool),
+    metadata=st.dictionaries(words, values, max_size=3),
+    extras=st.dictionaries(words, values, max_size=3),
+)
+
+
+def into(record: MemoryRecord, capabilities: Capabilities, id: str) -> tuple[MemoryRecord, tuple[str, ...]]:
+    """The record as a store of these capabilities gives it back."""
+
+    def fits(one: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
+        return fit(one, capabilities)
+
+    return carry(uncarry(record), Key("b", id), fits)
+
+
+def test_what_fits_is_left_as_it_is() -> None:
+    assert into(RECORD, NARROW, "one") == (RECORD.with_key(Key("b", "one")), ())
+
+
+def test_what_has_no_place_travels_in_the_metadata_and_is_no_loss() -> None:
+    record = replace(RECORD, uri="file:///x", owner="ada", extras={"importance": 3})
+    written, losses = into(record, NARROW, "one")
+    assert (written.uri, written.owner, written.extras) == (None, None, {})
+    assert CARRIED in written.metadata
+    assert losses == ()
+
+
+def test_a_name_that_had_to_change_comes_back() -> None:
+    written, _ = into(RECORD, NARROW, "0123abcd")
+    assert uncarry(written).key.id == "one"
+
+
+@given(records)
+def test_there_and_back_nothing_is_lost(record: MemoryRecord) -> None:
+    there, _ = into(record, NARROW, "other")
+    back, _ = into(there, WIDE, uncarry(there).key.id)
+    assert back == record.with_key(Key("b", "one"))
+
+
+@given(st.recursive(values, lambda inner: st.dictionaries(words, inner, max_size=3)))
+def test_whatever_stands_under_our_key_is_read_without_failing(told: Any) -> None:
+    assert uncarry(replace(RECORD, metadata={CARRIED: told})).text == RECORD.text
