@@ -26,12 +26,16 @@ KIND_NAMES = {
     "memory-service": "Memory Service database",
     "memory-service-json": "Memory Service JSON file",
     "enhanced": "Enhanced Memory database",
+    "enhanced-jsonl": "Enhanced Memory JSON lines",
+    "mem0": "mem0 export",
+    "knowledge-graph": "MCP knowledge graph",
     "hdev": "hdev folder",
     "hdev+http": "hdev server",
     "hdev+https": "hdev server",
     "bigmemory": "BigMemory database",
     "federated": "Federated Memory database",
     "jsonl": "JSON lines file",
+    "parquet": "Parquet file",
     "backup": "Backup",
 }
 

@@ -8,7 +8,7 @@ collection, to which memories belong that name none, and others.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def counted(known: Iterable[CollectionInfo], counts: dict[str, Count]) -> list[C
     return [counts.get(name, Count()).info(info) for name, info in infos.items()]
 
 
-def unique(key: Key, seen: set[Key]) -> Key:
+def unique(key: Key, seen: Container[Key]) -> Key:
     """The key, or the first of its numbered variants, that no earlier record has."""
     found, number = key, 1
     while found in seen:
