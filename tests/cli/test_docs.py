@@ -50,7 +50,7 @@ def test_the_docs_describe_no_command_or_option_that_is_not_there() -> None:
     options = {name for _, each in commands() for parameter in each.params for name in parameter.opts}
     headings = set(re.findall(r"^##+ `(memdefrag [a-z -]*[a-z])", text, re.M))
     assert headings <= known
-    assert set(re.findall(r"`(--[a-z-]+)", text)) <= options | {"--version", "--help"}
+    assert set(re.findall(r"`(--[a-z0-9-]+)", text)) <= options | {"--version", "--help"}
 
 
 def test_the_page_of_exit_codes_lists_exactly_the_errors() -> None:

@@ -28,7 +28,7 @@ from memdefrag.engine.exchange import choose_collection
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Drop, Plan, Put, Ref, Result, VectorRule, Write
-from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
+from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.stores.base import Store, file_stats
 from memdefrag.stores.hdev import names
 from memdefrag.stores.hdev.files import HdevFiles
@@ -166,7 +166,6 @@ class _View:
 
     stats: list[tuple[Path, int, int]]
     records: Mapping[str, MemoryRecord]
-    info: CollectionInfo
 
     @cached_property
     def index(self) -> Index:
@@ -241,7 +240,7 @@ class StoreEntries(Entries):
             records.append(record)
             result = Result(
                 record.text, record.tags, record.created, record.updated, record.uri, record.metadata,
-                self._vector_rule(view, old, record),
+                self._vector_rule(old, record),
             )  # fmt: skip
             steps.append(Write(Ref.of(record), record.key, record_hash(old) if old else None, result, reason=SERVED))
         with open_store(source, must_exist=False) as lines:
@@ -249,12 +248,12 @@ class StoreEntries(Entries):
             hashes = {record.key: Ref.of(record) for record in lines.fetch(record.key for record in records)}
         return [replace(step, record=hashes[step.key]) for step in steps]
 
-    def _vector_rule(self, view: _View, old: MemoryRecord | None, new: MemoryRecord) -> VectorRule:
+    def _vector_rule(self, old: MemoryRecord | None, new: MemoryRecord) -> VectorRule:
         capabilities = self._store.capabilities
         if old and old.text == new.text:
             return VectorRule.KEEP
-        wanted = bool(view.info.with_embedding) or not capabilities.null_vector
-        return VectorRule.EMBED if capabilities.vectors and wanted and new.text else VectorRule.SOURCE
+        wanted = capabilities.vectors and (capabilities.searched or not capabilities.null_vector)
+        return VectorRule.EMBED if wanted and new.text else VectorRule.SOURCE
 
     def _known(self, view: _View, name: str) -> MemoryRecord | None:
         """The memory that is listed under this name, or under the one that its id makes."""
@@ -274,9 +273,8 @@ class StoreEntries(Entries):
             return view
 
     def _read(self, store: Store, stats: list[tuple[Path, int, int]]) -> _View:
-        [info] = [info for info in store.collections() if info.name == self._collection]
-        found = (record for batch in store.scan(info.name, vectors=False) for record in batch)
-        return _View(stats, {entry_name(record.key.id): record for record in found}, info)
+        found = (record for batch in store.scan(self._collection, vectors=False) for record in batch)
+        return _View(stats, {entry_name(record.key.id): record for record in found})
 
 
 def _shown(name: str, record: MemoryRecord) -> MemoryRecord:

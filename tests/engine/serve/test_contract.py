@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from memdefrag.model.address import Address, parse
+from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.base import Store
 from tests.conftest import fill
 from tests.engine.serve.running import given_out
@@ -51,3 +52,10 @@ class TestFolderGivenOut(ServedContract):
 class TestLinesGivenOut(ServedContract):
     served = "jsonl"
     file_name = "memories.jsonl"
+
+    @pytest.fixture
+    def store(self, path: Path, records: list[MemoryRecord]) -> Store:
+        """Filled without the server: each of its writes is a whole one, with a backup."""
+        with super().open(path) as server:
+            fill(Address("jsonl", str(path)), [server.fit(record)[0] for record in records])
+        return self.open(path)
