@@ -20,6 +20,7 @@ from memdefrag.cli import (
     junk,
     keyring,
     migrate,
+    migrate_memory,
     optimize,
     output,
     read,
@@ -58,7 +59,8 @@ def _entry(
 
 
 for module in (
-    window, demo, read, junk, apart, calibrate, optimize, write, answer, exchange, migrate, backup, keyring, serve,
+    window, demo, read, junk, apart, calibrate, optimize, write, answer, exchange, migrate, migrate_memory, backup,
+    keyring, serve,
 ):  # fmt: skip
     module.add_to(app)
 

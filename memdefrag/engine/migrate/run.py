@@ -44,8 +44,8 @@ class Means:
 
 
 def migrate(
-    source: str,
-    target: str,
+    source: Address | str,
+    target: Address | str,
     options: MigrateOptions | None = None,
     means: Means | None = None,
     progress: Progress | None = None,
@@ -62,7 +62,7 @@ def migrate(
     """
     options, means, progress = options or MigrateOptions(), means or Means(), progress or Progress()
     began = time.monotonic()
-    place = resolve_new(target)
+    place = resolve_new(target) if isinstance(target, str) else target
 
     def work(store: Store, state: State) -> MigrationReport:
         migration = _Migration(state.address, place, options, means, progress)
@@ -70,22 +70,7 @@ def migrate(
         copied = (f"A private copy of the source was read: {state}.",) if state.was_copied else ()
         return replace(report, warnings=(*copied, *report.warnings), seconds=time.monotonic() - began)
 
-    return steadily(resolve(source), progress, work)
-
-
-def migrate_all(
-    sources: Sequence[str],
-    target: str,
-    options: MigrateOptions | None = None,
-    means: Means | None = None,
-    progress: Progress | None = None,
-) -> list[MigrationReport]:
-    """Copy several stores into one, one after the other; each sees what those before it brought.
-
-    Raises:
-        UsageError: a rehearsal of several, of which only the first would be told truly.
-    """
-    return [migrate(source, target, options, means, progress) for source in sources]
+    return steadily(resolve(source) if isinstance(source, str) else source, progress, work)
 
 
 class _Migration:
@@ -152,7 +137,8 @@ class _Migration:
         known = self.known if self.options.catch_up else None
         classifier = Classifier(present, there, way, self.options, self.makers, known)
         classifier.take(records)
-        classifier.fail(store.unreadable())
+        prefix = self.options.selection.prefix
+        classifier.fail((key, reason) for key, reason in store.unreadable() if key.id.startswith(prefix))
         if self.options.skip_duplicates and classifier.done.write:
             copied = Snapshot(str(self.source), snapshot.collections, tuple(_as_source(classifier.done.write).values()))
             found, notes = surely_said(present, copied, model, self.progress)

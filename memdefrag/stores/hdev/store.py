@@ -48,6 +48,7 @@ class HdevStore(Store):
     """Entries by path, each a text and a JSON object; no vectors."""
 
     collection_name: ClassVar[str] = COLLECTION
+    _faulty: list[tuple[str, str]] | None = None
     most_at_once: ClassVar[int] = BATCH_RECORDS
     """Entries that are read between two reports of progress."""
 
@@ -93,8 +94,11 @@ class HdevStore(Store):
         if collection != COLLECTION:
             raise CollectionNotFound(f"There is no collection {collection!r} in {self.address.location}.")
         listed, size = self._listed(), min(batch, self.most_at_once)
+        self._faulty = []
         for start in range(0, len(listed), size):
-            records = [found.record for found in self._look(listed[start : start + size]).values() if found.record]
+            looked = self._look(listed[start : start + size])
+            self._faulty += [(entry, each.fault) for entry, each in looked.items() if each.fault and not each.record]
+            records = [found.record for found in looked.values() if found.record]
             if records:
                 yield records
 
@@ -108,6 +112,12 @@ class HdevStore(Store):
 
     def key_for(self, collection: str, record: MemoryRecord) -> Key:
         return Key(COLLECTION, entry_name(record.key.id))
+
+    def unreadable(self) -> list[tuple[Key, str]]:
+        """As they were found when the entries were last read."""
+        if self._faulty is None:
+            list(self.scan(COLLECTION))
+        return [(Key(COLLECTION, entry), fault) for entry, fault in self._faulty or ()]
 
     def is_placeholder(self, record: MemoryRecord) -> bool:
         untouched = record.metadata.keys() <= set(ALWAYS) and record.metadata.get("version") == 1
