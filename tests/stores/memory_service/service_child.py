@@ -86,7 +86,7 @@ async def look(path, asked):
         for store in stores
         for memory in await storage.get_all_memories(store=store)
     }  # fmt: skip
-    storage.conn.execute("INSERT INTO memory_content_fts(memory_content_fts) VALUES ('integrity-check')")
+    storage.conn.execute("INSERT INTO memory_content_fts(memory_content_fts, rank) VALUES ('integrity-check', 1)")
     told["integrity"] = storage.conn.execute("PRAGMA integrity_check").fetchone()[0]
     told["embeddings"] = storage.conn.execute("SELECT count(*) FROM memory_embeddings").fetchone()[0]
     return told

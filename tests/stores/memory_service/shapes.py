@@ -51,9 +51,9 @@ def v10(path: Path) -> Path:
 
 def v12(path: Path) -> Path:
     memories = (
-        f"CREATE TABLE memories ({_COLUMNS}, deleted_at REAL DEFAULT NULL, store TEXT DEFAULT 'default', parent_id TEXT, "
-        "version INTEGER DEFAULT 1, confidence REAL DEFAULT 1.0, last_accessed INTEGER, superseded_by TEXT, "
-        "embedding_pending INTEGER NOT NULL DEFAULT 0)"
+        f"CREATE TABLE memories ({_COLUMNS}, deleted_at REAL DEFAULT NULL, store TEXT DEFAULT 'default', "
+        "parent_id TEXT, version INTEGER DEFAULT 1, confidence REAL DEFAULT 1.0, last_accessed INTEGER, "
+        "superseded_by TEXT, embedding_pending INTEGER NOT NULL DEFAULT 0)"
     )
     vectors = f"{_VECTORS} distance_metric=cosine,\n store TEXT partition key\n)"
     return _make(path, memories, vectors, _METADATA, _GRAPH, _EVENTS, *_WORDS)

@@ -98,7 +98,7 @@ def assert_sound(path: Path, found: dict[Key, MemoryRecord]) -> None:
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert connection.execute("SELECT * FROM notes_of_the_user").fetchall() == [(1, b"\x00\xff")]
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'memory_content_fts'").fetchall():
-        connection.execute("INSERT INTO memory_content_fts(memory_content_fts) VALUES ('integrity-check')")
+        connection.execute("INSERT INTO memory_content_fts(memory_content_fts, rank) VALUES ('integrity-check', 1)")
         assert len(connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'trigger'").fetchall()) == 3
     vectors = dict(
         connection.execute(

@@ -1,0 +1,129 @@
+"""Plans carried out on databases of Memory Service: merged as the service deletes, taken back, safe at any time."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from memdefrag.base.progress import Progress
+from memdefrag.engine import history
+from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.model.address import Address
+from memdefrag.model.hashing import content_hash, relation_hash
+from memdefrag.model.plan import Changes, Drop, Merge, Plan, Put, Ref, Result, VectorRule
+from memdefrag.model.records import Key, MemoryRecord, Relation, Snapshot, State
+from memdefrag.stores.memory_service import rows
+from memdefrag.stores.registry import open_store
+from tests.engine.stores import fill_store, merge_plan, snapshot_of
+from tests.faults import ledger, worker
+from tests.faults.harness import Scene, strike
+
+AGREED = ApplyOptions(confirm_shrink=True)
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Address:
+    (tmp_path / "place").mkdir()
+    made = fill_store(Address("memory-service", str(tmp_path / "place" / "sqlite_vec.db")))
+    keys = [Key("memories", f"id{number:03}") for number in range(20)]
+    ends = [(keys[0], keys[1]), (keys[1], keys[5]), (keys[5], keys[1]), (keys[3], keys[7]), (keys[2], "gone")]
+    with open_store(made) as store:
+        links = [store.fit_relation(Relation(one, other, "supports", 0.5, {"n": 1}, 1.7e9))[0] for one, other in ends]
+        store.write(Changes(relate=tuple(link for link in links if link)), Progress())
+    return made
+
+
+def said(found: Snapshot) -> tuple[str, list[str]]:
+    return content_hash(found.records), sorted(map(relation_hash, found.relations))
+
+
+def carry_out(plan: Plan) -> None:
+    """At one moment of all times, so that two tries come to the same."""
+    rows.time = SimpleNamespace(time=lambda: 1.75e9)  # type: ignore[attr-defined]
+    worker.carry_out(plan)
+
+
+def undo() -> None:
+    apply(history.undo_plan(history.steps()[-1]), AGREED)
+
+
+def test_a_merge_marks_as_deleted_and_leads_links_to_the_survivor(address: Address) -> None:
+    before = snapshot_of(address)
+    report = apply(merge_plan(address), AGREED)
+    assert (report.merged, report.skipped) == (3, ())
+    after = snapshot_of(address)
+    assert len(after) == len(before)
+    deleted = [record.key.id for record in after if record.state is State.DELETED]
+    assert sorted(deleted) == ["id001", "id003", "id005"]
+    links = {(str(link.source), str(link.target)) for link in after.relations}
+    assert links == {
+        ("memories/id000", "memories/id004"), ("memories/id004", "memories/id000"),
+        ("memories/id002", "memories/id007"), ("memories/id002", "gone"),
+    }  # fmt: skip
+    with open_store(address) as store:
+        assert [(info.count, info.live, info.with_embedding) for info in store.collections()] == [(20, 17, 17)]
+
+
+def test_undo_brings_back_memories_links_and_vectors(address: Address) -> None:
+    before = snapshot_of(address)
+    apply(merge_plan(address), AGREED)
+    undo()
+    after = snapshot_of(address)
+    assert said(after) == said(before)
+    assert all(record.embedding is not None for record in after)
+
+
+def test_undo_keeps_what_was_added_since(address: Address) -> None:
+    before = snapshot_of(address)
+    apply(merge_plan(address), AGREED)
+    with open_store(address) as store:
+        new, _ = store.fit(MemoryRecord(Key("memories", "f" * 64), "Added since", created=1.9e9))
+        store.write(Changes((Put(new, None),)), Progress())
+    undo()
+    after = snapshot_of(address)
+    assert new.key in after.by_key
+    assert said(replace(after, records=tuple(each for each in after if each.key != new.key))) == said(before)
+
+
+def test_a_database_with_a_log_stays_one(address: Address) -> None:
+    with closing(sqlite3.connect(address.path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    apply(merge_plan(address), AGREED)
+    with closing(sqlite3.connect(address.path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    undo()
+
+
+@pytest.mark.parametrize("name", ["sqlite_vec_v7.db", "sqlite_vec_fresh12.db"])
+def test_real_databases_are_merged_and_taken_back(shared: Path, tmp_path: Path, name: str) -> None:
+    address = Address("memory-service", shutil.copyfile(shared / "fixtures" / name, str(tmp_path / name)))
+    before = snapshot_of(address)
+    linked = {end for link in before.relations for end in (link.source, link.target)}
+    live = [record for record in before if record.state is State.LIVE and record.key.collection == "default"]
+    one, other, third, *_ = sorted(live, key=lambda record: (record.key not in linked, record.key))
+    result = Result("Said once.", ("merged",), one.created, 1.79e9, metadata=one.metadata, vector=VectorRule.MEAN)
+    steps = (Merge(Ref.of(one), (Ref.of(other),), result), Drop(Ref.of(third)))
+    report = apply(Plan(source=str(address), target=str(address), steps=steps), AGREED)
+    assert (report.merged, report.removed, report.skipped) == (1, 2, ())
+    with open_store(address) as store:
+        assert store.problems() == []
+    after = snapshot_of(address).by_key
+    assert after[one.key].text == "Said once."
+    assert all(key not in after or after[key].state is State.DELETED for key in (other.key, third.key))
+    undo()
+    assert said(snapshot_of(address)) == said(before)
+
+
+@pytest.mark.parametrize("fault", ["kill", "enospc"])
+def test_interrupted_anywhere_it_is_old_or_new(address: Address, fault: str) -> None:
+    scene = Scene("Memory Service", address, partial(carry_out, merge_plan(address)))
+    assert "commit rows" in scene.points
+    points = scene.chosen() if ledger.ALL_POINTS else [*scene.chosen()[::3], scene.points.index("commit rows") + 1]
+    assert strike(scene, fault, sorted(points)) == {ledger.OLD, ledger.NEW}
