@@ -35,19 +35,17 @@ def fit(record: MemoryRecord, capabilities: Capabilities) -> tuple[MemoryRecord,
     """
     losses: list[str] = []
     record = _fit_body(record, capabilities, losses)
-    record = replace(record, metadata=_fit_metadata(record.metadata, capabilities, losses))
-    if capabilities.tags_in_metadata:
-        metadata = restate(
-            record.metadata,
-            tags=[tag for tag in record.tags if tag],
-            created=record.created,
-            updated=record.updated,
-        )
+    metadata = _fit_metadata(record.metadata, capabilities, losses)
+    if not capabilities.tags_in_metadata:
+        return replace(record, metadata=metadata), tuple(losses)
+    tags = tuple([tag for tag in record.tags if tag])
+    meant = read(metadata)
+    if (tags, record.created, record.updated) != (meant.tags, meant.created, meant.updated):
+        metadata = restate(metadata, tags=tags, created=record.created, updated=record.updated)
         meant = read(metadata)
-        if not capabilities.extras and record.state is not meant.state:
-            losses.append(f"the state {record.state.value!r}")
-        record = replace(record, metadata=metadata, **meant._asdict())
-    return record, tuple(losses)
+    if not capabilities.extras and record.state is not meant.state:
+        losses.append(f"the state {record.state.value!r}")
+    return replace(record, metadata=metadata, **meant._asdict()), tuple(losses)
 
 
 def unfit(metadata: Metadata) -> Metadata:

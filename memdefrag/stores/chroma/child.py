@@ -2,7 +2,7 @@
 
 One plain script without a line of memdefrag in it: it runs in the Python that owns the folder, from 3.8 on, under
 any chromadb from 0.4 to 1.5, and a crash of the library ends this process only. `runner` starts it with a
-work folder as its argument. It finds there
+work folder as its argument, and says by a byte on standard input when the folder is complete. It finds there
 
     work.json       {"do": "write" | "index" | "query", "path", "create": [...], "collections": [...], ...}
     records.jsonl   one record a line: {"collection": number, "id", "new", "dimension", "document", "metadata", "uri"}
@@ -185,7 +185,7 @@ def write(folder: Folder, order: dict[str, Any], records: Iterator[dict[str, Any
             collection.delete(ids=stale)
         for alike in _alike(batch):
             collection.upsert(**alike)
-        _read_back(collection, places[number], batch)
+        _read_back(collection, places[number], batch, whole=not folder.has_configuration)
         say(len(batch))
 
 
@@ -236,19 +236,22 @@ def _present(collection: Any, ids: list[str]) -> set[str]:
     return set(collection.get(ids=ids, include=[])["ids"])
 
 
-def _read_back(collection: Any, place: dict[str, Any], batch: list[dict[str, Any]]) -> None:
-    """Before 1.0 a record that cannot be stored is left half stored without an error."""
+def _read_back(collection: Any, place: dict[str, Any], batch: list[dict[str, Any]], whole: bool) -> None:
+    """Whether the records are there (the parent compares what they say) and, before 1.0, whole.
+
+    Those releases leave a record that cannot be stored half stored without an error.
+    """
+    ids = [record["id"] for record in batch]
+    if not whole:
+        _complain(set(ids) - _present(collection, ids), "were not stored in", place)
+        return
     include = ["documents", "metadatas"] + (["uris"] if any(record["uri"] for record in batch) else [])
-    found = collection.get(ids=[record["id"] for record in batch], include=include)
+    found = collection.get(ids=ids, include=include)
     nothing = [None] * len(found["ids"])
     rows = zip(found["documents"] or nothing, found["metadatas"] or nothing, found.get("uris") or nothing)
     stored = dict(zip(found["ids"], rows))
-    wrong = {
-        record["id"]
-        for record in batch
-        if record["id"] not in stored or not _same_record(record, *stored[record["id"]])
-    }
-    _complain(wrong, "were not stored as they should be in", place)
+    right = {id for record in batch if (id := record["id"]) in stored and _same_record(record, *stored[id])}
+    _complain(set(ids) - right, "were not stored as they should be in", place)
 
 
 def _same_record(record: dict[str, Any], document: Any, metadata: Any, uri: Any) -> bool:
@@ -331,13 +334,8 @@ def _carry_out(work: Path, say: Say) -> dict[str, Any]:
             folder.create(place)
         answers = DEEDS[order["do"]](folder, order, _records(work), say)
         counts = [folder.collection(place).count() for place in order["collections"]]
-        return {
-            "ok": True,
-            "chromadb": folder.version,
-            "counts": counts,
-            "answers": answers,
-            "warnings": folder.warnings,
-        }
+        told = {"chromadb": folder.version, "counts": counts, "answers": answers, "warnings": folder.warnings}
+        return {"ok": True, **told}
     finally:
         folder.close()
 
@@ -348,20 +346,29 @@ def _refuse_network(event: str, details: tuple[Any, ...]) -> None:
         raise ConnectionRefusedError("This process does not use the network.")
 
 
-def end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone: its end of the pipe that is our input closes."""
+def _wait_for_order() -> None:
+    """Load the library, which takes as long as the parent needs for the order; then wait until that is complete.
+
+    Ends this process as soon as the parent is gone, now or later: its end of the pipe that is our input closes.
+    """
 
     def wait() -> None:
-        while os.read(0, 1):
-            pass
-        os._exit(1)
+        if not os.read(0, 1):
+            os._exit(1)
 
     if stat.S_ISFIFO(os.fstat(0).st_mode):
+        import chromadb  # noqa: F401
+
+        wait()
         threading.Thread(target=wait, daemon=True).start()
 
 
-def main(work: Path) -> int:
-    """Carry out the order in the folder `work`. 0 when it was done; ``result.json`` says why it was not."""
+def main(work: Path, waits: bool = False) -> int:
+    """Carry out the order in the folder `work`. 0 when it was done; ``result.json`` says why it was not.
+
+    Args:
+        waits: the parent may still be writing the order; it says when that is complete.
+    """
     os.environ.update(_QUIET)
     sys.addaudithook(_refuse_network)
     # Libraries print where they like; only our own lines may reach the parent.
@@ -373,6 +380,8 @@ def main(work: Path) -> int:
         lines.flush()
 
     try:
+        if waits:
+            _wait_for_order()
         result = _carry_out(work, say)
     # Faults of the compiled part (PanicException) are no Exception.
     except BaseException as error:
@@ -385,5 +394,4 @@ def main(work: Path) -> int:
 if __name__ == "__main__":
     # The modules beside this script must not be found in place of the library's own.
     del sys.path[0]
-    end_with_parent()
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), waits=True))

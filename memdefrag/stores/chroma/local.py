@@ -47,6 +47,7 @@ class ChromaLocal(Store):
             raise NotPermitted(f"{path} may not be read: {error.strerror}.") from error
         super().__init__(address.at(found) if found else address, settings)
         self._migrations: dict[str, int] | None = None
+        self._capabilities: Capabilities | None = None
 
     @classmethod
     def detect(cls, path: Path) -> Path | None:
@@ -112,20 +113,23 @@ class ChromaLocal(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        migrations = self.migrations
-        newest = versions.LEVELS[-1]
-        level = versions.level_of(migrations) if migrations else newest
-        return Capabilities(
-            commit=Commit.DIRECTORY,
-            writable=level is not None,
-            written_by=self.library_version,
-            tags_in_metadata=True,
-            list_values=level is newest,
-            nested_values=False,
-            null_text=True,
-            null_vector=False,
-            uri=True,
-        )
+        # Asked for once for each record that is fitted in.
+        if self._capabilities is None:
+            migrations = self.migrations
+            newest = versions.LEVELS[-1]
+            level = versions.level_of(migrations) if migrations else newest
+            self._capabilities = Capabilities(
+                commit=Commit.DIRECTORY,
+                writable=level is not None,
+                written_by=self.library_version,
+                tags_in_metadata=True,
+                list_values=level is newest,
+                nested_values=False,
+                null_text=True,
+                null_vector=False,
+                uri=True,
+            )
+        return self._capabilities
 
     def collections(self) -> list[CollectionInfo]:
         if not self.exists:
@@ -177,7 +181,7 @@ class ChromaLocal(Store):
     def write(self, changes: Changes, progress: Progress) -> None:
         from memdefrag.stores.chroma import write
 
-        self._migrations = None
+        self._migrations = self._capabilities = None
         write.write(self, changes, progress)
 
     def rebuild(self, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -63,6 +64,7 @@ class Work:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.count = 0
+        self.process: subprocess.Popen[bytes] | None = None
         self._lines: IO[str] = (folder / "records.jsonl").open("w", encoding="utf-8")
         self._vectors: IO[bytes] = (folder / "vectors.f32").open("wb")
 
@@ -74,6 +76,8 @@ class Work:
     ) -> None:
         self._lines.close()
         self._vectors.close()
+        if self.process:
+            _end(self.process)
 
     def add(
         self,
@@ -123,20 +127,18 @@ def place(collection: str) -> dict[str, Any]:
     return {"tenant": tenant or DEFAULT_TENANT, "database": database or DEFAULT_DATABASE, "name": name, "delete": []}
 
 
-def run(work: Work, python: Path | None, progress: Progress) -> Result:
-    """Let the child carry out the order of a work folder; counts its progress.
+def start(work: Work, python: Path | None) -> None:
+    """Start the child before its order is complete: loading chromadb takes as long as filling a work folder.
 
     Args:
-        python: the interpreter whose chromadb is used; None: the built-in one.
+        python: as `run` has it.
 
     Raises:
-        WriterFailed: it refused, crashed or hung; the message says why.
-        Cancelled: the person stopped it.
+        WriterFailed: there is no such Python.
     """
-    errors = work.folder / "stderr.txt"
-    with errors.open("wb") as stderr:
+    with (work.folder / "stderr.txt").open("wb") as stderr:
         try:
-            process = subprocess.Popen(
+            work.process = subprocess.Popen(
                 command(python, work.folder),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -147,8 +149,28 @@ def run(work: Work, python: Path | None, progress: Progress) -> Result:
             )
         except OSError as error:
             raise WriterFailed(f"{python or sys.executable} cannot be started: {error.strerror}.") from error
-        with process:
-            _follow(process, progress)
+
+
+def run(work: Work, python: Path | None, progress: Progress) -> Result:
+    """Let the child carry out the order of a work folder; counts its progress.
+
+    Args:
+        python: the interpreter whose chromadb is used; None: the built-in one. That of `start`, where it waits.
+
+    Raises:
+        WriterFailed: it refused, crashed or hung; the message says why.
+        Cancelled: the person stopped it.
+    """
+    if work.process is None:
+        start(work, python)
+    process, work.process = work.process, None
+    assert process is not None
+    assert process.stdin is not None
+    with process:
+        # One that has ended already is told of by `_result`.
+        with contextlib.suppress(OSError):
+            os.write(process.stdin.fileno(), b"\n")
+        _follow(process, progress)
     return _result(work.folder, process.returncode)
 
 
@@ -174,8 +196,13 @@ def run_if_asked(arguments: list[str]) -> bool:
         return False
     from memdefrag.stores.chroma import child
 
-    child.end_with_parent()
-    sys.exit(child.main(Path(arguments[1])))
+    sys.exit(child.main(Path(arguments[1]), waits=True))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a child that waits for an order which does not come."""
+    process.kill()
+    process.communicate()
 
 
 def _follow(process: subprocess.Popen[bytes], progress: Progress) -> None:

@@ -83,6 +83,7 @@ def write(store: Store, changes: Changes, progress: Progress) -> list[str]:
     for ref in changes.delete:
         places[ref.key.collection]["delete"].append(ref.key.id)
     with _writing(store) as (writer, exact), work_folder() as work:
+        runner.start(work, writer.python)
         numbers = {name: number for number, name in enumerate(names)}
         for put in sorted(changes.put, key=lambda put: put.record.key.collection):
             _add(work, numbers, put.record, new=put.before is None)
@@ -107,6 +108,7 @@ def rebuild(store: Store, progress: Progress) -> None:
     """
     path = store.address.path
     with _writing(store) as (writer, _), work_folder() as work:
+        runner.start(work, writer.python)
         names = _collect_vectors(store, work, progress, finite=writer.is_rust)
         staged.strip_indexes(path, names)
         work.order("index", path, [place(name) for name in names])
@@ -133,18 +135,18 @@ def check_opens(
     """
     progress = progress or Progress()
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    with scratch_folder() as folder:
+    with scratch_folder() as folder, work_folder() as work:
         if free_bytes(folder) < size * 2:
             raise NoSpace(f"There is no room in {folder} for a private copy of {path}.")
+        runner.start(work, python)
         copy = Path(shutil.copytree(path, folder / "copy", symlinks=True))
         staged.require_harmless_labels(copy)
         names = list(dict.fromkeys(name for name, _ in probes))
-        with work_folder() as work:
-            for name, vector in probes:
-                work.add(names.index(name), "", vector)
-            work.order("query", copy, [place(name) for name in names], results=NEIGHBOURS)
-            progress.phase("Asking the store's own search", work.count)
-            return runner.run(work, python, progress)
+        for name, vector in probes:
+            work.add(names.index(name), "", vector)
+        work.order("query", copy, [place(name) for name in names], results=NEIGHBOURS)
+        progress.phase("Asking the store's own search", work.count)
+        return runner.run(work, python, progress)
 
 
 def lost_in_search(store: Store, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
@@ -199,7 +201,8 @@ def _writing(store: Store) -> Iterator[tuple[Writer, list[Decimal]]]:
         staged.restore_decimals(path, exact)
     if before and staged.migrations(path) != before and not store.settings.chroma_upgrade:
         raise WriterFailed(f"chromadb {writer.chromadb} would upgrade the folder; the copy was discarded.")
-    staged.vacuum(path)
+    if before:
+        staged.vacuum(path)
 
 
 def _writer(store: Store, migrations: Mapping[str, int]) -> Writer:

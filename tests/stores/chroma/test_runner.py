@@ -14,7 +14,7 @@ import pytest
 from memdefrag.base.errors import Cancelled, WriterFailed
 from memdefrag.base.progress import Cancel, Progress, Tick
 from memdefrag.stores.chroma import runner
-from memdefrag.stores.chroma.runner import Work, command, environment, place, run, run_if_asked, work_folder
+from memdefrag.stores.chroma.runner import Work, command, environment, place, run, run_if_asked, start, work_folder
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for a Python is a shell script")
 
@@ -51,6 +51,45 @@ def test_the_child_reports_counts_and_progress(tmp_path: Path) -> None:
     assert (result.counts, result.warnings, result.answers) == ([1], [], [])
     assert ticks[-1].done == 1
     assert not work.folder.exists()
+
+
+def test_a_child_that_was_started_ahead_carries_out_the_order(tmp_path: Path) -> None:
+    with work_folder() as work:
+        start(work, None)
+        waiting = work.process
+        small_work(work, tmp_path / "chroma")
+        assert run(work, None, Progress()).counts == [1]
+        assert waiting is not None
+        assert waiting.returncode == 0
+
+
+def test_a_child_that_waits_for_an_order_ends_with_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="nothing came of it"), work_folder() as work:
+        start(work, None)
+        waiting = work.process
+        raise OSError("nothing came of it")
+    assert waiting is not None
+    assert waiting.returncode not in (None, 0)
+    assert not work.folder.exists()
+
+
+def test_a_child_whose_parent_ends_before_the_order_is_complete_does_nothing(tmp_path: Path) -> None:
+    with work_folder() as work:
+        small_work(work, tmp_path / "chroma")
+        done = subprocess.run(command(None, work.folder), input=b"", check=False)
+        assert done.returncode == 1
+        assert not (work.folder / "result.json").exists()
+    assert not (tmp_path / "chroma").exists()
+
+
+@posix
+def test_one_that_died_while_it_waited_is_told_of(tmp_path: Path) -> None:
+    with work_folder() as work, pytest.raises(WriterFailed, match="status 3 without a result; it last said: no"):
+        start(work, stand_in(tmp_path, "echo no >&2; exit 3"))
+        assert work.process is not None
+        work.process.wait()
+        small_work(work, tmp_path / "chroma")
+        run(work, None, Progress())
 
 
 @posix
@@ -122,7 +161,7 @@ def test_the_program_as_child_does_the_work(tmp_path: Path) -> None:
         script = "import sys; from memdefrag.stores.chroma.runner import run_if_asked; run_if_asked(sys.argv[1:])"
         root = str(Path(runner.__file__).parents[3])
         started = [sys.executable, "-c", script, "--chroma-child", str(work.folder)]
-        done = subprocess.run(started, cwd=root, check=True, capture_output=True)
+        done = subprocess.run(started, cwd=root, check=True, capture_output=True, stdin=subprocess.DEVNULL)
         assert done.stdout == b'{"done": 1}\n'
         assert (work.folder / "result.json").exists()
     assert (tmp_path / "chroma/chroma.sqlite3").exists()
