@@ -99,7 +99,7 @@ def largest(coming: Coming, target: Store) -> Iterator[Check]:
         # It cannot even have a name there, and is listed as failed for that.
         return
     if refusal:
-        yield Check("largest memory", True, f"{told} It {refusal}.", "It is listed as failed; all others are copied.")
+        yield Check("largest memory", True, f"{told} The target refuses it: {refusal}.", "It is listed as failed.")
     else:
         yield Check("largest memory", True, told)
 

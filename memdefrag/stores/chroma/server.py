@@ -22,7 +22,7 @@ from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, State
 from memdefrag.stores.base import Store, StoreSettings
 from memdefrag.stores.chroma import server_api
 from memdefrag.stores.chroma.server_api import Place, Row, Server
-from memdefrag.stores.chroma.server_fit import fit_metadata
+from memdefrag.stores.chroma.server_fit import fit_metadata, too_large
 
 TENANT_VARIABLE, DATABASE_VARIABLE = "CHROMA_TENANT", "CHROMA_DATABASE"
 _PROBES_AT_ONCE = 50
@@ -35,7 +35,7 @@ class ChromaHttp(Store):
 
     def __init__(self, address: Address, settings: StoreSettings) -> None:
         super().__init__(address, settings)
-        self._server = Server(address.url)
+        self.server = Server(address.url)
 
     @classmethod
     def detect(cls, path: Path) -> Path | None:
@@ -57,8 +57,8 @@ class ChromaHttp(Store):
 
     @property
     def format(self) -> str:
-        said = self._server.version
-        return "Chroma server 1.x" if self._server.is_rust and self._server.is_known else f"Chroma server {said}"
+        said = self.server.version
+        return "Chroma server 1.x" if self.server.is_rust and self.server.is_known else f"Chroma server {said}"
 
     @property
     def exists(self) -> bool:
@@ -69,16 +69,16 @@ class ChromaHttp(Store):
             NotAStore: something else listens there, or it has no such database.
             UnsupportedFormat: it is too old.
         """
-        self._server.places()
+        self.server.places()
         return True
 
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
             Commit.IN_PLACE,
-            writable=self._server.is_known,
+            writable=self.server.is_known,
             tags_in_metadata=True,
-            list_values=self._server.is_rust,
+            list_values=self.server.is_rust,
             nested_values=False,
             null_vector=False,
         )
@@ -86,19 +86,23 @@ class ChromaHttp(Store):
     def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
         """As every store, and: keys that the server keeps for itself, and decimals that it rounds."""
         fitted, losses = super().fit(record)
-        fitted, more = fit_metadata(fitted, is_rust=self._server.is_rust)
+        fitted, more = fit_metadata(fitted, is_rust=self.server.is_rust)
         return fitted, (*losses, *more)
 
+    def refusal(self, record: MemoryRecord) -> str | None:
+        """Why a record cannot be taken: one request cannot hold it."""
+        return too_large(record) if self.server.is_rust else None
+
     def collections(self) -> list[CollectionInfo]:
-        return [self._info(place) for place in self._server.places()]
+        return [self._info(place) for place in self.server.places()]
 
     def scan(
         self, collection: str, *, vectors: bool = True, batch: int = BATCH_RECORDS
     ) -> Iterator[list[MemoryRecord]]:
-        place = self._server.place(collection)
-        ids = self._server.ids(place)
+        place = self.server.place(collection)
+        ids = self.server.ids(place)
         for start in range(0, len(ids), batch):
-            rows = self._server.rows(place, ids[start : start + batch], vectors=vectors)
+            rows = self.server.rows(place, ids[start : start + batch], vectors=vectors)
             records = [_record(collection, row) for row in rows]
             if records:
                 yield records
@@ -111,7 +115,7 @@ class ChromaHttp(Store):
         return []
 
     def problems(self) -> list[str]:
-        return [fault for place in self._server.places() for fault in self._faults(place)]
+        return [fault for place in self.server.places() for fault in self._faults(place)]
 
     def lost_in_search(self, records: Sequence[MemoryRecord], progress: Progress) -> list[Key]:
         from memdefrag.stores.chroma.write import NEIGHBOURS, is_found
@@ -120,12 +124,12 @@ class ChromaHttp(Store):
         lost: list[Key] = []
         progress.phase("Asking the store's own search", len(records))
         for name in sorted({record.key.collection for record in records}):
-            metric, most = places[name].collection.metric, self._server.count(places[name])
+            metric, most = places[name].collection.metric, self.server.count(places[name])
             own = [record for record in records if record.key.collection == name and record.embedding is not None]
             for start in range(0, len(own), _PROBES_AT_ONCE):
                 asked = own[start : start + _PROBES_AT_ONCE]
                 vectors = [record.embedding for record in asked if record.embedding is not None]
-                answers = self._server.nearest(places[name], vectors, min(NEIGHBOURS, most))
+                answers = self.server.nearest(places[name], vectors, min(NEIGHBOURS, most))
                 lost += [
                     record.key
                     for record, vector, answer in zip(asked, vectors, answers, strict=True)
@@ -148,32 +152,32 @@ class ChromaHttp(Store):
         places = self._places()
         missing = [info for info in changes.collections if info.name not in places]
         for info in missing:
-            server_write.create(self._server, info)
+            server_write.create(self.server, info)
         places = self._places() if missing else places
         keys = list(touched(changes))
         for key in keys:
             if key.collection not in places:
-                self._server.place(key.collection)
+                self.server.place(key.collection)
         present = {record.key: record for record in self._fetch(keys, places)}
-        server_write.write(self._server, changes, present, places, progress)
+        server_write.write(self.server, changes, present, places, progress)
 
     def close(self) -> None:
-        self._server.close()
+        self.server.close()
 
     def _places(self) -> dict[str, Place]:
-        return {place.collection.name: place for place in self._server.places()}
+        return {place.collection.name: place for place in self.server.places()}
 
     def _fetch(self, wanted: Sequence[Key], places: Mapping[str, Place]) -> list[MemoryRecord]:
         found: dict[Key, MemoryRecord] = {}
         for name in sorted({key.collection for key in wanted} & places.keys()):
             ids = [key.id for key in wanted if key.collection == name]
-            found.update((Key(name, row.id), _record(name, row)) for row in self._server.rows(places[name], ids))
+            found.update((Key(name, row.id), _record(name, row)) for row in self.server.rows(places[name], ids))
         return [found[key] for key in wanted if key in found]
 
     def _info(self, place: Place) -> CollectionInfo:
         """Chroma has no count of what takes part in searches: the metadata of all say it."""
         collection = place.collection
-        rows = self._server.rows(place, self._server.ids(place), vectors=False, texts=False)
+        rows = self.server.rows(place, self.server.ids(place), vectors=False, texts=False)
         states = [service_metadata.state_of(row.metadata) for row in rows]
         return CollectionInfo(
             name=collection.name,
@@ -188,12 +192,12 @@ class ChromaHttp(Store):
 
     def _faults(self, place: Place) -> Iterator[str]:
         name = place.collection.name
-        ids = self._server.ids(place)
-        said = self._server.count(place)
+        ids = self.server.ids(place)
+        said = self.server.count(place)
         if said != len(ids):
             yield f"The server counts {said} memories in {name!r} and lists {len(ids)}."
         try:
-            without = sum(row.vector is None for row in self._server.rows(place, ids[: server_api.PAGE], texts=False))
+            without = sum(row.vector is None for row in self.server.rows(place, ids[: server_api.PAGE], texts=False))
         except (ServerRefused, ServerUnreachable) as error:
             yield f"The server does not give out the vectors of {name!r}: {error.message}"
         else:

@@ -8,6 +8,7 @@ is Python and keeps every number.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -24,7 +25,13 @@ RENAMED = "memdefrag:key:"
 RESERVED = "chroma:"
 """Keys that mean the document or the uri. To unset one of them stops a 1.x server's index until it is restarted."""
 
+MOST_BYTES = 40 << 20
+"""What a 1.x server takes in one request, unless it is set up otherwise (`max_payload_size_bytes`; seen in 1.5.9)."""
+
 _REFUSED = ("#", "$")
+_AROUND = 2_000
+"""Bytes of a request beside the record."""
+
 _EXACT_DIGITS, _EXACT_POWER = 2**53, 22
 _GREATEST_POWER = 308
 _ROUNDS = 20
@@ -52,6 +59,15 @@ def fit_metadata(record: MemoryRecord, *, is_rust: bool) -> tuple[MemoryRecord, 
 def is_refused(key: str, *, is_rust: bool) -> bool:
     """Whether the server refuses a metadata key, or takes it for something else."""
     return key.startswith(RESERVED) or (is_rust and (not key or key.startswith(_REFUSED)))
+
+
+def too_large(record: MemoryRecord) -> str | None:
+    """Why one request to a 1.x server cannot hold the record, in words; None when it can."""
+    vector = 0 if record.embedding is None else 2 * record.embedding.nbytes
+    size = len(json.dumps([record.key.id, record.text, record.uri, record.metadata])) + vector + _AROUND
+    if size <= MOST_BYTES:
+        return None
+    return f"it takes {size:,} bytes, and the server {MOST_BYTES:,} in one request"
 
 
 def kept_decimal(value: float) -> float | str:

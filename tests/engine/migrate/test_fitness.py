@@ -162,7 +162,7 @@ def test_the_longest_text_is_told_and_what_the_target_says_of_it(
     assert found.passed and not found.is_warning and "id002" in found.detail and "1,000 bytes" in found.detail
     with open_store(target, must_exist=False) as store:
         monkeypatch.setattr(
-            type(store), "refusal", lambda self, record: "is too large" if len(record.text) > 99 else None
+            type(store), "refusal", lambda self, record: "it is too large" if len(record.text) > 99 else None
         )
     told = looked_at(source, target)["largest memory"]
-    assert told.is_warning and "It is too large" in told.detail
+    assert told.is_warning and "refuses it: it is too large" in told.detail
