@@ -16,7 +16,7 @@ from memdefrag.cli.run import Run, command
 if TYPE_CHECKING:
     from memdefrag.model.address import Address
 
-Out = Annotated[str, typer.Argument(metavar="OUT", help="The file to write: .jsonl, .db, or an address.")]
+Out = Annotated[str, typer.Argument(metavar="OUT", help="The file to write: .jsonl, .parquet, .db, or an address.")]
 Source = Annotated[str, typer.Argument(metavar="FILE", help="The file (or store) whose memories are taken.")]
 Collection = Annotated[str | None, typer.Option("--collection", metavar="NAME", help="Which collection of the store.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N memories.")]
@@ -94,8 +94,8 @@ def _hints(run: Run, store: str, out: str, target: Address, collection: str | No
     if not found.writable:
         return
     yield f"To bring it back: {as_typed('import', out, store, *(['--collection', name] if several else []))}"
-    if target.kind == "jsonl":
-        # JSON lines hold every memory to the letter, so that a plan about them fits the store they came from.
+    if target.kind in ("jsonl", "parquet"):
+        # These hold every memory to the letter, so that a plan about them fits the store they came from.
         yield (
             f"To carry out in the store itself what is sure in the file: {as_typed('analyze', out, '--save', 'PLAN')}, "
             f"then {as_typed('apply', 'PLAN', '--to', store)}"

@@ -53,7 +53,7 @@ _NEW = {
     "unpack": "Name the New Place of the Restored Copy",
     "export": "Export: Name the New File (.tar.zst or .zip)",
 }
-STORES = "Memory stores (chroma.sqlite3 *.db *.sqlite *.sqlite3 *.jsonl);;All files (*)"
+STORES = "Memory stores (chroma.sqlite3 *.db *.sqlite *.sqlite3 *.jsonl *.parquet *.json);;All files (*)"
 
 
 class MainWindow(QMainWindow):
