@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from memdefrag.base.errors import NotPermitted, ServerRefused, ServerUnreachable, UsageError
+from memdefrag.base.progress import wait_for_server
 from memdefrag.base.settings import CA_FILE_VARIABLE, PLAIN_KEY_VARIABLE, redact, server_timeout
 
 if TYPE_CHECKING:
@@ -43,17 +44,20 @@ class Retry:
     Attributes:
         attempts: how often a request is sent at most.
         first_wait: seconds before the second attempt; doubled before each further one, up to `longest_wait`.
+        longest_asked: seconds up to which a server's own wish is heeded.
     """
 
     attempts: int = 4
     first_wait: float = 0.5
     longest_wait: float = 8.0
+    longest_asked: float = 120.0
 
     def wait(self, failed: int, asked: float | None = None) -> float | None:
         """Seconds to wait after that many failed attempts; None: give up. `asked` is the server's Retry-After."""
         if failed >= self.attempts:
             return None
-        return min(max(self.first_wait * 2.0 ** (failed - 1), asked or 0.0), self.longest_wait)
+        own = min(self.first_wait * 2.0 ** (failed - 1), self.longest_wait)
+        return max(own, min(asked or 0.0, self.longest_asked))
 
 
 def is_temporary(status: int) -> bool:
@@ -142,7 +146,7 @@ class Client:
         base: str,
         key: Secret | None = None,
         options: Options | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = wait_for_server,
         key_headers: tuple[str, ...] = (),
     ) -> None:
         self._options = options or Options.of_environment()

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from memdefrag.base.errors import Cancelled
 
 REPORTS_PER_SECOND = 10
+LOOK_SECONDS = 0.1
+"""How long a wait goes on after the person stopped it, at most."""
 
 
 @dataclass(frozen=True)
 class Tick:
-    """One report: ``done`` of ``total`` units of ``phase`` (total None: not known)."""
+    """One report: ``done`` of ``total`` units of ``phase`` (total None: not known). `note`: why it stands still."""
 
     phase: str
     done: int
     total: int | None
     seconds: float
     cancellable: bool = True
+    note: str = ""
 
     @property
     def rate(self) -> float:
@@ -95,6 +99,19 @@ class Progress:
         if self._cancellable and self.cancel.is_set:
             raise Cancelled
 
+    def wait(self, seconds: float, why: str) -> None:
+        """Let so many seconds pass, and tell why where a person would notice.
+
+        Raises:
+            Cancelled: the switch was turned on before they were over.
+        """
+        until = time.monotonic() + seconds
+        if seconds > 1 / REPORTS_PER_SECOND:
+            self._report(why)
+        while (left := until - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(left, LOOK_SECONDS))
+
     def told_also(self, listener: Callable[[Tick], None]) -> Progress:
         """For the same work, stopped by the same switch: one more listener, who is told before the first."""
         first = self._listener
@@ -106,8 +123,32 @@ class Progress:
 
         return Progress(both, self.cancel)
 
-    def _report(self) -> None:
+    def _report(self, note: str = "") -> None:
         self._reported = time.monotonic()
         if self._listener:
             seconds = self._reported - self._started
-            self._listener(Tick(self._phase, self._done, self._total, seconds, self._cancellable))
+            self._listener(Tick(self._phase, self._done, self._total, seconds, self._cancellable, note))
+
+
+_under_way: list[Progress] = []
+
+
+@contextmanager
+def shows_waits(progress: Progress) -> Iterator[None]:
+    """Inside the block every `wait_for_server`, in whichever thread, is told to this progress and stopped by it."""
+    _under_way.append(progress)
+    try:
+        yield
+    finally:
+        _under_way.remove(progress)
+
+
+def wait_for_server(seconds: float) -> None:
+    """Let so many seconds pass because a server asks for that, or needs it.
+
+    Raises:
+        Cancelled: the work that it is done for was stopped.
+    """
+    progress = _under_way[-1] if _under_way else Progress()
+    progress.wait(seconds, f"the server asks to wait {seconds:.0f} s" if seconds >= 1 else "the server asks to wait")
+

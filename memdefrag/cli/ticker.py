@@ -31,7 +31,7 @@ class Lines(Ticker):
         self._said = time.monotonic()
 
     def __call__(self, tick: Tick) -> None:
-        ended = tick.total is None or tick.done == tick.total
+        ended = tick.total is None or tick.done == tick.total or tick.note
         if ended or time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
             note(describe(tick))
@@ -71,12 +71,14 @@ def ticker(*, quiet: bool) -> Ticker:
 def describe(tick: Tick) -> str:
     """A tick in words: ``Reading: 300 of 1,200, 4,000/s, 12 s left``."""
     if tick.total is None:
-        return f"{tick.phase} …"
+        return f"{tick.phase} … {tick.note}".rstrip()
     parts = [f"{tick.phase}: {tick.done:,} of {tick.total:,}"]
     if tick.rate >= 1:
         parts.append(f"{tick.rate:,.0f}/s")
     if tick.seconds_left is not None and tick.done < tick.total:
         parts.append(f"{tick.seconds_left:,.0f} s left")
+    if tick.note:
+        parts.append(tick.note)
     return ", ".join(parts)
 
 

@@ -24,7 +24,7 @@ from memdefrag.base.errors import (
     UsageError,
 )
 from memdefrag.base.fsops import make_private_dir, probe_writable
-from memdefrag.base.progress import Progress
+from memdefrag.base.progress import Progress, shows_waits
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import catalogue, guards, history, images, in_use, live, recover, resume, search_proof
 from memdefrag.engine.advice import next_steps
@@ -93,9 +93,11 @@ def apply(
         WriteError, StoreError, PlanInvalid, …: as their messages say. Whatever is raised before the commit
             leaves the store as it was; `safe` says so, or that the new one is in place.
     """
-    application = _Application(plan, options or ApplyOptions(), progress or Progress(), source)
+    progress = progress or Progress()
+    application = _Application(plan, options or ApplyOptions(), progress, source)
     try:
-        return application.run()
+        with shows_waits(progress):
+            return application.run()
     except OSError as error:
         raise disk_error(error, application.safe) from error
 

@@ -16,7 +16,7 @@ from memdefrag.base.fsops import fault_point
 from memdefrag.base.progress import Progress
 from memdefrag.engine import relations
 from memdefrag.engine.images import Images
-from memdefrag.engine.pace import Pacer, wait
+from memdefrag.engine.pace import Pacer
 from memdefrag.engine.relations import Links, Settled
 from memdefrag.engine.verify import same_vector
 from memdefrag.model.capabilities import Commit
@@ -132,7 +132,7 @@ def _batches(units: Collection[Unit], pacer: Pacer, progress: Progress) -> Itera
     """Lists of whole units with about as many records each as the pacer says, each when it says so."""
     seconds = 0.0
     for batch in _sized(units, pacer.size):
-        wait(seconds, progress)
+        progress.wait(seconds, "waiting, so that the store is not overloaded")
         pacer.begin()
         yield batch
         seconds = pacer.pause(sum(map(len, batch)))

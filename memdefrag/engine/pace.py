@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from memdefrag.base.progress import Progress
 from memdefrag.model.migration import Pace
 
 BATCH = 200
@@ -21,9 +20,6 @@ SLOW = 2.0
 
 FIRST = 5
 """So many batches tell what is usual."""
-
-LOOK_SECONDS = 0.1
-"""How long a wait goes on after the person stopped it, at most."""
 
 
 class Pacer:
@@ -57,15 +53,3 @@ class Pacer:
         if len(self._first) < FIRST:
             self._first.append(seconds)
         return seconds - usual if seconds > SLOW * usual else 0.0
-
-
-def wait(seconds: float, progress: Progress) -> None:
-    """Let so many seconds pass, unless the person stops it.
-
-    Raises:
-        Cancelled: the person did.
-    """
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        progress.check()
-        time.sleep(min(left, LOOK_SECONDS))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from memdefrag.base.errors import BackupDamaged, Cancelled, ServerUnreachable, StoreDamaged, StoreInUse
 from memdefrag.base.fsops import write_durable
-from memdefrag.base.progress import Progress
+from memdefrag.base.progress import Progress, shows_waits
 from memdefrag.engine import catalogue, history, images, in_place, owner, recover
 from memdefrag.engine.backups.shelf import all_backups, find
 from memdefrag.engine.commit import state_hash
@@ -100,7 +100,9 @@ def go_on(store: Address, progress: Progress | None = None, pace: Pace | None = 
             raise StoreInUse(f"The migration into {store.location} is still running (process {noted['pid']}).")
         if not _is_left(job, noted):
             return None
-        report = _finished(job, noted, progress or Progress(), Pacer(pace or Pace()))
+        progress = progress or Progress()
+        with shows_waits(progress):
+            report = _finished(job, noted, progress, Pacer(pace or Pace()))
         job.note(JobState.SWAPPED)
         recover.settle(job, noted["id"])
         return report

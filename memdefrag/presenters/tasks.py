@@ -66,6 +66,8 @@ def job_progress(title: str, tick: Tick, *, stopping: bool) -> JobProgress:
         parts.append(f"{thousands(round(tick.rate))} per second")
     if tick.seconds_left is not None:
         parts.append(f"about {duration(tick.seconds_left)} left")
+    if tick.note:
+        parts.append(tick.note)
     return JobProgress(title, tick.phase, share, ", ".join(parts), tick.cancellable, stopping)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from memdefrag.base.errors import Cancelled
-from memdefrag.base.progress import Cancel, Progress, Tick
+from memdefrag.base.progress import Cancel, Progress, Tick, shows_waits, wait_for_server
 
 
 def test_start_and_end_of_a_phase_are_always_told() -> None:
@@ -68,3 +68,28 @@ def test_one_more_listener_hears_the_same_and_the_switch_stays_the_same() -> Non
     progress.cancel.set()
     with pytest.raises(Cancelled):
         more.check()
+
+
+def test_a_wait_is_told_with_its_reason_and_what_is_done_so_far() -> None:
+    ticks: list[Tick] = []
+    progress = Progress(ticks.append)
+    progress.phase("Writing", 10)
+    progress.wait(0.11, "the server is slow")
+    assert (ticks[-1].phase, ticks[-1].total, ticks[-1].note) == ("Writing", 10, "the server is slow")
+    progress.wait(0.001, "nobody notices")
+    assert ticks[-1].note == "the server is slow"
+
+
+def test_a_wait_ends_when_the_person_stops_it() -> None:
+    cancel = Cancel()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        Progress(cancel=cancel).wait(3600.0, "long")
+
+
+def test_waits_for_a_server_are_told_to_the_work_under_way_alone() -> None:
+    ticks: list[Tick] = []
+    with shows_waits(Progress(ticks.append)):
+        wait_for_server(0.11)
+    wait_for_server(0.11)
+    assert [tick.note for tick in ticks] == ["the server asks to wait"]
