@@ -153,7 +153,16 @@ def _end(store: Store, address: str, *, is_target: bool, coming: float) -> Itera
         raise NotAStore(f"There is no store at {store.address}.", todo="Check the address.")
     if is_target:
         yield from writable(store)
+        yield from _writer(store)
         yield from room(store, coming)
+
+
+def _writer(store: Store) -> Iterator[Check]:
+    """An older Chroma folder is written by a chromadb of its own age."""
+    release = store.capabilities.written_by
+    if release and store.exists:
+        told = f"chromadb {release} or one of its age must write it."
+        yield Check("target writer", True, told, "Name its Python with --chroma-python, or add --make-environment.")
 
 
 def _require_readable(store: Store) -> None:

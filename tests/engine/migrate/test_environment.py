@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError
@@ -104,6 +105,13 @@ def test_both_ends_are_looked_at_and_nothing_is_made(source: Address, tmp_path: 
     assert found[f"source {source}"].detail == "JSON lines, 2 memories."
     assert found[f"target {tmp_path / 'new' / 'memories.db'}"].detail == "Nothing is there yet; it will be made."
     assert found["target writable"].passed and found["room"].passed
+
+
+def test_an_older_folder_needs_a_writer_of_its_age(shared: Path, source: Address, tmp_path: Path) -> None:
+    old = Path(shutil.copytree(shared / "fixtures" / "chroma_0.4.24", tmp_path / "old"))
+    writer = checked(source, old)["target writer"]
+    assert writer.is_warning and "0.4" in writer.detail and "--chroma-python" in writer.remedy
+    assert "target writer" not in checked(old, source)
 
 
 def test_of_several_stores_all_but_the_last_are_sources(source: Address, tmp_path: Path) -> None:
