@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 from memdefrag.base.errors import StoreChanged, VerificationFailed, WriteError
 from memdefrag.base.progress import Progress
 from memdefrag.engine import images, in_place, pace
+from memdefrag.engine.pace import Pacer
 from memdefrag.engine.resolve import Resolution, resolve
 from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.hashing import record_hash
+from memdefrag.model.migration import Pace
 from memdefrag.model.plan import Changes, Put, expected, touched
 from memdefrag.model.records import Key, Snapshot
 from memdefrag.stores.base import StoreSettings, read_snapshot
@@ -109,10 +112,24 @@ def test_a_success_that_wrote_nothing_is_not_believed(store: LiveLines) -> None:
         in_place.write(store, wanted.changes, wanted.units, Progress())
 
 
-@given(fail_at=st.integers(1, 12), applies=st.booleans(), again_at=st.integers(0, 3))
-@settings(max_examples=40, deadline=None)
-def test_whatever_fails_the_roll_back_gives_the_store_back(
-    tmp_path_factory: pytest.TempPathFactory, fail_at: int, applies: bool, again_at: int
+def back(store: LiveLines, journal: images.Images) -> tuple[Key, ...]:
+    return in_place.roll_back(store, journal, Progress())
+
+
+def forth(store: LiveLines, journal: images.Images) -> tuple[Key, ...]:
+    return in_place.roll_forward(store, journal, Progress(), Pacer())
+
+
+@given(
+    fail_at=st.integers(1, 12), applies=st.booleans(), again_at=st.integers(0, 3), way=st.sampled_from([back, forth])
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_fails_the_roll_back_gives_the_store_back_and_the_roll_forward_the_new_one(
+    tmp_path_factory: pytest.TempPathFactory,
+    fail_at: int,
+    applies: bool,
+    again_at: int,
+    way: Callable[[LiveLines, images.Images], tuple[Key, ...]],
 ) -> None:
     folder = tmp_path_factory.mktemp("live")
     store = LiveLines(make_store("jsonl", folder), StoreSettings())
@@ -128,14 +145,14 @@ def test_whatever_fails_the_roll_back_gives_the_store_back(
         store.writes, store.fail_at, store.says_done = 0, again_at, False
         store.applies = False
         try:
-            assert in_place.roll_back(store, journal, Progress()) == ()
+            assert way(store, journal) == ()
         except WriteError:
             store.fail_at = 0
-            assert in_place.roll_back(store, journal, Progress()) == ()
+            assert way(store, journal) == ()
     after = snapshot_of(store.address)
-    assert after.by_key == before.by_key
-    assert after.fingerprint and before.fingerprint and after.fingerprint.content == before.fingerprint.content
-    assert all((r.embedding == before.by_key[r.key].embedding).all() for r in after.records)
+    promised = before.by_key if way is back else expected(before, wanted.changes)
+    assert after.by_key == promised
+    assert all((r.embedding == promised[r.key].embedding).all() for r in after.records)
 
 
 def test_what_somebody_changed_meanwhile_is_not_rolled_back(store: LiveLines, tmp_path: Path) -> None:
@@ -154,14 +171,55 @@ def test_what_somebody_changed_meanwhile_is_not_rolled_back(store: LiveLines, tm
     }
 
 
-def test_a_record_that_a_crash_left_half_written_is_ours(store: LiveLines, tmp_path: Path) -> None:
+def test_what_somebody_changed_meanwhile_is_not_rolled_forward(store: LiveLines, tmp_path: Path) -> None:
+    before, wanted = planned(store)
+    journal = saved(tmp_path / "job", before, wanted.changes)
+    old = before.by_key[wanted.changes.put[0].record.key]
+    JsonLines.write(store, Changes(put=(Put(replace(old, text="edited since"), record_hash(old)),)), Progress())
+    assert forth(store, journal) == (old.key,)
+    after = snapshot_of(store.address).by_key
+    assert after.pop(old.key).text == "edited since"
+    assert after == {key: r for key, r in expected(before, wanted.changes).items() if key != old.key}
+
+
+@pytest.mark.parametrize("way", [back, forth])
+def test_a_record_that_a_crash_left_half_written_is_ours(
+    store: LiveLines, tmp_path: Path, way: Callable[[LiveLines, images.Images], tuple[Key, ...]]
+) -> None:
     before, wanted = planned(store)
     journal = saved(tmp_path / "job", before, wanted.changes)
     old, new = before.by_key[wanted.changes.put[0].record.key], wanted.changes.put[0].record
     half = replace(old, text=new.text)
     JsonLines.write(store, Changes(put=(Put(half, record_hash(old)),)), Progress())
-    assert in_place.roll_back(store, journal, Progress()) == ()
-    assert snapshot_of(store.address).by_key == before.by_key
+    assert way(store, journal) == ()
+    promised = before.by_key if way is back else expected(before, wanted.changes)
+    assert snapshot_of(store.address).by_key == promised
+
+
+def test_batches_are_as_large_and_as_far_apart_as_the_pace_says(
+    store: LiveLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, wanted = planned(store, 9)
+    monkeypatch.setattr(store, "write", lambda changes, progress: (
+        sizes.append(len(changes.put)), JsonLines.write(store, changes, progress)
+    ))  # fmt: skip
+    sizes: list[int] = []
+    progress = Waits()
+    in_place.write(store, wanted.changes, wanted.units, progress, pacer=Pacer(Pace(batch=6, delay=7.0)))
+    assert [size for size in sizes if size] == [3, 3, 3]
+    assert [round(seconds) for seconds in progress.waited] == [0, 7, 7]
+    assert snapshot_of(store.address).by_key == expected(before, wanted.changes)
+
+
+class Waits(Progress):
+    """Notes the waits and lets no time pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    def wait(self, seconds: float, why: str) -> None:
+        self.waited.append(seconds)
 
 
 def test_somebody_writing_between_the_look_and_the_write_stops_it(
