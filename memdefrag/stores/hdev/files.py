@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -42,6 +43,7 @@ class HdevFiles(HdevStore):
     def __init__(self, address: Address, settings: StoreSettings) -> None:
         super().__init__(address, settings)
         self.root = address.path
+        self._making = threading.Lock()
 
     @classmethod
     def detect(cls, path: Path) -> Path | None:
@@ -238,10 +240,11 @@ class HdevFiles(HdevStore):
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and those above it that are missing, each like the one it lies in."""
         for path in (*reversed(folder.parents), folder):
-            if not path.exists():
-                path.mkdir()
-                fsops.dress_like(path, path.parent)
-                fsops.fsync_dir(path.parent)
+            with self._making:
+                if not path.exists():
+                    path.mkdir()
+                    fsops.dress_like(path, path.parent)
+                    fsops.fsync_dir(path.parent)
 
     def _entries(self) -> dict[str, Entry]:
         """All entries; a JSON file counts as an old one only if it is one."""

@@ -8,7 +8,7 @@ not believed: every name is checked before it is asked for, every write is read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,11 +24,10 @@ from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.base import StoreSettings
 from memdefrag.stores.hdev import config, names
-from memdefrag.stores.hdev.store import ALWAYS, NOTHING, Found, HdevStore, T, fit, record_of
+from memdefrag.stores.hdev.store import ALWAYS, AT_ONCE, NOTHING, Found, HdevStore, fit, record_of
 
 KEY_VARIABLES = (config.KEY_VARIABLE,)
 ENTRY, TREE, HEALTH = "/api/memory/entry/", "/api/memory/tree", "/api/health"
-AT_ONCE = 6
 _CUT = "..."
 """The server's mark in a tree for what it leaves out."""
 
@@ -207,16 +206,6 @@ class HdevHttp(HdevStore):
         """The server's answers for these names, some at a time."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(lambda entry: self._asked("GET", _path(entry)), asked))
-
-    def _each(self, work: Callable[[T], None], items: Iterable[T]) -> None:
-        """Some at a time; after a failure nothing more is begun."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            try:
-                for _ in pool.map(work, items):
-                    pass
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
 
     def _asked(
         self, method: str, path: str, *, query: dict[str, str] | None = None, body: Any = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import ClassVar, TypeVar
@@ -27,6 +28,8 @@ GLOBAL, GLOBAL_TEXT = "global", "Global memory storage for critical information"
 """The entry that hdev makes whenever it opens a store that lacks it, and what it says."""
 ALWAYS = ("created", "updated", "version")
 """Metadata that hdev gives to every entry."""
+AT_ONCE = 8
+"""Requests or writes that are under way together."""
 _PROBLEMS_TOLD = 100
 _SAME_TIME_IS_ODD = 3
 
@@ -155,9 +158,15 @@ class HdevStore(Store):
         self._each(lambda ref: self._delete(ref.key.id), changes.delete)
 
     def _each(self, work: Callable[[T], None], items: Iterable[T]) -> None:
-        """Do the work for each; what fails ends it, with an unknown number of others done."""
-        for item in items:
-            work(item)
+        """Do the work for each, some at a time: disks and servers both keep one waiting. After a failure nothing more
+        is begun."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                for _ in pool.map(work, items):
+                    pass
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
     def _checked(self, changes: Changes) -> Mapping[str, Found]:
         """What stands under the names that the changes touch, all of it as they expect."""
