@@ -105,7 +105,8 @@ class Staging:
             VerificationFailed: it is something else.
         """
         after = self.read()
-        verify_content(before, changes, after)
+        with self._opened() as copy:
+            verify_content(before, changes, after, empty_collections=copy.capabilities.empty_collections)
         return after
 
     def read(self) -> Snapshot:

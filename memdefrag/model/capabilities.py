@@ -40,8 +40,10 @@ class Capabilities:
         vectors, uri, relations, archive: the store has a place for them.
         writes_relations: `Store.write` carries out `Changes.relate` and `unrelate`.
         parallel_relations: two memories may have several links of different types.
+        loose_relations: a link may name memories that are not there, or not any more.
         links_of_deleted: where deleted records stay, marked as such, they keep their links.
         new_collections: collections can be made; False where they are fixed, such as tables of another program.
+        empty_collections: a collection may hold nothing; where False, one is there as long as a record is in it.
         searched: its program searches by vectors, and so never finds a record that may lack one and does.
         extras: owner, state and the extras of any record have a place of their own.
         soft_delete: a removed record stays, marked as deleted, with all that belongs to it.
@@ -61,8 +63,10 @@ class Capabilities:
     relations: bool = False
     writes_relations: bool = False
     parallel_relations: bool = True
+    loose_relations: bool = False
     links_of_deleted: bool = True
     new_collections: bool = True
+    empty_collections: bool = True
     archive: bool = False
     searched: bool = False
     extras: bool = False

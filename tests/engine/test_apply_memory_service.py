@@ -17,11 +17,11 @@ from memdefrag.engine import history
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import content_hash, relation_hash
-from memdefrag.model.plan import Changes, Drop, Merge, Plan, Put, Ref, Result, VectorRule
-from memdefrag.model.records import Key, MemoryRecord, Relation, Snapshot, State
+from memdefrag.model.plan import Changes, Drop, Merge, Plan, Put, Ref, Result, VectorRule, Write
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation, Snapshot, State
 from memdefrag.stores.memory_service import rows
 from memdefrag.stores.registry import open_store
-from tests.engine.stores import fill_store, merge_plan, snapshot_of
+from tests.engine.stores import DIMENSION, fill_store, make_store, merge_plan, snapshot_of
 from tests.faults import ledger, worker
 from tests.faults.harness import Scene, strike
 
@@ -90,6 +90,20 @@ def test_undo_keeps_what_was_added_since(address: Address) -> None:
     after = snapshot_of(address)
     assert new.key in after.by_key
     assert said(replace(after, records=tuple(each for each in after if each.key != new.key))) == said(before)
+
+
+def test_a_store_of_the_service_comes_with_its_first_memory_and_goes_with_its_last(
+    address: Address, tmp_path: Path
+) -> None:
+    source = make_store("memory-export", tmp_path)
+    before = snapshot_of(address)
+    steps = tuple(Write(Ref.of(r), Key("projects", content_hash([r]))) for r in snapshot_of(source))
+    made = (CollectionInfo("projects", 0, 0, 0, DIMENSION), CollectionInfo("empty", 0, 0, 0, DIMENSION))
+    apply(Plan(source=str(source), target=str(address), collections=made, steps=steps), AGREED)
+    assert {info.name: info.count for info in snapshot_of(address).collections} == {"memories": 20, "projects": 20}
+    undo()
+    assert snapshot_of(address).collections == before.collections
+    assert said(snapshot_of(address)) == said(before)
 
 
 def test_a_database_with_a_log_stays_one(address: Address) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memdefrag.base.errors import NoSpace, NotPermitted, StoreInUse, WriterFailed
-from memdefrag.base.fsops import fault_point
+from memdefrag.base.fsops import PRIVATE_FILE, fault_point
 from memdefrag.base.scratch import scratch_folder
 from memdefrag.base.settings import LOCK_DEADLINE_SECONDS
 from memdefrag.stores.sqlite_safe import copy_by_backup, pending
@@ -45,7 +46,9 @@ def transaction(path: Path) -> Iterator[Execute]:
     Raises:
         WriterFailed, StoreInUse, NoSpace, NotPermitted: as the library finds.
     """
-    with _translated(path), closing(_opened(path, create=True)) as connection:
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, PRIVATE_FILE))
+    with _translated(path), closing(_opened(path, write=True)) as connection:
         connection.authorizer = _refuse_triggers
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -68,16 +71,16 @@ def searching(path: Path) -> Iterator[Execute]:
             with searching(copy) as execute:
                 yield execute
         return
-    with _translated(path), closing(_opened(path, create=False)) as connection:
+    with _translated(path), closing(_opened(path, write=False)) as connection:
         yield connection.execute
 
 
-def _opened(path: Path, *, create: bool) -> apsw.Connection:
+def _opened(path: Path, *, write: bool) -> apsw.Connection:
     import apsw
     import sqlite_vec
 
-    if create:
-        flags, name = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, str(path)
+    if write:
+        flags, name = apsw.SQLITE_OPEN_READWRITE, str(path)
     else:
         flags, name = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, f"{path.absolute().as_uri()}?immutable=1"
     connection = apsw.Connection(name, flags=flags)

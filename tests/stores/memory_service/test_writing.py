@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,12 @@ def _plain(path: Path, statement: str) -> list[Any]:
     found = connection.execute(statement).fetchall()
     connection.close()
     return found
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_new_database_is_the_persons_alone(tmp_path: Path) -> None:
+    put(tmp_path / "new.db", memory(A))
+    assert (tmp_path / "new.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_new_database_holds_vectors_of_one_length(tmp_path: Path) -> None:
