@@ -79,6 +79,11 @@ def is_vector(type: Any) -> bool:
     return bool(is_list and types.is_floating(type.value_type))
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a cell is empty; where numbers are missing, other programs write NaN."""
+    return value is None or value != value
+
+
 def plain(value: Any) -> Any:
     """A column's value as one that JSON has a type for: times in ISO 8601, bytes in base64."""
     if value is None or isinstance(value, str | bool | int | float):

@@ -14,7 +14,7 @@ from memdefrag.base.errors import UnsupportedFormat
 from memdefrag.model.records import Key, MemoryRecord, Metadata, Vector
 from memdefrag.model.service_metadata import content_hash, read
 from memdefrag.stores.interchange import DEFAULT_COLLECTION
-from memdefrag.stores.parquet_columns import is_text, is_vector, plain
+from memdefrag.stores.parquet_columns import is_missing, is_text, is_vector, plain
 from memdefrag.stores.parquet_rows import Row
 
 _TEXTS = ("text", "content", "document", "memory", "page_content", "chunk", "body")
@@ -63,7 +63,7 @@ class Layout:
         """The memory of a row. Columns without a meaning of their own are its metadata, or its extras beside one that
         is called so."""
         text, id = fields.pop(self.text), fields.pop(self.id) if self.id else None
-        rest: Metadata = {name: plain(value) for name, value in fields.items() if value is not None}
+        rest: Metadata = {name: plain(value) for name, value in fields.items() if not is_missing(value)}
         metadata = _object(rest.get(self.metadata)) if self.metadata else None
         if metadata is None:
             metadata, rest = rest, {}

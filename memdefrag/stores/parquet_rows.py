@@ -23,7 +23,7 @@ from memdefrag.model.records import Key, MemoryRecord, Metadata, Relation, State
 from memdefrag.model.service_metadata import content_hash, moment, read
 from memdefrag.stores.interchange import DEFAULT_COLLECTION, whole
 from memdefrag.stores.jsonl_links import entry, link
-from memdefrag.stores.parquet_columns import library, plain
+from memdefrag.stores.parquet_columns import is_missing, library, plain
 
 EMBEDDING = "embedding"
 _KNOWN = frozenset(
@@ -84,24 +84,24 @@ def parsed(fields: dict[str, Any], vector: Vector | None, default: str = DEFAULT
     fields |= _object(fields, "exact", faults)
     metadata, extras = _object(fields, "metadata", faults), _object(fields, "extras", faults)
     meant = read(metadata)
-    text, state, tags = fields.get("text"), fields.get("state"), fields.get("tags")
-    collection = fields.get("collection")
-    key = Key(default if collection is None else str(collection), str(fields.get("id") or content_hash(text or "")))
-    unknown = {name: plain(value) for name, value in fields.items() if name not in _KNOWN and value is not None}
+    text, collection = _text(fields.get("text")), _text(fields.get("collection"))
+    id, state, tags = _text(fields.get("id")), fields.get("state"), fields.get("tags")
+    key = Key(default if collection is None else collection, id or content_hash(text or ""))
+    unknown = {name: plain(value) for name, value in fields.items() if name not in _KNOWN and not is_missing(value)}
     record = MemoryRecord(
         key,
-        None if text is None else str(text),
+        text,
         metadata,
         vector,
-        meant.tags if tags is None else tuple(str(tag) for tag in tags if tag is not None),
-        fields.get("uri"),
+        meant.tags if tags is None else _tags(tags),
+        _text(fields.get("uri")),
         _seconds(fields.get("created_at")),
         _seconds(fields.get("updated_at")),
-        fields.get("owner"),
+        _text(fields.get("owner")),
         State(state) if state in tuple(State) else meant.state,
         {**unknown, **extras},
     )
-    links = _links(fields.get("relations") or (), key)
+    links = _links(fields.get("relations"), key)
     if None in links:
         faults.append("a link that cannot be understood")
     return Row(record, tuple(relation for relation in links if relation is not None), tuple(faults))
@@ -145,11 +145,14 @@ def _link_fields(relation: Relation) -> dict[str, Any]:
 
 def _links(told: Any, source: Key) -> list[Relation | None]:
     """The links of a row: structures of the column, or the entries that `exact` holds."""
-    return [link(each if "target" in each else _entry(each), source.collection, source) for each in told]
+    entries = told if isinstance(told, list) else ()
+    return [link(_entry(each), source.collection, source) for each in entries]
 
 
-def _entry(fields: dict[str, Any]) -> Metadata:
-    """A link's structure as the entry that it would be in JSON lines."""
+def _entry(fields: Any) -> Any:
+    """A link's structure as the entry that it would be in JSON lines; what is none, or is an entry, as it is."""
+    if not isinstance(fields, dict) or "target" in fields:
+        return fields
     reference, metadata = fields.get("reference"), fields.get("metadata")
     ends = {name: fields.get(name) for name in ("collection", "id")}
     told = {name: fields.get(name) for name in ("type", "strength", "created_at") if fields.get(name) is not None}
@@ -187,6 +190,14 @@ def _object(fields: dict[str, Any], name: str, faults: list[str]) -> Metadata:
         return value or {}
     faults.append(f"a value of {name!r} that is no JSON object")
     return {}
+
+
+def _tags(told: Any) -> tuple[str, ...]:
+    return tuple(str(tag) for tag in told if tag is not None) if isinstance(told, list) else read({"tags": told}).tags
+
+
+def _text(value: Any) -> str | None:
+    return None if is_missing(value) else str(value)
 
 
 def _seconds(value: Any) -> float | None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from memdefrag.base.errors import (
     CollectionNotFound,
@@ -24,9 +26,11 @@ from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Put
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation, State
 from memdefrag.model.service_metadata import content_hash
+from memdefrag.stores import parquet_rows
 from memdefrag.stores.base import Store
 from memdefrag.stores.registry import open_store, resolve
 from tests.stores.contract import everything
+from tests.stores.test_jsonl import values
 
 pa = pytest.importorskip("pyarrow", reason="needs the extra parquet")
 pq = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")
@@ -141,6 +145,7 @@ def test_a_table_that_lost_its_header_and_types_elsewhere_is_still_ours(path: Pa
             "updated_at": [float("nan")],
             "embedding": pa.array([[0.5, 1.0]], pa.list_(pa.float64(), 2)),
             "cluster": [5],
+            "score": [float("nan")],
             "seen": [b"\xff"],
         },
     )
@@ -205,9 +210,28 @@ def test_a_table_that_can_be_read_in_two_ways_or_none_is_refused(
         made(path, columns).collections()
 
 
+cells = values | st.dictionaries(st.sampled_from(["target", "id", "reference", "metadata", "type"]), values)
+cells |= st.lists(cells, max_size=3) | values.map(json.dumps)
+
+
+@given(st.dictionaries(st.sampled_from([*parquet_rows.schema().names, "other"]), cells))
+@settings(max_examples=200)
+def test_nothing_in_a_row_stops_it_from_being_read(fields: dict[str, Any]) -> None:
+    row = parquet_rows.parsed(dict(fields), None)
+    assert row.record.key.id
+    assert all(isinstance(link, Relation) for link in row.links)
+    assert parquet_rows.table([(row.record, row.links)]).num_rows == 1
+
+
 def test_strings_that_are_not_utf8_are_read(path: Path) -> None:
     strings = pa.array([b"caf\xe9"], pa.binary()).view(pa.string())
     assert only(made(path, {"text": strings})).text == "caf\udce9"
+
+
+def test_what_the_metadata_means_counts_where_a_cell_is_empty(path: Path) -> None:
+    columns = {"id": ["1"], "collection": ["c"], "text": ["t"], "metadata": ['{"tags": "a,b", "is_chunk": true}']}
+    record = only(made(path, {**columns, "state": pa.array([None], pa.string()), "tags": pa.array([None], pa.string())}))
+    assert (record.tags, record.state) == (("a", "b"), State.CHUNK)
 
 
 def test_a_damaged_file_is_told(path: Path) -> None:
