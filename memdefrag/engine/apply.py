@@ -184,10 +184,10 @@ class _Application:
         self.progress.phase("Checking")
         output = bool(self.options.writer.output)
         if not store.capabilities.writable and not self.restores:
-            raise NotPermitted(
-                f"{store.format} can only be read.",
-                todo="Export its memories and work on those: memdefrag export STORE FILE.jsonl",
-            )
+            export = "Export its memories and work on those: memdefrag export STORE FILE.jsonl"
+            needed = store.needed_to_write
+            todo = f"Install what writes it: {needed}" if needed else export
+            raise NotPermitted(f"{store.format} can only be read.", todo=todo)
         if self.kind.is_live and (self.restores or output):
             raise UsageError(f"{self.address} is written record by record; its files cannot be replaced as a whole.")
         if self._brings_back:

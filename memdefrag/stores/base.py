@@ -93,6 +93,11 @@ class Store(ABC):
     @abstractmethod
     def capabilities(self) -> Capabilities: ...
 
+    @property
+    def needed_to_write(self) -> str | None:
+        """The command that installs what is missing to write the store; None where nothing is, or nothing helps."""
+        return None
+
     @abstractmethod
     def collections(self) -> list[CollectionInfo]:
         """All collections, in a stable order."""

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from memdefrag.base.errors import NotPermitted
 from memdefrag.base.progress import Progress
 from memdefrag.engine import history
 from memdefrag.engine.apply import ApplyOptions, apply
@@ -19,7 +20,7 @@ from memdefrag.model.address import Address
 from memdefrag.model.hashing import content_hash, relation_hash
 from memdefrag.model.plan import Changes, Drop, Merge, Plan, Put, Ref, Result, VectorRule, Write
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation, Snapshot, State
-from memdefrag.stores.memory_service import rows
+from memdefrag.stores.memory_service import library, rows
 from memdefrag.stores.registry import open_store
 from tests.engine.stores import DIMENSION, fill_store, make_store, merge_plan, snapshot_of
 from tests.faults import ledger, worker
@@ -69,6 +70,17 @@ def test_a_merge_marks_as_deleted_and_leads_links_to_the_survivor(address: Addre
     }  # fmt: skip
     with open_store(address) as store:
         assert [(info.count, info.live, info.with_embedding) for info in store.collections()] == [(20, 17, 17)]
+
+
+def test_without_the_extra_nothing_is_written_and_the_extra_is_named(
+    address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, before = merge_plan(address), address.path.read_bytes()
+    monkeypatch.setattr(library, "is_installed", lambda: False)
+    with pytest.raises(NotPermitted) as refused:
+        apply(plan, AGREED)
+    assert refused.value.todo == "Install what writes it: pipx install 'memdefrag[memory-service]'"
+    assert address.path.read_bytes() == before
 
 
 def test_undo_brings_back_memories_links_and_vectors(address: Address) -> None:

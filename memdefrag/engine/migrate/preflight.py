@@ -136,7 +136,8 @@ def writable(target: Store) -> Iterator[Check]:
     """Whether the target may be written, as far as that can be known."""
     name, capabilities = "target writable", target.capabilities
     if not capabilities.writable:
-        remedy = "Choose another target; what a reader lacks for writing is told by `memdefrag migrate --check TARGET`."
+        needed = target.needed_to_write
+        remedy = f"Install what writes it: {needed}" if needed else "Choose another target."
         yield Check(name, False, f"{target.format} can only be read.", remedy, NotPermitted)
     elif not target.address.is_local:
         yield Check(name, None, UNTESTED)

@@ -67,6 +67,10 @@ class MemoryService(ForeignSqlite):
             raw_bytes=True,
         )
 
+    @property
+    def needed_to_write(self) -> str | None:
+        return None if library.is_installed() else library.EXTRA
+
     def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
         """As every store, and: tags between commas, extras and state where there are columns, vectors of one length."""
         text = None if record.text is None else storable(record.text)
