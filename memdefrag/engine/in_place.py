@@ -205,7 +205,7 @@ def _carry_out(store: Store, part: Changes, progress: Progress) -> None:
 
 
 def _links_back(store: Store, images: Images, there: Collection[Key]) -> Changes:
-    """What makes the links what they were before: those that came go, those that went come where their ends are.
+    """What makes the links what they were before: those that came go, those that went come where they have their ends.
 
     `there`: those of the touched records that will be there; all others are, or are not, as before.
     """
@@ -213,7 +213,8 @@ def _links_back(store: Store, images: Images, there: Collection[Key]) -> Changes
         return Changes()
     present = relations.hashes(store.relations())
     coming = [each for each in images.unrelated if relation_hash(each) not in present]
-    ends = {end for each in coming for end in (each.source, each.target) if isinstance(end, Key)}
+    needed = [] if store.capabilities.loose_relations else coming
+    ends = {end for each in needed for end in (each.source, each.target) if isinstance(end, Key)}
     touched = {*images.before, *images.after}
     known = {*there, *_fetched(store, ends - touched)}
     return Changes(

@@ -84,6 +84,7 @@ class Links:
         merges: the survivor by each memory that disappears into it.
         relate, unrelate: links that steps of the plan name.
         back: the plan undoes or redoes: two links may become the same, as they were.
+        loose: links that come back may name memories that are not there, as they did before.
         parallel: see `identity`.
         fit: `Store.fit_relation`.
     """
@@ -98,6 +99,7 @@ class Links:
     relate: tuple[Relation, ...] = ()
     unrelate: tuple[Relation, ...] = ()
     back: bool = False
+    loose: bool = False
     parallel: bool = True
 
     def settle(self, left_out: Collection[Key] = ()) -> Settled:
@@ -157,7 +159,7 @@ class Links:
         return identity(relation, parallel=self.parallel)
 
     def _missing_end(self, relation: Relation, left_out: Collection[Key]) -> str | None:
-        for end in (relation.source, relation.target):
+        for end in () if self.back and self.loose else (relation.source, relation.target):
             if isinstance(end, Key) and not self._is_there(end, left_out):
                 return f"{end} is not there"
         return None

@@ -140,6 +140,7 @@ def _links(work: _Work, puts: Sequence[Put], store: Store, *, back: bool) -> Lin
         relate=tuple(work.relate),
         unrelate=tuple(work.unrelate),
         back=back,
+        loose=can.loose_relations,
         parallel=can.parallel_relations,
     )
 

@@ -55,8 +55,9 @@ class JsonLines(Store):
     def capabilities(self) -> Capabilities:
         writable = not self._compressed
         return Capabilities(
-            Commit.FILE, writable, relations=True, writes_relations=writable, extras=True, raw_bytes=True
-        )
+            Commit.FILE, writable, relations=True, writes_relations=writable, loose_relations=True,
+            extras=True, raw_bytes=True,
+        )  # fmt: skip
 
     def collections(self) -> list[CollectionInfo]:
         counts: dict[str, Count] = {}

@@ -72,8 +72,9 @@ class Parquet(Store):
     def capabilities(self) -> Capabilities:
         writable = not self.exists or self._layout() is None
         return Capabilities(
-            Commit.FILE, writable, relations=True, writes_relations=writable, extras=True, raw_bytes=True
-        )
+            Commit.FILE, writable, relations=True, writes_relations=writable, loose_relations=True,
+            extras=True, raw_bytes=True,
+        )  # fmt: skip
 
     def collections(self) -> list[CollectionInfo]:
         counts: dict[str, Count] = {}

@@ -115,15 +115,16 @@ def test_a_step_of_links_alone_counts_and_is_undone(address: Address) -> None:
     assert links_of(address) == hashes((new, *GRAPH[:3], GRAPH[4]))
 
 
-def test_what_cannot_come_back_is_told_and_the_rest_does(address: Address) -> None:
-    step = history.find(str(apply(plan(address, *map(Unrelate, GRAPH))).step))
-    apply(plan(address, Drop(Ref.of(snapshot_of(address).by_key[key(10)]))))
-    report = apply(history.undo_plan(step))
-    assert [(each.record, each.reason) for each in report.skipped] == [
-        ("memories/id009 -> memories/id010", "memories/id010 is not there")
-    ]
-    assert links_of(address) == hashes(each for each in GRAPH if each != GRAPH[3])
-    assert history.state(step) is StepState.PARTLY
+def test_a_link_that_hung_in_the_air_before_comes_back_so(tmp_path: Path) -> None:
+    address = linked(tmp_path, (link(1, 99), link(98, 10)))
+    before = state_of(address)
+    step = history.find(str(apply(merge_plan(address)).step))
+    assert links_of(address) == hashes((replace(link(1, 99), source=key(0)), link(98, 10)))
+    apply(history.undo_plan(step))
+    assert state_of(address) == before
+    dropping = apply(plan(address, Drop(Ref.of(snapshot_of(address).by_key[key(10)]))))
+    apply(history.undo_plan(history.find(str(dropping.step))))
+    assert state_of(address) == before
 
 
 def test_a_link_that_was_made_again_meanwhile_is_not_doubled_by_the_undo(address: Address) -> None:
@@ -239,6 +240,17 @@ def test_links_are_written_into_a_live_store_and_read_back(live: LiveLines) -> N
     done, _ = in_place.write(live, wanted.changes, wanted.units, Progress(), links=wanted.links)
     assert (done.relate, done.unrelate) == (wanted.changes.relate, wanted.changes.unrelate)
     assert links_of(live.address) == hashes(MERGED)
+
+
+@pytest.mark.parametrize("forgotten", ["relate", "unrelate"])
+def test_a_live_store_that_says_done_and_is_not_is_not_believed(
+    live: LiveLines, monkeypatch: pytest.MonkeyPatch, forgotten: str
+) -> None:
+    _, wanted = planned(live)
+    lose: dict[str, tuple[Relation, ...]] = {forgotten: ()}
+    monkeypatch.setattr(live, "write", lambda c, p: JsonLines.write(live, replace(c, **lose), p))
+    with pytest.raises(VerificationFailed):
+        in_place.write(live, wanted.changes, wanted.units, Progress(), links=wanted.links)
 
 
 def test_a_step_that_is_left_out_leaves_its_links(live: LiveLines) -> None:

@@ -30,6 +30,7 @@ from memdefrag.stores.postgres.tables import (
     Table,
     all_users,
     allowed_owners,
+    is_bound,
     write_hindrances,
 )
 
@@ -58,6 +59,7 @@ class LinkTable:
         columns: all that hold values of their own, by name in their order.
         filled: columns that the server fills by itself.
         refusals: why links are only read, one sentence each.
+        loose: the server lets links name memories that are not there.
         users, default_owner: as those of `Table`.
     """
 
@@ -67,6 +69,7 @@ class LinkTable:
     columns: Mapping[str, Column]
     filled: frozenset[str]
     refusals: tuple[str, ...]
+    loose: bool
     users: frozenset[str] | None = None
     default_owner: str | None = None
 
@@ -95,7 +98,8 @@ def find(database: Database, says: LinkSchema, owner: str | None = None) -> Link
     refusals += write_hindrances(database, says.table, oid, rules=rules)
     refusals += _unfillable(says, columns, filled)
     owners = allowed_owners(database, oid, says.owner, all_users(database), owner)
-    return LinkTable(says, namespace, oid, columns, filled, tuple(refusals), *owners)
+    loose = not any(is_bound(database, oid, ends[-1]) for ends in (says.source, says.target))
+    return LinkTable(says, namespace, oid, columns, filled, tuple(refusals), loose, *owners)
 
 
 def _unfillable(says: LinkSchema, columns: Mapping[str, Column], filled: frozenset[str]) -> Iterator[str]:

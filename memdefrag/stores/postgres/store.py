@@ -67,6 +67,7 @@ class PostgresStore(Store):
             uri=False,
             relations=links is not None,
             writes_relations=links is not None and not links.refusals,
+            loose_relations=links is not None and links.loose,
             new_collections=False,
             extras=True,
             soft_delete=any(Role.DELETED in table.roles for table in tables),

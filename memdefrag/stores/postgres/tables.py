@@ -243,10 +243,14 @@ def allowed_owners(
     database: Database, oid: int, column: str, users: frozenset[str] | None, named: str | None
 ) -> tuple[frozenset[str] | None, str | None]:
     """Whose the rows of a table may be (None: anybody's), and whose those are that belong to nobody."""
-    [(bound,)] = database.execute(_BOUND, [oid, column]).fetchall()
     only = next(iter(users)) if users is not None and len(users) == 1 else None
     default = named if users is None or named in users else None
-    return users if bound or named else None, default if named else only
+    return users if named or is_bound(database, oid, column) else None, default if named else only
+
+
+def is_bound(database: Database, oid: int, column: str) -> bool:
+    """Whether the values of a column must be there in another table."""
+    return database.execute(_BOUND, [oid, column]).fetchone() == (True,)
 
 
 def all_users(database: Database) -> frozenset[str] | None:

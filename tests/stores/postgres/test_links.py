@@ -16,10 +16,11 @@ from memdefrag.base.errors import StoreChanged, UnsupportedFormat, UsageError, W
 from memdefrag.base.progress import Progress
 from memdefrag.engine import history
 from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.engine.history import StepState
 from memdefrag.engine.relations import hashes
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import content_hash
-from memdefrag.model.plan import Changes, Drop, Merge, Plan, Put, Ref, Relate, Result, Write
+from memdefrag.model.plan import Changes, Drop, Merge, Plan, Put, Ref, Relate, Result, Unrelate, Write
 from memdefrag.model.records import Key, MemoryRecord, Relation
 from memdefrag.stores.base import Store, StoreSettings
 from memdefrag.stores.postgres.tables import OWNER_VARIABLE
@@ -103,6 +104,22 @@ def test_links_between_modules_are_written(work: Address, federated_url: str) ->
     with psycopg.connect(federated_url) as session:
         found = session.execute('SELECT "sourceModule", "targetModule" FROM memory_relationships').fetchall()
     assert found == [("work", "project-management")]
+
+
+def test_the_end_of_a_link_that_stays_is_spelled_as_it_was(work: Address) -> None:
+    with psycopg.connect(work.location) as session:
+        session.execute('ALTER TABLE "personal_memories" RENAME TO project_management_memories')
+        session.execute(
+            "INSERT INTO memory_relationships VALUES "
+            "('r', %s, 'work', 'id001', 'project_management', 'p', 'part_of', 0.5, '{}', '2024-03-01 10:00:00')",
+            [OWNER],
+        )
+    found = rows(work, "memory_relationships")
+    apply(merge_plan(work, pairs=1))
+    [(merged,)] = rows(work, "memory_relationships")
+    assert merged == str(found[0][0]).replace("id001", "id000")
+    apply(history.undo_plan(history.steps()[0]))
+    assert rows(work, "memory_relationships") == found
 
 
 def test_what_is_written_is_what_was_foreseen(store: Store) -> None:
@@ -195,6 +212,20 @@ def test_an_undo_removes_what_a_step_added_with_links_made_since(big: Address, j
     relate(big, Relation(key(4), Key("memories", "new"), "since", 0.5, {}, 6.0))
     apply(history.undo_plan(history.steps()[0]))
     assert state_of(big) == before
+
+
+def test_what_cannot_come_back_is_told_and_the_rest_does(big: Address) -> None:
+    graph = (link(1, 8), link(1, 9))
+    relate(big, *graph)
+    step = history.find(str(apply(Plan(source=str(big), target=str(big), steps=tuple(map(Unrelate, graph)))).step))
+    with psycopg.connect(big.location) as session:
+        session.execute("DELETE FROM memories WHERE id = 'id009'")
+    report = apply(history.undo_plan(step))
+    assert [(each.record, each.reason) for each in report.skipped] == [
+        ("memories/id001 -> memories/id009", "memories/id009 is not there")
+    ]
+    assert snapshot_of(big).relations == graph[:1]
+    assert history.state(step) is StepState.PARTLY
 
 
 def test_modules_lose_the_links_of_what_is_removed(work: Address) -> None:
