@@ -14,6 +14,7 @@ before ``swap``    the store was not touched: the copy is thrown away
                    nothing, raise
 ``swap``, live     the store was written record by record: what was written is taken back
 ``swapped``        finish
+``swap``, staged   a collection of a server gives its name to the new one (`recollect.settle`)
 =================  ==========================================================================
 """
 
@@ -38,6 +39,7 @@ from memdefrag.model.records import Key
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store, resolve
 
+STAGED_COLLECTION = "staged-collection"
 APPLIED, DISCARDED, WAITING = "applied", "discarded", "waiting"
 
 
@@ -216,6 +218,10 @@ def _decide(job: Job, facts: Facts) -> Settled:
     decided = catalogue.outcomes().get(facts.get("id", ""))
     if decided:
         return Settled(decided)
+    if facts.get("kind") == STAGED_COLLECTION:
+        from memdefrag.engine import recollect
+
+        return Settled(*recollect.settle(job, facts))
     state = facts.get("state")
     if state == JobState.SWAPPED:
         if facts.get("kind") == Commit.SQLITE:
