@@ -12,9 +12,13 @@ from memdefrag.model.migration import MigrationReport
 SERVICE_COLLECTION = "memory_collection"
 """The one collection that Memory Service reads, unless MCP_MEMORY_COLLECTION_NAME says otherwise."""
 
+SERVICE_STORE = "default"
+"""The one of its stores that it searches where it is told of none (since its version 11)."""
+
 PORTABLE = ("jsonl", "parquet", "memory-export", "memory-service-json")
 """Files that are handed on; nobody switches over to them."""
 
+_SERVICE = ("memory-service", "memory-service-json")
 _CHROMA = ("chroma", "chroma+http", "chroma+https")
 
 
@@ -28,6 +32,14 @@ def warnings(way: Route, target: Address) -> Iterator[str]:
         )
 
 
+    others = [name for name in dict.fromkeys(way.names.values()) if name != SERVICE_STORE]
+    if target.kind in _SERVICE and others:
+        yield (
+            f"Memory Service searches its store {SERVICE_STORE!r} unless a client names another: it will not find what "
+            f"goes into {', '.join(others)}. To change that: --target-collection {SERVICE_STORE}."
+        )
+
+
 def next_steps(source: Address, target: Address, report: MigrationReport) -> tuple[str, ...]:
     """The way from the old store to the new one, in order."""
     if report.failed or (report.checked and report.checked.differences):
@@ -36,9 +48,13 @@ def next_steps(source: Address, target: Address, report: MigrationReport) -> tup
         return ()
     again = f"memdefrag migrate '{source}' '{target}' --catch-up"
     return (
-        f"Stop the programs that write to {source.location}.",
+        f"Stop the programs that write to {_place(source)}.",
         f"Catch up with what they wrote since: {again}",
         f"Compare the two once more: {again} --dry-run finds nothing to copy.",
-        f"Let your programs use {target.location} from now on.",
-        f"Keep {source.location} as it is, unused, until you are sure.",
+        f"Let your programs use {_place(target)} from now on.",
+        f"Keep {_place(source)} as it is, unused, until you are sure.",
     )
+
+
+def _place(address: Address) -> str:
+    return address.location if address.is_local else address.url
