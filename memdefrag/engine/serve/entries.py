@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from memdefrag.base.errors import StoreChanged, UsageError
+from memdefrag.base.errors import StoreChanged, UsageError, VerificationFailed
 from memdefrag.base.progress import Progress
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups import retention
@@ -93,11 +93,11 @@ class Entries(ABC):
         """All entries that can be read."""
 
     @abstractmethod
-    def write(self, put: Sequence[MemoryRecord], delete: Sequence[MemoryRecord]) -> None:
+    def write(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> None:
         """Write entries and remove others, all or none where the store can promise that; read back.
 
         Args:
-            put: as `look` gives entries; the name is the key's id.
+            put: entries as `look` gives them, the name as the key's id, with the hash of what `look` gave before.
             delete: entries as `look` gave them.
 
         Raises:
@@ -144,14 +144,20 @@ class FolderEntries(Entries):
             for batch in self.store.scan(info.name):
                 yield from batch
 
-    def write(self, put: Sequence[MemoryRecord], delete: Sequence[MemoryRecord]) -> None:
+    def write(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> None:
         if not self._is_backed_up:
             if self.index().names:
                 create(self.store, None, "before it was served", Progress())
             self._is_backed_up = True
-        before = {record.key: self.look(record.key.id).record for record in put}
-        puts = tuple(Put(new, record_hash(old) if (old := before[new.key]) else None) for new in put)
-        self.store.write(Changes(puts, tuple(map(Ref.of, delete))), Progress())
+        self.store.write(Changes(tuple(put), tuple(map(Ref.of, delete))), Progress())
+        self._require_written(put, delete)
+
+    def _require_written(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> None:
+        found = {record.key: record_hash(record) for record in self.store.fetch(each.record.key for each in put)}
+        if any(found.get(each.record.key) != record_hash(each.record) for each in put) or self.store.fetch(
+            record.key for record in delete
+        ):
+            raise VerificationFailed("What was written reads back differently.", todo="Ask for it again.")
 
     def tidy(self, folder: str) -> None:
         root = self.store.root / folder
@@ -204,12 +210,12 @@ class StoreEntries(Entries):
         for name, record in self._now().records.items():
             yield _shown(name, record)
 
-    def write(self, put: Sequence[MemoryRecord], delete: Sequence[MemoryRecord]) -> None:
+    def write(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> None:
         view = self._now()
         drops = [Drop(Ref.of(old)) for record in delete if (old := self._known(view, record.key.id))]
         with scratch_folder("serving") as scratch:
             source = Address("jsonl", str(scratch / "entries.jsonl"))
-            writes = self._staged(source, view, put)
+            writes = self._staged(source, view, [each.record for each in put])
             plan = Plan(
                 source=str(source),
                 target=str(self._store.address.select(None)),

@@ -11,9 +11,11 @@ from typing import Any
 
 from memdefrag.base.errors import MemdefragError, NotPermitted, UsageError
 from memdefrag.engine.serve.entries import Entries
-from memdefrag.model.records import Key, MemoryRecord, Metadata
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.plan import Put
+from memdefrag.model.records import MemoryRecord, Metadata
 from memdefrag.stores.hdev import names
-from memdefrag.stores.hdev.store import COLLECTION, record_of
+from memdefrag.stores.hdev.store import record_of
 
 AT_ONCE = 200
 
@@ -89,7 +91,8 @@ class Writer:
                 done.set_result(answer)
 
     def _written(self, wishes: Sequence[Wish]) -> list[bool]:
-        put, delete = [], []
+        put: list[Put] = []
+        delete: list[MemoryRecord] = []
         folders = [wish.content is None and self._entries.is_folder(wish.name) for wish in wishes]
         for wish, is_folder in zip(wishes, folders, strict=True):
             if wish.content is not None:
@@ -108,12 +111,12 @@ class Writer:
                 self._entries.tidy(wish.name)
         return folders
 
-    def _new(self, name: str, content: str, given: Metadata) -> MemoryRecord:
+    def _new(self, name: str, content: str, given: Metadata) -> Put:
         """The entry as it is to be: hdev counts its versions, and lets the request have the last word."""
         if self._entries.is_folder(name):
             raise UsageError(f"{name!r} is a folder; an entry of that name could not be read again.")
         for folder in names.folders_of(name):
-            if self._entries.look(folder).record:
+            if not self._entries.is_folder(folder) and self._entries.look(folder).record:
                 raise UsageError(f"{folder!r} is an entry, which a folder of that name would hide.")
         old = self._there(name)
         now, metadata = repr(time.time()), dict(old.metadata) if old else {}
@@ -121,8 +124,7 @@ class Writer:
         made: dict[str, Any] = {"updated": now, "version": version + 1 if type(version) is int else 1}
         if old is None:
             made["created"] = now
-        record = record_of(name, content, {**metadata, **made, **given})
-        return record.with_key(Key(COLLECTION, name))
+        return Put(record_of(name, content, {**metadata, **made, **given}), record_hash(old) if old else None)
 
     def _there(self, name: str) -> MemoryRecord | None:
         found = self._entries.look(name)

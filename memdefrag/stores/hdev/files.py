@@ -111,14 +111,19 @@ class HdevFiles(HdevStore):
         return sorted(self._entries())
 
     def _look(self, entries: Sequence[str]) -> dict[str, Found]:
-        folders: dict[str, Folder] = {}
-        found = {}
+        inside: dict[str, list[str]] = {}
         for name in entries:
-            within, slash, _ = name.rpartition("/")
-            if within not in folders:
-                folders[within] = pair(within + slash, listed(self.root, within + slash)[0])
-            found[name] = self._found(name, folders[within])
-        return found
+            inside.setdefault(name.rpartition("/")[0], []).append(name)
+        found: dict[str, Found] = {}
+        for within, asked in inside.items():
+            folder = within + "/" if within else ""
+            files = listed(self.root, folder)[0]
+            if len(asked) == 1:
+                # All that can share files with an entry begins as its text's file does.
+                files = [file for file in files if file.startswith(names.stem(asked[0].removeprefix(folder)))]
+            paired = pair(folder, files)
+            found |= {name: self._found(name, paired) for name in asked}
+        return {name: found[name] for name in entries}
 
     def _found(self, name: str, folder: Folder) -> Found:
         """What stands under a name of this folder."""

@@ -28,6 +28,8 @@ from memdefrag.stores.hdev.store import ALWAYS, AT_ONCE, NOTHING, Found, HdevSto
 
 KEY_VARIABLES = (config.KEY_VARIABLE,)
 ENTRY, TREE, HEALTH = "/api/memory/entry/", "/api/memory/tree", "/api/health"
+_MANY = 20
+"""From so many names on, a look at the tree is worth its while."""
 _CUT = "..."
 """The server's mark in a tree for what it leaves out."""
 
@@ -122,11 +124,8 @@ class HdevHttp(HdevStore):
 
     def _listing(self) -> Listing:
         """All names: those of the tree, and those of each folder, since the tree shows `a` and `a/` as one."""
-        tree = self._asked("GET", TREE, query={"depth": "-1"})
-        if tree.get("success") is not True or not isinstance(tree.get("items"), dict):
-            raise ServerRefused(f"{self._client.base} does not list its memories: {tree.get('error')}.")
         found = Listing()
-        shown = dict(_names(tree["items"], found.hostile))
+        shown = dict(_names(self._tree(), found.hostile))
         folders = {"", *(name for name, below in shown.items() if below)}
         seen: set[str] = set()
         leaves: set[str] = set()
@@ -143,6 +142,24 @@ class HdevHttp(HdevStore):
         # An empty folder looks like an entry in the tree; the folder that it lies in tells them apart.
         found.entries = (leaves | (shown.keys() - folders)) - found.hidden
         return found
+
+    def _tree(self) -> dict[str, Any]:
+        tree = self._asked("GET", TREE, query={"depth": "-1"})
+        items = tree.get("items")
+        if tree.get("success") is not True or not isinstance(items, dict):
+            raise ServerRefused(f"{self._client.base} does not list its memories: {tree.get('error')}.")
+        return items
+
+    def _look_for(self, entries: Sequence[str]) -> dict[str, Found]:
+        """One request tells which of many are not there at all; a tree with something left out does not."""
+        if len(entries) < _MANY:
+            return self._look(entries)
+        tree = self._tree()
+        if _is_cut(tree):
+            return self._look(entries)
+        shown = dict(_names(tree, set()))
+        found = self._look([entry for entry in entries if entry in shown])
+        return {entry: found.get(entry, NOTHING) for entry in entries}
 
     def _look(self, entries: Sequence[str]) -> dict[str, Found]:
         return {entry: _found(entry, answer) for entry, answer in zip(entries, self._entries(entries), strict=True)}
@@ -233,6 +250,17 @@ class HdevHttps(HdevHttp):
 
 def _path(entry: str) -> str:
     return ENTRY + "/".join(quote(part, safe="") for part in entry.split("/"))
+
+
+def _is_cut(items: dict[str, Any]) -> bool:
+    """Whether a tree says somewhere that it does not show all."""
+    waiting: list[Any] = [items]
+    while waiting:
+        below = waiting.pop()
+        if not isinstance(below, dict) or _CUT in below:
+            return True
+        waiting += below.values()
+    return False
 
 
 def _names(items: dict[str, Any], hostile: set[str]) -> Iterator[tuple[str, bool]]:

@@ -67,6 +67,10 @@ class HdevStore(Store):
     def _look(self, entries: Sequence[str]) -> dict[str, Found]:
         """What stands under each of these sound names now."""
 
+    def _look_for(self, entries: Sequence[str]) -> dict[str, Found]:
+        """As `_look`, for names of which many may not be there."""
+        return self._look(entries)
+
     @abstractmethod
     def _other_problems(self) -> list[str]:
         """What is wrong beside entries that cannot be read."""
@@ -107,7 +111,7 @@ class HdevStore(Store):
 
     def fetch(self, keys: Iterable[Key]) -> list[MemoryRecord]:
         asked = [key.id for key in keys if key.collection == COLLECTION and names.fault_of(key.id) is None]
-        looked = self._look(asked)
+        looked = self._look_for(asked)
         return [record for entry in asked if (record := looked[entry].record)]
 
     def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
@@ -178,7 +182,7 @@ class HdevStore(Store):
                 raise UsageError(f"The name {key.id!r} {fault}; hdev keeps memories under paths such as notes/door.")
         expected = {put.record.key.id: put.before for put in changes.put}
         expected.update((ref.key.id, ref.hash) for ref in changes.delete)
-        present = self._look(list(expected))
+        present = self._look_for(list(expected))
         for entry, before in expected.items():
             _require_unchanged(entry, present[entry], before)
         new = [entry for entry, before in expected.items() if before is None]
