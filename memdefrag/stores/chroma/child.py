@@ -394,4 +394,7 @@ def main(work: Path, waits: bool = False) -> int:
 if __name__ == "__main__":
     # The modules beside this script must not be found in place of the library's own.
     del sys.path[0]
-    sys.exit(main(Path(sys.argv[1]), waits=True))
+    status = main(Path(sys.argv[1]), waits=True)
+    sys.stderr.flush()
+    # The folder is closed and the result written: taking the library apart only takes time, and may hang.
+    os._exit(status)

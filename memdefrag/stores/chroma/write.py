@@ -29,7 +29,9 @@ from memdefrag.stores.base import Store
 from memdefrag.stores.chroma import pythons, runner, staged
 from memdefrag.stores.chroma.runner import Result, Work, place, work_folder
 from memdefrag.stores.chroma.staged import Decimal
+from memdefrag.stores.chroma.tables import FILE, read_collections
 from memdefrag.stores.chroma.versions import fits, version_tuple, words, writer_for
+from memdefrag.stores.sqlite_safe import open_readonly
 
 NEIGHBOURS = 10
 """Nearest records looked at by a probe: so many may have the very same vector."""
@@ -155,7 +157,8 @@ def lost_in_search(store: Store, records: Sequence[MemoryRecord], progress: Prog
     Raises:
         WriterFailed, NoSpace: as `check_opens`.
     """
-    metrics = {info.name: info.metric for info in store.collections()}
+    with open_readonly(store.address.path / FILE) as connection:
+        metrics = {collection.name: collection.metric for collection in read_collections(connection)}
     asked = sorted((record for record in records if record.embedding is not None), key=lambda record: record.key)
     probes = [(record.key.collection, record.embedding) for record in asked if record.embedding is not None]
     result = check_opens(store.address.path, store.settings.chroma_python, probes, progress)
