@@ -36,7 +36,6 @@ from memdefrag.engine.failures import disk_error, told_with
 from memdefrag.engine.journal import Facts, Job, JobState
 from memdefrag.engine.losses import require_no_loss
 from memdefrag.engine.owner import Owner
-from memdefrag.engine.pace import Pacer
 from memdefrag.engine.resolve import Resolution, resolve
 from memdefrag.engine.shortcut import ready_made
 from memdefrag.engine.staging import Staging
@@ -278,7 +277,7 @@ class _Application:
         )  # fmt: skip
         self.safe = HALF_WAY
         self.job.note(JobState.SWAP)
-        after, resolution = live.write(store, before, resolution, self.progress, Pacer(self.options.pace))
+        after, resolution = live.write(store, before, resolution, self.progress, self.options.pace)
         report = self._report(store, before, resolution, backup)
         history.save(self._history_step(store, report), self.plan, before, after, resolution.changes)
         self.job.note(JobState.SWAPPED)

@@ -21,6 +21,7 @@ from memdefrag.engine.relations import Links, Settled
 from memdefrag.engine.verify import same_vector
 from memdefrag.model.capabilities import Commit
 from memdefrag.model.hashing import record_hash, relation_hash
+from memdefrag.model.migration import Pace
 from memdefrag.model.plan import Changes, Put, Ref
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.model.report import Skipped
@@ -35,14 +36,14 @@ def write(
     units: Iterable[Unit],
     progress: Progress,
     links: Links | None = None,
-    pacer: Pacer | None = None,
+    pace: Pace | None = None,
 ) -> tuple[Changes, tuple[Skipped, ...]]:
     """Carry the changes out in the live store, unit by unit: whole or not at all. Links come last, or together with
     all the rest where that is one transaction.
 
     Args:
         links: tells what becomes of the links where units are left out; None where there are none.
-        pacer: how large the batches are, and how long to wait between them. A transaction takes all at once.
+        pace: how large the batches are, and how long to wait between them. A transaction takes all at once.
 
     Returns:
         What was done, and the units left out because somebody changed one of their records since the plan.
@@ -59,7 +60,7 @@ def write(
     if changes.collections:
         store.write(Changes(collections=changes.collections), progress)
     at_once = store.capabilities.commit is Commit.TRANSACTION
-    for batch in [wanted] if at_once else _batches(wanted, pacer or Pacer(), progress):
+    for batch in [wanted] if at_once else _batches(wanted, _pacer(store, pace), progress):
         progress.check()
         fitting = _still_as_planned(store, changes, batch, skipped)
         part = _part(changes, fitting)
@@ -82,18 +83,18 @@ def roll_back(store: Store, images: Images, progress: Progress) -> tuple[Key, ..
     Raises:
         VerificationFailed, MemdefragError: it could not be done, or not wholly; it can be tried again.
     """
-    return _lead(store, images, progress, Pacer(), forth=False)
+    return _lead(store, images, progress, None, forth=False)
 
 
-def roll_forward(store: Store, images: Images, progress: Progress, pacer: Pacer) -> tuple[Key, ...]:
+def roll_forward(store: Store, images: Images, progress: Progress, pace: Pace | None = None) -> tuple[Key, ...]:
     """Make the touched records what they were to become. Repeating it changes nothing.
 
     Returns, raises: as `roll_back`.
     """
-    return _lead(store, images, progress, pacer, forth=True)
+    return _lead(store, images, progress, pace, forth=True)
 
 
-def _lead(store: Store, images: Images, progress: Progress, pacer: Pacer, *, forth: bool) -> tuple[Key, ...]:
+def _lead(store: Store, images: Images, progress: Progress, pace: Pace | None, *, forth: bool) -> tuple[Key, ...]:
     """Bring the touched records from one image to the other, from wherever between the two they are."""
     keys = list(dict.fromkeys([*images.before, *images.after]))
     present = _fetched(store, keys)
@@ -106,7 +107,8 @@ def _lead(store: Store, images: Images, progress: Progress, pacer: Pacer, *, for
         if same(now, goal):
             continue
         if not (same(now, start) or _half_written(now, old, new)):
-            foreign.append(key)
+            if goal is None or not _reads_back(store, now, goal):
+                foreign.append(key)
         elif goal is not None:
             put.append(Put(goal, record_hash(now) if now else None))
         elif now is not None:
@@ -120,7 +122,7 @@ def _lead(store: Store, images: Images, progress: Progress, pacer: Pacer, *, for
         _carry_out(store, Changes(unrelate=linked.unrelate), progress)
         named = [(change.record.key,) for change in put] + [(ref.key,) for ref in delete]
         progress.phase("Writing", len(named))
-        for batch in _batches(named, pacer, progress):
+        for batch in _batches(named, _pacer(store, pace), progress):
             _carry_out(store, _part(records, {key for (key,) in batch}), progress)
             progress.step(len(batch))
         _carry_out(store, Changes(relate=linked.relate), progress)
@@ -128,11 +130,15 @@ def _lead(store: Store, images: Images, progress: Progress, pacer: Pacer, *, for
     return tuple(foreign)
 
 
+def _pacer(store: Store, pace: Pace | None) -> Pacer:
+    return Pacer(pace, server=not store.address.is_local)
+
+
 def _batches(units: Collection[Unit], pacer: Pacer, progress: Progress) -> Iterator[list[Unit]]:
     """Lists of whole units with about as many records each as the pacer says, each when it says so."""
     seconds = 0.0
     for batch in _sized(units, pacer.size):
-        progress.wait(seconds, "waiting, so that the store is not overloaded")
+        progress.wait(seconds, "waiting, to keep the pace")
         pacer.begin()
         yield batch
         seconds = pacer.pause(sum(map(len, batch)))
@@ -230,7 +236,7 @@ def _stands(store: Store, changes: Changes, failure: MemdefragError | None = Non
         links_stand = _links_stand(store, changes)
     except MemdefragError as error:
         raise failure or error from error
-    written = all(same(found.get(put.record.key), put.record) for put in changes.put)
+    written = all(_reads_back(store, found.get(put.record.key), put.record) for put in changes.put)
     return written and not any(ref.key in found for ref in changes.delete) and links_stand
 
 
@@ -244,6 +250,12 @@ def _links_stand(store: Store, changes: Changes) -> bool:
 
 def _fetched(store: Store, keys: Iterable[Key]) -> Mapping[Key, MemoryRecord]:
     return {record.key: record for record in store.fetch(keys)}
+
+
+def _reads_back(store: Store, found: MemoryRecord | None, record: MemoryRecord) -> bool:
+    """Whether a record that was written is there; as near as the store can hold it, where another program wrote it
+    more exactly than the store now takes it."""
+    return same(found, record) or (found is not None and same(found, store.fit(record)[0]))
 
 
 def same(one: MemoryRecord | None, other: MemoryRecord | None) -> bool:

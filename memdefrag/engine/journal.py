@@ -8,6 +8,7 @@ state before it counts.
 from __future__ import annotations
 
 import json
+import shlex
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -147,7 +148,8 @@ def can_go_on(facts: Facts) -> bool:
 
 def ways_on(facts: Facts) -> str:
     """What the person can do about a job that can be gone on with, in words."""
-    again = f"memdefrag migrate {facts.get('source')} {facts.get('target')} --resume"
+    source, target = (shlex.quote(str(facts.get(end))) for end in ("source", "target"))
+    again = f"memdefrag migrate {source} {target} --resume"
     return f"Go on with `{again}`, or take it back with `memdefrag recover`."
 
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 from memdefrag.base.progress import Progress
 from memdefrag.engine import in_place, relations
-from memdefrag.engine.pace import Pacer
 from memdefrag.engine.resolve import Resolution
 from memdefrag.engine.verify import verify_probes
+from memdefrag.model.migration import Pace
 from memdefrag.model.plan import expected
 from memdefrag.model.records import Snapshot
 from memdefrag.stores.base import Store
 
 
 def write(
-    store: Store, before: Snapshot, resolution: Resolution, progress: Progress, pacer: Pacer
+    store: Store, before: Snapshot, resolution: Resolution, progress: Progress, pace: Pace
 ) -> tuple[Snapshot, Resolution]:
     """Write the changes and read them back; the caller has saved the images.
 
@@ -27,7 +27,7 @@ def write(
             back.
     """
     done, left_out = in_place.write(
-        store, resolution.changes, resolution.units, progress, resolution.links, pacer
+        store, resolution.changes, resolution.units, progress, resolution.links, pace
     )
     links = relations.expected(before.relations, done)
     after = replace(before, records=tuple(expected(before, done).values()), relations=links)

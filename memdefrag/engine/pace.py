@@ -26,11 +26,14 @@ class Pacer:
     """Says how long to wait after each batch.
 
     Args:
+        server: whether the store is one, which may be busy with the work of others.
         clock: seconds, as `time.monotonic` counts them.
     """
 
-    def __init__(self, pace: Pace | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._pace, self._clock = pace or Pace(), clock
+    def __init__(
+        self, pace: Pace | None = None, *, server: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._pace, self._server, self._clock = pace or Pace(), server, clock
         self.size = max(1, self._pace.batch or BATCH)
         self._first: list[float] = []
         self._began = clock()
@@ -42,7 +45,7 @@ class Pacer:
     def pause(self, records: int) -> float:
         """Seconds to wait before the next batch, now that one of so many records is done."""
         seconds = self._clock() - self._began
-        waits = [self._pace.delay, self._excess(seconds / records) * records]
+        waits = [self._pace.delay, self._excess(seconds / records) * records if self._server else 0.0]
         if self._pace.max_rate:
             waits.append(records / self._pace.max_rate - seconds)
         return max(0.0, *waits)

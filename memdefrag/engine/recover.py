@@ -100,7 +100,9 @@ def _require_none(job: Job) -> None:
         # Begun with another data folder, or as another user: from now on `recover` knows of it.
         catalogue.record("job", id=job_id, path=str(job.target))
     raise UnfinishedJob(
-        f"An earlier write to {_place(job)} was interrupted.", todo=ways_on(facts) if can_go_on(facts) else None
+        f"An earlier write to {_place(job)} was interrupted.",
+        safe="Nothing was done now.",
+        todo=ways_on(facts) if can_go_on(facts) else None,
     )
 
 

@@ -20,7 +20,6 @@ from memdefrag.engine.backups.shelf import all_backups, find
 from memdefrag.engine.commit import state_hash
 from memdefrag.engine.images import Images
 from memdefrag.engine.journal import Facts, Job, JobState, can_go_on, ways_on
-from memdefrag.engine.pace import Pacer
 from memdefrag.engine.verify import verify_probes
 from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Commit
@@ -102,7 +101,7 @@ def go_on(store: Address, progress: Progress | None = None, pace: Pace | None = 
             return None
         progress = progress or Progress()
         with shows_waits(progress):
-            report = _finished(job, noted, progress, Pacer(pace or Pace()))
+            report = _finished(job, noted, progress, pace)
         job.note(JobState.SWAPPED)
         recover.settle(job, noted["id"])
         return report
@@ -165,7 +164,7 @@ def _is_left(job: Job, noted: Facts) -> bool:
     return can_go_on(noted) and event is not None and event["path"] == str(job.target)
 
 
-def _finished(job: Job, noted: Facts, progress: Progress, pacer: Pacer) -> ApplyReport:
+def _finished(job: Job, noted: Facts, progress: Progress, pace: Pace | None) -> ApplyReport:
     began = time.monotonic()
     try:
         saved, plan = images.load(job.folder), load(job.folder / PLAN)
@@ -177,7 +176,7 @@ def _finished(job: Job, noted: Facts, progress: Progress, pacer: Pacer) -> Apply
         missing = tuple(info for info in plan.collections if info.name not in present)
         if missing:
             store.write(Changes(collections=missing), progress)
-        foreign = in_place.roll_forward(store, saved, progress, pacer)
+        foreign = in_place.roll_forward(store, saved, progress, pace)
         progress.phase("Verifying")
         after = read_snapshot(store, progress)
         done = _done(saved, foreign)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from memdefrag.base.errors import StoreChanged, VerificationFailed, WriteError
 from memdefrag.base.progress import Progress
 from memdefrag.engine import images, in_place, pace
-from memdefrag.engine.pace import Pacer
 from memdefrag.engine.resolve import Resolution, resolve
 from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Capabilities, Commit
@@ -117,7 +116,7 @@ def back(store: LiveLines, journal: images.Images) -> tuple[Key, ...]:
 
 
 def forth(store: LiveLines, journal: images.Images) -> tuple[Key, ...]:
-    return in_place.roll_forward(store, journal, Progress(), Pacer())
+    return in_place.roll_forward(store, journal, Progress())
 
 
 @given(
@@ -205,7 +204,7 @@ def test_batches_are_as_large_and_as_far_apart_as_the_pace_says(
     ))  # fmt: skip
     sizes: list[int] = []
     progress = Waits()
-    in_place.write(store, wanted.changes, wanted.units, progress, pacer=Pacer(Pace(batch=6, delay=7.0)))
+    in_place.write(store, wanted.changes, wanted.units, progress, pace=Pace(batch=6, delay=7.0))
     assert [size for size in sizes if size] == [3, 3, 3]
     assert [round(seconds) for seconds in progress.waited] == [0, 7, 7]
     assert snapshot_of(store.address).by_key == expected(before, wanted.changes)

@@ -20,10 +20,10 @@ class Clock:
         return self.now
 
 
-def pauses(pace: Pace, batches: list[tuple[int, float]]) -> list[float]:
+def pauses(pace: Pace, batches: list[tuple[int, float]], *, server: bool = True) -> list[float]:
     """What is waited after batches of so many records that took so many seconds."""
     clock = Clock()
-    pacer = Pacer(pace, clock)
+    pacer = Pacer(pace, server=server, clock=clock)
     found = []
     for records, seconds in batches:
         pacer.begin()
@@ -38,7 +38,7 @@ def test_nothing_is_waited_where_nothing_is_asked_and_the_server_is_steady() -> 
 
 
 def test_a_batch_is_as_large_as_it_was_asked_to_be() -> None:
-    assert (Pacer().size, Pacer(Pace(batch=7)).size, Pacer(GENTLE).size) == (BATCH, 7, 10)
+    assert tuple(Pacer(pace, server=True).size for pace in (None, Pace(batch=7), GENTLE)) == (BATCH, 7, 10)
 
 
 def test_the_delay_is_waited_after_every_batch() -> None:
@@ -56,6 +56,11 @@ def test_a_batch_of_more_records_may_take_longer() -> None:
 def test_what_is_usual_is_told_by_the_first_batches_alone() -> None:
     slower = [(10, 1.0)] * FIRST + [(10, 3.0)] * 50
     assert pauses(Pace(), slower)[FIRST:] == pytest.approx([2.0] * 50)
+
+
+def test_a_store_of_this_machine_is_not_waited_for() -> None:
+    assert pauses(Pace(), [(10, 1.0), (10, 30.0)], server=False) == [0.0, 0.0]
+    assert pauses(Pace(delay=2.0), [(10, 1.0), (10, 30.0)], server=False) == [2.0, 2.0]
 
 
 def test_one_slow_batch_among_the_first_changes_little() -> None:

@@ -261,14 +261,16 @@ def test_a_server_that_goes_away_can_be_gone_on_with(
 
 
 @pytest.mark.parametrize("kind", ["chroma", "hdev"], indirect=True)
-def test_a_step_that_was_saved_by_halves_is_saved_again(migration: Migration, kind: str, place: Path) -> None:
-    listing = place.with_name("points")
-    assert in_child(f"list:{listing}", migration.begin) == worker.DONE
+def test_a_step_that_was_saved_by_halves_is_saved_again(
+    migration: Migration, tmp_path: Path, pristine: Callable[[], None]
+) -> None:
+    listing = tmp_path / "points"
+    assert in_child(f"list:{listing}", migration.begin_forked) == worker.DONE
     points = listing.read_text().splitlines()
     saved = next(number for number, name in reversed(list(enumerate(points, 1))) if name == "fsync step.json")
     wanted = content(migration.target)
-    apply(history.undo_plan(history.steps()[0]), ApplyOptions(confirm_shrink=True))
-    assert in_child(f"kill:{saved + 1}", migration.begin) == -signal.SIGKILL
+    pristine()
+    assert in_child(f"kill:{saved + 1}", migration.begin_forked) == -signal.SIGKILL
     assert resume.pending(migration.target) is not None
-    migration.go_on()
+    assert in_child("", migration.go_on_forked) == worker.DONE
     assert equal(content(migration.target), wanted)
