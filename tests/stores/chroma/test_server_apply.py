@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from memdefrag.base import http
@@ -19,7 +20,7 @@ from memdefrag.engine.restore import restore_plan
 from memdefrag.model.address import Address, parse
 from memdefrag.model.hashing import content_hash, record_hash
 from memdefrag.model.plan import Changes, Put
-from memdefrag.model.records import CollectionInfo
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
 from memdefrag.stores.registry import open_store, resolve
 from tests.engine.stores import fill_store, merge_plan, snapshot_of
 from tests.stores.chroma.proxy import Proxy, proxying
@@ -137,3 +138,26 @@ def test_a_database_is_a_store_of_its_own(chroma_server: ChromaServer, address: 
     assert history.steps(address)
     assert not history.steps(other)
     assert Job.of_live(address.whole()).folder != Job.of_live(other.whole()).folder
+
+
+@pytest.mark.case(40)
+def test_a_record_that_the_server_would_round_is_brought_back_as_near_as_it_can_hold(tmp_path: Path) -> None:
+    """Times in a folder of an older Chroma have more digits than a newer server takes."""
+    exact = 1750303248.8206499
+    vectors = np.eye(8, dtype=np.float32)
+    records = [MemoryRecord(Key("memories", f"id{n:03}"), f"text {n}", {"t": exact}, vectors[n]) for n in range(8)]
+    with open_store(Address("chroma", str(tmp_path / "data")), must_exist=False) as folder:
+        folder.write(Changes(put=tuple(Put(record, None) for record in records), collections=(INFO,)), Progress())
+    with running(tmp_path / "data") as server, proxying(server.url) as proxy:
+        address = resolve(f"chroma+http://127.0.0.1:{proxy.port}")
+        assert {record.metadata["t"] for record in snapshot_of(address)} == {exact}
+        interrupt(proxy, "dies_after", 2)
+        with pytest.raises(ServerUnreachable):
+            apply(merge_plan(address, pairs=1))
+        proxy.revive()
+        recover.recover_all()
+        times = {record.key.id: record.metadata["t"] for record in snapshot_of(address)}
+        assert times.keys() == {record.key.id for record in records}
+        assert all(time == pytest.approx(exact, rel=1e-15) for time in times.values())
+        assert "id001" in {id for id, time in times.items() if time != exact}
+        assert_tidy(address)
