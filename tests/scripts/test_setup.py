@@ -363,3 +363,30 @@ def test_what_goes_wrong_is_said_without_a_traceback(setup, capsys, error, code)
 
     assert setup.report(work) == code
     assert "Traceback" not in capsys.readouterr().err
+
+
+# -- the environment with the real Memory Service
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_only_a_python_that_loads_extensions_runs_memory_service(setup, monkeypatch, status):
+    monkeypatch.setattr(setup, "python_version", lambda command: sys.version_info[:2])
+    monkeypatch.setattr(setup.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=status))
+    assert setup.loads_extensions(sys.executable) is (status == 0)
+    assert not setup.loads_extensions("no-such-python")
+
+
+def test_without_such_a_python_the_reason_is_said(setup, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    monkeypatch.setattr(setup, "loads_extensions", lambda python: False)
+    assert setup.prepare_memory_service() is None
+    assert "tests marked real_service are skipped" in capsys.readouterr().out
+
+
+def test_without_a_network_the_other_tests_still_run(setup, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    monkeypatch.setattr(setup, "loads_extensions", lambda python: True)
+    monkeypatch.setattr(setup.Environment, "make", lambda self, base: None)
+    monkeypatch.setattr(setup.Environment, "pip", lambda self, *arguments: False)
+    assert setup.prepare_memory_service() is None
+    assert "pip could not finish" in capsys.readouterr().out
