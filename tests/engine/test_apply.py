@@ -438,3 +438,12 @@ def test_a_volume_of_its_own_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Path, "is_mount", lambda path: path == address.path)
     with pytest.raises(NotPermitted, match="volume"):
         apply(merge_plan(address))
+
+
+def test_a_source_that_was_read_already_is_not_read_again(address: Address, tmp_path: Path) -> None:
+    held = snapshot_of(address)
+    record = replace(held.records[0], key=Key("memories", "brought"))
+    source = replace(held, records=(record,))
+    plan = Plan(source=f"jsonl:{tmp_path}/gone.jsonl", target=str(address), steps=(Write(Ref.of(record), record.key),))
+    assert apply(plan, source=source).written == 1
+    assert snapshot_of(address).by_key[record.key].text == record.text
