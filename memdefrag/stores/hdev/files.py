@@ -107,6 +107,16 @@ class HdevFiles(HdevStore):
     def raw_files(self) -> list[Path]:
         return sorted(self.root.absolute() / name for name in self._walk().files)
 
+    def refusal(self, record: MemoryRecord) -> str | None:
+        found = self.look(record.key.id)
+        if found.fault or found.record:
+            return found.fault
+        try:
+            self._require_room([record.key.id])
+        except UsageError as error:
+            return error.message
+        return None
+
     def _listed(self) -> list[str]:
         return sorted(self._entries())
 
@@ -183,6 +193,11 @@ class HdevFiles(HdevStore):
             for entry in entries.values()
             if entry.metadata is None and not entry.is_old
         ]
+        told += [
+            f"{name!r} is hidden from hdev by the folder of the same name; its files are there."
+            for name in sorted(entries)
+            if (self.root / name).is_dir()
+        ]
         old = self._old()
         foreign = [entry.content for name, entry in found.entries.items() if name not in entries]
         kinds = (
@@ -204,15 +219,9 @@ class HdevFiles(HdevStore):
             if os.path.lexists(self.root / names.content_file(entry)):
                 raise UsageError(f"The file {names.content_file(entry)!r} stands where {entry!r} would.")
             for folder in names.folders_of(entry):
-                self._require_folder(folder, entry)
-
-    def _require_folder(self, folder: str, entry: str) -> None:
-        """Insist that a folder is one, or can be made without hiding the entry of the same name."""
-        path = self.root / folder
-        if path.is_symlink() or (path.exists() and not path.is_dir()):
-            raise UsageError(f"{folder!r}, where {entry!r} would be, is no folder of the store.")
-        if not path.exists() and os.path.lexists(self.root / (folder + names.CONTENT)):
-            raise UsageError(f"{folder!r} would be hidden by the folder that {entry!r} needs.")
+                place = self.root / folder
+                if place.is_symlink() or (place.exists() and not place.is_dir()):
+                    raise UsageError(f"{folder!r}, where {entry!r} would be, is no folder of the store.")
 
     def _put(self, record: MemoryRecord, present: MemoryRecord | None) -> None:
         entry, text = record.key.id, record.text or ""

@@ -56,12 +56,15 @@ class HdevHttp(HdevStore):
 
     kind: ClassVar[str] = "hdev+http"
     most_at_once: ClassVar[int] = 300
+    hides: ClassVar[bool] = True
 
     def __init__(self, address: Address, settings: StoreSettings) -> None:
         super().__init__(address, settings)
         told = config.load()
         key = secrets.find(address.url, *KEY_VARIABLES) or told.key_for(address.url)
         options = Options.of_environment()
+        self._offered: set[str] = set()
+        self._offered_folders: set[str] = set()
         self._client = Client(address.url, key, replace(options, silence=told.timeout or options.silence))
 
     @classmethod
@@ -118,6 +121,18 @@ class HdevHttp(HdevStore):
             losses = (*losses, "the kind of line breaks")
         added = {name: 1 if name == "version" else None for name in ALWAYS if name not in fitted.metadata}
         return replace(fitted, text=text, metadata={**fitted.metadata, **added}), losses
+
+    def refusal(self, record: MemoryRecord) -> str | None:
+        """Beside those offered before it: the server would not give out an entry beside a folder of its name."""
+        entry, folders = record.key.id, names.folders_of(record.key.id)
+        above = next((folder for folder in folders if folder in self._offered), None)
+        if above is not None:
+            return f"would hide {above!r} behind a folder of the same name"
+        if entry in self._offered_folders:
+            return "would be hidden by the folder of the same name"
+        self._offered.add(entry)
+        self._offered_folders.update(folders)
+        return None
 
     def _listed(self) -> list[str]:
         return sorted(self._listing().entries)

@@ -73,14 +73,18 @@ def folders_of(entry: str) -> list[str]:
     return [str(parent) for parent in PurePosixPath(entry).parents][:-1]
 
 
-def clash(entries: Iterable[str]) -> str | None:
-    """Why these entries cannot all be made; None when they can."""
+def clash(entries: Iterable[str], *, hides: bool = True) -> str | None:
+    """Why these entries cannot all be made; None when they can.
+
+    Args:
+        hides: a folder makes an entry of its name unreachable, as it does for all who ask a server.
+    """
     made: dict[str, str] = {}
     for entry in sorted(entries):
         other = made.setdefault(content_file(entry), entry)
         if other != entry:
             return f"{other!r} and {entry!r} would share one file, {content_file(entry)!r}"
-    for entry in made.values():
+    for entry in made.values() if hides else ():
         above = next((folder for folder in folders_of(entry) if folder + CONTENT in made), None)
         if above is not None:
             return f"{above!r} would be hidden by the folder that {entry!r} needs"

@@ -54,6 +54,8 @@ class HdevStore(Store):
     _faulty: list[tuple[str, str]] | None = None
     most_at_once: ClassVar[int] = BATCH_RECORDS
     """Entries that are read between two reports of progress."""
+    hides: ClassVar[bool] = False
+    """Whether a folder makes an entry of its name unreachable."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -186,7 +188,7 @@ class HdevStore(Store):
         for entry, before in expected.items():
             _require_unchanged(entry, present[entry], before)
         new = [entry for entry, before in expected.items() if before is None]
-        trouble = names.clash(new)
+        trouble = names.clash(new, hides=self.hides)
         if trouble:
             raise UsageError(f"{trouble}.")
         self._require_room(new)

@@ -185,22 +185,48 @@ def test_hostile_names_are_refused_before_anything_is_written(root: Path, name: 
     assert tree(root.parent) == before
 
 
-@pytest.mark.parametrize(
-    ("present", "new"), [("a", "a/b"), ("v1.2", "v1"), ("v1", "v1.2"), ("a", "a/b/c"), ("x.md", "x")]
-)
-def test_an_entry_that_would_hide_another_is_refused(root: Path, present: str, new: str) -> None:
+@pytest.mark.parametrize(("present", "new"), [("v1.2", "v1"), ("v1", "v1.2"), ("x.md", "x")])
+def test_an_entry_that_would_share_the_file_of_another_is_refused(root: Path, present: str, new: str) -> None:
     entry(root, present)
     before = tree(root)
+    assert "share" in str(open_folder(root).refusal(record(new)))
     with pytest.raises(UsageError):
         put(root, record(new))
     assert tree(root) == before
 
 
-@pytest.mark.parametrize("new", [["v1.2", "v1.3"], ["a", "a/b"]])
-def test_new_entries_that_would_hide_each_other_are_refused(root: Path, new: list[str]) -> None:
+def test_new_entries_that_would_share_a_file_are_refused(root: Path) -> None:
     with pytest.raises(UsageError):
-        put(root, *(record(name) for name in new))
+        put(root, record("v1.2"), record("v1.3"))
     assert list(root.iterdir()) == []
+
+
+def test_an_entry_beside_a_folder_of_its_name_is_written_and_told(root: Path) -> None:
+    put(root, record("topic", "beside"), record("topic/inner", "below"))
+    put(root, record("topic/inner/most"))
+    assert texts(root) == {"topic": "beside", "topic/inner": "below", "topic/inner/most": "text"}
+    told = [problem for problem in open_folder(root).problems() if "hidden from hdev" in problem]
+    assert [problem.split(" ")[0] for problem in told] == ["'topic'", "'topic/inner'"]
+
+
+def test_what_can_be_written_is_not_refused(root: Path) -> None:
+    entry(root, "a")
+    store = open_folder(root)
+    assert [store.refusal(record(name)) for name in ("a", "b", "a/b", "c/d")] == [None] * 4
+    (root / "b.md").mkdir()
+    assert "'b.md' stands where 'b' would" in str(store.refusal(record("b")))
+
+
+@given(st.lists(st.sampled_from(["a", "a.1", "a.2", "ab", "b/a", "b/a.1"]), unique=True))
+def test_one_entry_looks_the_same_alone_and_among_others(
+    tmp_path_factory: pytest.TempPathFactory, present: list[str]
+) -> None:
+    root = tmp_path_factory.mktemp("memory")
+    for name in present:
+        entry(root, name)
+    store = open_folder(root)
+    every = ["a", "a.1", "a.2", "ab", "b/a", "b/a.1", "c"]
+    assert store._look(every) == {name: store.look(name) for name in every}
 
 
 def test_a_folder_where_a_text_would_be_is_not_touched(root: Path) -> None:

@@ -167,6 +167,35 @@ def test_an_entry_that_would_hide_or_be_hidden_is_refused(
     assert running.written() == []
 
 
+def test_of_many_new_entries_the_tree_tells_that_they_are_not_there(
+    store: HdevHttp, running: MemoryServer, root: Path
+) -> None:
+    entry(root, "present")
+    keys = [Key(COLLECTION, f"new/{number}") for number in range(30)]
+    [found] = store.fetch([*keys, Key(COLLECTION, "present")])
+    assert found.key.id == "present"
+    assert len(running.requests) == 2
+    store.write(Changes(put=tuple(Put(store.fit(MemoryRecord(key, "text"))[0], None) for key in keys)), Progress())
+    assert len(store.fetch(keys)) == 30
+
+
+def test_a_tree_that_leaves_something_out_does_not_tell_what_is_not_there(
+    store: HdevHttp, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"deep/down/{number}" for number in range(30)]
+    for name in names:
+        entry(root, name)
+    cut = {"type": "tree", "path": "", "items": {"deep": {"...": {}}}, "success": True, "error": None}
+    monkeypatch.setattr(server, "tree", lambda *_: cut)
+    assert len(store.fetch(Key(COLLECTION, name) for name in names)) == 30
+
+
+def test_entries_that_would_hide_each_other_are_refused_one_by_one(store: HdevHttp) -> None:
+    names = ["a", "a/b", "c/d", "c", "a/b/c", "e", "e"]
+    refused = [name for name in names if store.refusal(MemoryRecord(Key(COLLECTION, name), "x"))]
+    assert refused == ["a/b", "c", "a/b/c"]
+
+
 @pytest.mark.parametrize("name", ["../escaped", "..", "", "/etc/passwd", "a/../../b", "a\\b", "C:x"])
 def test_hostile_names_are_never_sent(store: HdevHttp, running: MemoryServer, name: str) -> None:
     key = Key(COLLECTION, name)
