@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 
 from memdefrag.base.errors import CollectionNotFound, NotAStore, NotPermitted
 from memdefrag.base.progress import Progress
-from memdefrag.model.plan import Changes
+from memdefrag.model.address import Address
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.plan import Changes, Put
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.model.service_metadata import content_hash
 from memdefrag.stores.base import read_snapshot
@@ -113,9 +116,40 @@ def test_other_json_is_not_taken_for_it(tmp_path: Path, text: str) -> None:
         resolve(str(path))
 
 
-def test_it_can_only_be_read(tmp_path: Path) -> None:
+def test_a_backup_can_only_be_read(tmp_path: Path) -> None:
     with open_store(str(put_aside(tmp_path, OLD))) as store:
         with pytest.raises(NotPermitted):
             store.write(Changes(), Progress())
         with pytest.raises(CollectionNotFound):
             list(store.scan("nope"))
+
+
+def test_what_no_change_names_keeps_its_spelling(tmp_path: Path) -> None:
+    other = {**EXPORTED, "content_hash": "def", "future": {"x": [1]}}
+    path = exported(tmp_path, {"note": "no text"}, EXPORTED, other)
+    with open_store(str(path)) as store:
+        [_, old] = read_snapshot(store).records
+        new, losses = store.fit(replace(old, tags=("late",)))
+        store.write(Changes((Put(new, record_hash(old)),)), Progress())
+    told = json.loads(path.read_text(encoding="utf-8"))
+    assert losses == ()
+    assert told["memories"] == [{"note": "no text"}, EXPORTED, {**other, "tags": ["late"]}]
+    assert told["export_metadata"] == {
+        "source_machine": "desk", "total_memories": 3, "include_embeddings": True, "stores": ["home"]
+    }  # fmt: skip
+
+
+def test_a_new_export_has_what_the_services_import_asks_for(tmp_path: Path) -> None:
+    path = tmp_path / "new.json"
+    foreign = MemoryRecord(Key("home", "my id"), "Tea.", {"type": "note"}, tags=("Tea",), uri="file:///tea")
+    with open_store(Address("memory-service-json", str(path)), must_exist=False) as store:
+        key = store.key_for("home", foreign)
+        fitted, losses = store.fit(store.adopted(foreign).with_key(key))
+        store.write(Changes((Put(fitted, None),)), Progress())
+    assert losses == ("the uri",)
+    [entry] = json.loads(path.read_text(encoding="utf-8"))["memories"]
+    assert entry == {
+        "content": "Tea.", "content_hash": content_hash("Tea."), "tags": ["Tea"], "created_at": None,
+        "updated_at": None, "memory_type": "note", "metadata": {"type": "note"}, "store": "home",
+    }  # fmt: skip
+    assert resolve(str(path)).kind == "memory-service-json"
