@@ -22,7 +22,7 @@ from memdefrag.base import foreign_json
 from memdefrag.model.records import Key, MemoryRecord, Metadata, Relation, State, Vector
 from memdefrag.model.service_metadata import content_hash, moment, read
 from memdefrag.stores.interchange import DEFAULT_COLLECTION, whole
-from memdefrag.stores.jsonl_links import entry, link
+from memdefrag.stores.jsonl_links import link
 from memdefrag.stores.parquet_columns import is_missing, library, plain
 
 EMBEDDING = "embedding"
@@ -125,8 +125,6 @@ def _fields(record: MemoryRecord, links: Sequence[Relation]) -> dict[str, Any]:
     }
     cleaned = {name: _cleaned(value) for name, value in fields.items()}
     exact = {name: value for name, value in fields.items() if cleaned[name] != value}
-    if "relations" in exact:
-        exact["relations"] = [entry(relation, None) for relation in links]
     return {**cleaned, "exact": json.dumps(exact) if exact else None}
 
 
@@ -144,14 +142,14 @@ def _link_fields(relation: Relation) -> dict[str, Any]:
 
 
 def _links(told: Any, source: Key) -> list[Relation | None]:
-    """The links of a row: structures of the column, or the entries that `exact` holds."""
+    """The links of a row; None for each that cannot be understood."""
     entries = told if isinstance(told, list) else ()
     return [link(_entry(each), source.collection, source) for each in entries]
 
 
 def _entry(fields: Any) -> Any:
-    """A link's structure as the entry that it would be in JSON lines; what is none, or is an entry, as it is."""
-    if not isinstance(fields, dict) or "target" in fields:
+    """A link's structure as the entry that it would be in JSON lines; what is no structure as it is."""
+    if not isinstance(fields, dict):
         return fields
     reference, metadata = fields.get("reference"), fields.get("metadata")
     ends = {name: fields.get(name) for name in ("collection", "id")}

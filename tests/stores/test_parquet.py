@@ -230,7 +230,8 @@ def test_strings_that_are_not_utf8_are_read(path: Path) -> None:
 
 def test_what_the_metadata_means_counts_where_a_cell_is_empty(path: Path) -> None:
     columns = {"id": ["1"], "collection": ["c"], "text": ["t"], "metadata": ['{"tags": "a,b", "is_chunk": true}']}
-    record = only(made(path, {**columns, "state": pa.array([None], pa.string()), "tags": pa.array([None], pa.string())}))
+    empty = pa.array([None], pa.string())
+    record = only(made(path, {**columns, "state": empty, "tags": empty}))
     assert (record.tags, record.state) == (("a", "b"), State.CHUNK)
 
 
