@@ -67,7 +67,7 @@ class Server:
 
     def wait(self) -> None:
         """Until it answers again."""
-        for _ in range(200):
+        for _ in range(600):
             try:
                 self.connect().close()
                 return
