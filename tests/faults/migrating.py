@@ -43,7 +43,11 @@ class Migration:
             Write(Ref.of(record), record.key) for record in source.records if record.key not in present
         ]
         return Plan(
-            source=str(self.source), target=str(self.target), settings={"reason": "migrate"}, steps=tuple(steps)
+            source=str(self.source),
+            target=str(self.target),
+            settings={"reason": "migrate"},
+            collections=source.collections,
+            steps=tuple(steps),
         )
 
     def begin(self, kill_at: int | None = None) -> None:

@@ -1,0 +1,39 @@
+"""A migration that was interrupted waits for the person: every command says so, `recover` takes it back."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from memdefrag.engine import resume
+from memdefrag.model.address import Address
+from tests.cli.conftest import Cli
+from tests.engine.stores import make_store
+from tests.faults.harness import in_child
+from tests.faults.migrating import Migration, content
+
+
+@pytest.fixture
+def migration(tmp_path: Path) -> Migration:
+    """From a file into a new folder, killed half-way."""
+    made = Migration(make_store("jsonl", tmp_path), Address("hdev", str(tmp_path / "new")), 5)
+    assert in_child("", partial(made.begin, 10)) == -signal.SIGKILL
+    return made
+
+
+def test_a_command_says_how_to_go_on_and_leaves_it(cli: Cli, migration: Migration) -> None:
+    written = len(content(migration.target))
+    assert 0 < written < 20
+    assert f"{migration.target} --resume" in cli("history").err
+    assert len(content(migration.target)) == written
+    assert resume.pending(migration.target) is not None
+
+
+def test_recover_takes_it_back(cli: Cli, migration: Migration) -> None:
+    [told] = cli("recover", "--json").json["recovered"]
+    assert (told["store"], told["outcome"]) == (str(migration.target), "discarded")
+    assert len(content(migration.target)) == 0
+    assert resume.pending(migration.target) is None
