@@ -72,7 +72,7 @@ def changes(store: Store, wanted: list[MemoryRecord | str]) -> tuple[Changes, di
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(rounds=st.lists(st.lists(memories() | st.sampled_from(NAMES), max_size=5), min_size=1, max_size=3))
 def test_what_is_written_reads_back(shape: str, rounds: list[list[MemoryRecord | str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
