@@ -92,7 +92,7 @@ class Pacing:
     gentle: Annotated[
         bool, typer.Option("--gentle", help="10 memories at once and a second between, for a server that is in use.")
     ] = False
-    verify: Annotated[Depth, typer.Option(help="How much is compared with the source afterwards.")] = Depth.FULL
+    verify: Annotated[Depth, typer.Option(help="How much is compared once more in the end.")] = Depth.SAMPLE
     rollback_on_failure: Annotated[
         bool,
         typer.Option("--rollback-on-failure", help="Take everything back where the comparison fails."),

@@ -132,7 +132,10 @@ def _outcome(report: MigrationReport) -> Iterator[RenderableType]:
     else:
         vectors = f", {count(checked.vectors, 'vector')}" if checked.vectors else ""
         links = f", {count(checked.relations, 'link')}" if checked.relations else ""
-        yield f"Compared with the source: {count(checked.records, 'memory', 'memories')}{vectors}{links}: all the same."
+        yield (
+            f"Read back and compared: {count(checked.records, 'memory', 'memories')}{vectors}{links}; "
+            f"{checked.again:,} once more in the end. All the same."
+        )
     if report.backup:
         yield f"Backup from before: {report.backup}"
     if report.step:

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from memdefrag.model.records import Key, Metadata
+if TYPE_CHECKING:
+    # Not needed to run, and the command line asks for these options before anything heavy is loaded.
+    from memdefrag.model.records import Key, Metadata
 
 
 class Conflict(StrEnum):
@@ -23,7 +25,7 @@ class Conflict(StrEnum):
 
 
 class Depth(StrEnum):
-    """How much of what was written is compared with the source afterwards."""
+    """How much is compared once more, when all is written and every memory was read back on the way."""
 
     FULL = "full"
     SAMPLE = "sample"
@@ -115,7 +117,7 @@ class MigrateOptions:
     rename: Mapping[str, str] = field(default_factory=dict)
     re_embed: str | None = None
     skip_duplicates: bool = False
-    verify: Depth = Depth.FULL
+    verify: Depth = Depth.SAMPLE
     pace: Pace = field(default_factory=Pace)
     dry_run: bool = False
     resume: bool = False
@@ -145,10 +147,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the comparison with the source afterwards looked at, and found.
+    """What the comparison with the source looked at, and found.
 
     Attributes:
-        records, vectors, relations: compared ones.
+        records, vectors, relations: that were read back when they were written.
+        again: records that were compared once more in the end.
         probes: searches that had to find what was written.
         differences: in words, one for each thing that is not as it should be.
     """
@@ -157,6 +160,7 @@ class Checked:
     vectors: int
     relations: int
     probes: int
+    again: int
     differences: tuple[str, ...] = ()
 
 
@@ -241,7 +245,7 @@ class MigrationReport:
             "verified": checked is not None and not checked.differences,
             "checked": None if checked is None else {
                 "records": checked.records, "vectors": checked.vectors, "relations": checked.relations,
-                "probes": checked.probes, "differences": list(checked.differences),
+                "probes": checked.probes, "again": checked.again, "differences": list(checked.differences),
             },
             "gone": [str(key) for key in self.gone],
             "removed": self.removed,

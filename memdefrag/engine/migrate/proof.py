@@ -30,16 +30,19 @@ def checked(
     *,
     searches: bool,
 ) -> Checked:
-    """Compare what was written with what is there: ids, texts, metadata and all else exactly, vectors within
-    `engine.verify`'s tolerance, links, and whether the store's own search finds what was written.
+    """Look at the target with fresh eyes: all that was written was read back on the way; is it there now, too?
+
+    Ids, texts, metadata and all else must be equal, vectors within `engine.verify`'s tolerance; links must be there,
+    and the store's own search must find what was written.
 
     Args:
         written: the records under their keys in the target.
         removed: keys that must be gone.
-        depth: all of them, or a sample of `SAMPLE`.
+        depth: whether all are looked at, or a sample of `SAMPLE`.
         searches: whether the target's own search is asked; where it was while a copy was staged, that is enough.
     """
-    wanted = {record.key: record for record in written}
+    everything = {record.key: record for record in written}
+    wanted = everything
     if depth is Depth.SAMPLE and len(wanted) > SAMPLE:
         wanted = {key: wanted[key] for key in random.Random(0).sample(sorted(wanted), SAMPLE)}
     progress.phase("Comparing with the source", len(wanted))
@@ -54,15 +57,15 @@ def checked(
         differences += [f"{key} is missing." for key in sorted(missed)]
         differences += [f"{record.key} should be gone." for record in store.fetch(removed)]
         lost = missing(relations, list(store.relations())) if relations else 0
-        vectors = [record for record in wanted.values() if record.embedding is not None]
-        pointing = [record for record in vectors if record.embedding is not None and record.embedding.any()]
+        pointing = [record for record in wanted.values() if record.embedding is not None and record.embedding.any()]
         probed = pointing[:: max(1, len(pointing) // PROBES)][:PROBES] if searches else []
-        unfound = store.lost_in_search(probed, progress)
+        unfound = store.lost_in_search(probed, progress) if probed else []
     if lost:
         differences.append(f"{lost} links are missing.")
     if len(unfound) > len(probed) // 100:
         differences.append(f"{len(unfound)} of {len(probed)} memories are not found by the target's own search.")
-    return Checked(len(wanted), len(vectors), len(relations), len(probed), tuple(differences[:TOLD]))
+    vectors = sum(record.embedding is not None for record in everything.values())
+    return Checked(len(everything), vectors, len(relations), len(probed), len(wanted), tuple(differences[:TOLD]))
 
 
 def _read(store: Store, wanted: Mapping[Key, MemoryRecord], depth: Depth) -> Iterator[list[MemoryRecord]]:
