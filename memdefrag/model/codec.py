@@ -15,7 +15,7 @@ import numpy as np
 
 from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.records import MemoryRecord, Metadata
-from memdefrag.model.service_metadata import TAG_KEYS, read, restate
+from memdefrag.model.service_metadata import TAG_KEYS, Meaning, read, restate
 
 ESCAPE = "memdefrag:json:"
 OWN_KEYS = "memdefrag_"
@@ -37,7 +37,7 @@ def fit(record: MemoryRecord, capabilities: Capabilities) -> tuple[MemoryRecord,
     record = _fit_body(record, capabilities, losses)
     metadata = _fit_metadata(record.metadata, capabilities, losses)
     if not capabilities.tags_in_metadata:
-        return replace(record, metadata=metadata), tuple(losses)
+        return record if metadata is record.metadata else replace(record, metadata=metadata), tuple(losses)
     tags = tuple([tag for tag in record.tags if tag])
     meant = read(metadata)
     if (tags, record.created, record.updated) != (meant.tags, meant.created, meant.updated):
@@ -45,7 +45,15 @@ def fit(record: MemoryRecord, capabilities: Capabilities) -> tuple[MemoryRecord,
         meant = read(metadata)
     if not capabilities.extras and record.state is not meant.state:
         losses.append(f"the state {record.state.value!r}")
+    if metadata is record.metadata and _says(record, meant):
+        return record, tuple(losses)
     return replace(record, metadata=metadata, **meant._asdict()), tuple(losses)
+
+
+def _says(record: MemoryRecord, meant: Meaning) -> bool:
+    """Whether a record says exactly that, types included."""
+    said = (record.tags, record.created, record.updated, record.state)
+    return said == meant and list(map(type, said)) == list(map(type, meant))
 
 
 def unfit(metadata: Metadata) -> Metadata:
@@ -84,6 +92,7 @@ def _fit_body(record: MemoryRecord, capabilities: Capabilities, losses: list[str
 
 
 def _fit_metadata(metadata: Metadata, capabilities: Capabilities, losses: list[str]) -> Metadata:
+    """What of the metadata the store gives back; the very same object where that is all of it."""
     fitted = {}
     for key, value in unfit(metadata).items():
         if _holds(value, capabilities):
@@ -94,7 +103,7 @@ def _fit_metadata(metadata: Metadata, capabilities: Capabilities, losses: list[s
             fitted[key] = ESCAPE + json.dumps(value, separators=(",", ":"))
             if fitted[key] != metadata[key] and not key.startswith(OWN_KEYS):
                 losses.append(f"the type of {key!r} (kept as JSON text)")
-    return fitted
+    return metadata if all(value is metadata[key] for key, value in fitted.items()) else fitted
 
 
 def _holds(value: Any, capabilities: Capabilities) -> bool:

@@ -26,9 +26,11 @@ def canonical_json(value: Any) -> bytes:
 def record_hash(record: MemoryRecord) -> str:
     """SHA-256 hex of everything a memory says: text, uri, metadata, tags, times, state, extras.
 
-    The vector is left out: metrics such as cosine do not give back the stored bits.
+    The vector is left out: metrics such as cosine do not give back the stored bits. So is the key.
     """
-    return hashlib.sha256(_content(record)).hexdigest()
+    if record.hashed is None:
+        object.__setattr__(record, "hashed", hashlib.sha256(_content(record)).hexdigest())
+    return str(record.hashed)
 
 
 def content_hash(records: Iterable[MemoryRecord]) -> str:

@@ -62,10 +62,14 @@ class MemoryRecord:
     owner: str | None = None
     state: State = State.LIVE
     extras: Metadata = field(default_factory=dict)
+    hashed: str | None = field(default=None, init=False, compare=False, repr=False)
+    """Where `model.hashing.record_hash` keeps what it computed: nothing in a record ever changes."""
 
     def with_key(self, key: Key) -> MemoryRecord:
         """The same memory under another name."""
-        return replace(self, key=key)
+        renamed = replace(self, key=key)
+        object.__setattr__(renamed, "hashed", self.hashed)
+        return renamed
 
 
 @dataclass(frozen=True, slots=True)
