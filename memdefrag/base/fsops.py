@@ -101,7 +101,12 @@ def fsync_tree(root: Path) -> None:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Rename durably. `target` must not exist, unless both are files, which are then replaced."""
+    """Rename durably. `target` must not exist, unless both are files, which are then replaced.
+
+    Raises:
+        NotPermitted: `target` is a device or the like (/dev/null), which a file must not replace.
+    """
+    _require_ordinary(target)
     fault_point(f"rename {source.name} -> {target.name}")
     if source.is_file():
         os.replace(source, target)
@@ -154,7 +159,12 @@ def probe_writable(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a scratch path beside `path`; on success its content durably takes the place of `path`."""
+    """Yield a scratch path beside `path`; on success its content durably takes the place of `path`.
+
+    Raises:
+        NotPermitted: `path` is a device or the like (/dev/null), which a file must not replace.
+    """
+    _require_ordinary(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield scratch
@@ -233,12 +243,22 @@ def dress_like(made: Path, model: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a whole folder if it is there."""
+    """Remove a file or a whole folder if it is there.
+
+    Raises:
+        NotPermitted: it is a device or the like (/dev/null).
+    """
+    _require_ordinary(path)
     fault_point(f"remove {path.name}")
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _require_ordinary(path: Path) -> None:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise NotPermitted(f"{path} is neither a file nor a folder; nothing may take its place.", todo="Name a file.")
 
 
 def file_sha256(path: Path) -> str:

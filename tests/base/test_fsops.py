@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from memdefrag.base import fsops
-from memdefrag.base.errors import StoreDamaged
+from memdefrag.base.errors import NotPermitted, StoreDamaged
 
 
 def names(folder: Path) -> list[str]:
@@ -133,3 +133,21 @@ def on_disk(folder: Path) -> bool:
     """A tmpfs is memory all through; nothing of it can be forgotten."""
     command = ["stat", "--file-system", "--format=%T", str(folder)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() != "tmpfs"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such entries in folders")
+def test_what_is_no_file_is_neither_replaced_nor_removed(tmp_path: Path) -> None:
+    pipe, file = tmp_path / "pipe", tmp_path / "file"
+    os.mkfifo(pipe)
+    file.write_bytes(b"kept")
+    link = tmp_path / "link"
+    link.symlink_to(pipe)
+    for special in (pipe, link):
+        with pytest.raises(NotPermitted, match="neither a file nor a folder"):
+            fsops.write_durable(special, b"new")
+        with pytest.raises(NotPermitted, match="neither a file nor a folder"):
+            fsops.rename(file, special)
+        with pytest.raises(NotPermitted, match="neither a file nor a folder"):
+            fsops.remove(special)
+    assert pipe.is_fifo()
+    assert names(tmp_path) == ["file", "link", "pipe"]
