@@ -99,6 +99,8 @@ class Classifier:
         self.done.entries += [Entry(key, key, Outcome.FAIL, reason) for key, reason in unreadable]
 
     def _take(self, record: MemoryRecord) -> None:
+        # Computed before anything is made of it: what says the same by another name keeps it.
+        record_hash(record)
         meant = mapped(self.store.adopted(uncarry(record)), self.options.metadata)
         collection = self.route.collection(record.key.collection)
         key = self.store.key_for(collection, meant)
@@ -119,7 +121,7 @@ class Classifier:
             self._note(record, key, Outcome.FAIL, refusal)
         elif present is None:
             self._write(record, fitted, losses, needs_vector)
-        elif self._is_same(fitted, present, record):
+        elif self._is_same(meant, fitted, present):
             self._place(record, key, Outcome.SAME, "is there already")
         elif self.store.is_placeholder(present) or (known and known.written == record_hash(present)):
             self._write(record, fitted, losses, needs_vector, "replaces what is there", replaces=True)
@@ -188,11 +190,15 @@ class Classifier:
             fitted = replace(fitted, embedding=np.ones(taken or 1, np.float32))
         return self.store.refusal(fitted)
 
-    def _is_same(self, fitted: MemoryRecord, present: MemoryRecord, record: MemoryRecord) -> bool:
-        if self.store.is_placeholder(record) and self.store.is_placeholder(present):
+    def _is_same(self, meant: MemoryRecord, fitted: MemoryRecord, present: MemoryRecord) -> bool:
+        if self.store.is_placeholder(meant) and self.store.is_placeholder(present):
             return True
         if record_hash(fitted) != record_hash(present):
-            return False
+            # What the target itself gives to a memory, such as when it was last read, is the target's affair.
+            own = fitted.extras.keys() & present.extras.keys() - meant.extras.keys()
+            given = {name: present.extras[name] for name in own}
+            if not own or record_hash(replace(fitted, extras={**fitted.extras, **given})) != record_hash(present):
+                return False
         either_none = fitted.embedding is None or present.embedding is None
         return not self.options.re_embed and (either_none or same_vector(fitted.embedding, present.embedding))
 
