@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memdefrag.base.errors import ConfirmationNeeded
 from memdefrag.base.progress import Progress
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memdefrag.model.plan import Plan
     from memdefrag.model.report import ApplyReport
     from memdefrag.presenters.proof import Wanted
-    from memdefrag.stores.base import Sizes
+    from memdefrag.stores.base import Sizes, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def look(plan: Plan, wanted: Wanted | None, by_words: bool, progress: Progress) 
             texts={str(record.key): record.text or "" for record in store.fetch(proof.named(rehearsal.recall))},
             live=store.capabilities.commit.is_live,
             thins=any(gone > SHRINK_GUARD * counts[name] for name, gone in removed.items()),
-            writers=_writers(store, remembered) if store.capabilities.written_by else (),
+            writers=ways_to_write(store) if store.capabilities.written_by else (),
             remembered=remembered,
         )
 
@@ -174,9 +174,11 @@ def _removed(plan: Plan) -> dict[str, int]:
     return removed
 
 
-def _writers(store: Any, remembered: str) -> tuple[WriterChoice, ...]:
-    from memdefrag.engine import writers
+def ways_to_write(store: Store) -> tuple[WriterChoice, ...]:
+    """The ways to write a folder that an older chromadb made; the one that was chosen the last time comes first."""
+    from memdefrag.engine import workspace, writers
 
+    remembered = str(workspace.load(store.address, writers.TOPIC).get("python", ""))
     version = store.capabilities.written_by
     found = [
         WriterChoice("python", f"Use {candidate.python}", str(candidate.where), str(candidate.python))

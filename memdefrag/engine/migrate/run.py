@@ -8,7 +8,7 @@ other, which `engine.apply` carries out with its backup, journal and proof.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from memdefrag.base.errors import UsageError
@@ -17,6 +17,7 @@ from memdefrag.engine import resume
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.compare import ModelOptions
 from memdefrag.engine.migrate import advice, ledger, links, preflight, proof, vectors
+from memdefrag.engine.migrate.check import Check
 from memdefrag.engine.migrate.classify import Classifier, Sorted
 from memdefrag.engine.migrate.duplicates import surely_said
 from memdefrag.engine.migrate.estimate import estimate, remember
@@ -34,13 +35,22 @@ from memdefrag.stores.base import Store, read_snapshot
 from memdefrag.stores.registry import open_store, resolve, resolve_new, store_class
 
 
+def _nobody(checks: Sequence[Check]) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a migration may use: who writes an older folder, and a model for missing vectors."""
+    """What a migration may use: who writes an older folder, and a model for missing vectors.
+
+    Attributes:
+        checked: called with what was looked at before the first write, also where something in it failed.
+    """
 
     writer: WriterOptions = field(default_factory=WriterOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
     confirm_shrink: bool = False
+    checked: Callable[[Sequence[Check]], None] = _nobody
 
 
 def migrate(
@@ -97,6 +107,7 @@ class _Migration:
                 self._go_on()
             present = read_snapshot(there, self.progress) if there.exists else Snapshot(str(self.target), ())
             checks = preflight.checks(store, there, snapshot, self.options, origin=self.source, progress=self.progress)
+            self.means.checked(checks)
             preflight.require(checks)
             done, way = self._decided(store, snapshot, there, present)
             fit = there.fit_relation if there.capabilities.writes_relations else None
