@@ -80,6 +80,8 @@ class HdevFiles(HdevStore):
     def write(self, changes: Changes, progress: Progress) -> None:
         if not self.capabilities.writable:
             raise NotPermitted(f"{self.format} can only be read.", todo="Run hdev's own migration first.")
+        if changes.collections:
+            self._make_folder(self.root)
         super().write(changes, progress)
 
     def sweep(self, keys: Iterable[Key]) -> None:
