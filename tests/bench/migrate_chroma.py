@@ -74,19 +74,12 @@ def raw(source: Path, target: Path, batch: int) -> None:
 
 
 def ours(source: Path, target: Path) -> None:
-    """Copy a Chroma folder to a new one by a plan."""
-    from memdefrag.engine.apply import apply
-    from memdefrag.model.plan import Plan, Ref, Write
-    from memdefrag.stores.base import read_snapshot
-    from memdefrag.stores.registry import open_store
+    """Migrate a Chroma folder to a new one, as the command does."""
+    from memdefrag.engine.migrate.run import migrate
 
-    with open_store(f"chroma:{source}") as store:
-        snapshot = read_snapshot(store)
-    steps = tuple(Write(Ref.of(record), record.key) for record in snapshot)
-    collections = snapshot.collections
-    plan = Plan(source=snapshot.address, target=f"chroma:{target}", collections=collections, steps=steps)
-    report = apply(plan, source=snapshot)
-    assert report.records_after == len(snapshot)
+    report = migrate(f"chroma:{source}", f"chroma:{target}")
+    assert report.copied == report.found
+    assert report.checked is not None and report.checked.differences == ()
 
 
 def timed(arguments: list[str], home: Path) -> Run:
