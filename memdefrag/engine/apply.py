@@ -173,7 +173,7 @@ class _Application:
         if self.options.confirm_shrink or self.restores:
             return
         guards.require_agreement(
-            resolution.changes.removed, len(before.records), self.plan.settings.get("agreed_removals")
+            resolution.removed, len(before.records), self.plan.settings.get("agreed_removals")
         )
         if self.plan.settings.get("undoes") is None and not self._brings_back:
             require_no_loss(store, before)
@@ -358,7 +358,7 @@ class _Application:
             records_after=len(before.records) + added - len(changes.delete),
             merged=resolution.merged,
             written=len(changes.put),
-            removed=changes.removed,
+            removed=resolution.removed,
             bytes_before=_size(self.address.path),
             backup=backup.id if backup else None,
             backup_folder=str(backup.folder) if backup else None,

@@ -43,6 +43,7 @@ class Resolution:
     Attributes:
         units: the keys that each step touches, the main one first; a unit is written whole or not at all.
         links: what the plan means for the links, should some units be left out; None where they cannot be written.
+        renamed: memories that go on under another key; see `Capabilities.content_ids`.
     """
 
     changes: Changes
@@ -51,14 +52,22 @@ class Resolution:
     losses: dict[str, int]
     units: tuple[tuple[Key, ...], ...] = ()
     links: Links | None = None
+    renamed: int = 0
+
+    @property
+    def removed(self) -> int:
+        """How many memories disappear, or are marked as deleted, without another in their place."""
+        return self.changes.removed - self.renamed
 
 
 @dataclass
 class _Work:
     """Collects changes while the steps are gone through."""
 
+    store: Store
     target: Snapshot
     source: Snapshot
+    named: frozenset[Key] = frozenset()
     put: dict[Key, Put] = field(default_factory=dict)
     delete: dict[Key, Ref] = field(default_factory=dict)
     archive: list[MemoryRecord] = field(default_factory=list)
@@ -70,6 +79,7 @@ class _Work:
     relate: list[Relation] = field(default_factory=list)
     unrelate: list[Relation] = field(default_factory=list)
     merged: int = 0
+    renamed: int = 0
 
     def stale(self, refs: Sequence[Ref]) -> str | None:
         """Why records of the target no longer are what the plan saw; None when they are."""
@@ -94,7 +104,7 @@ def resolve(plan: Plan, store: Store, target: Snapshot, source: Snapshot, embed:
         ModelUnavailable: a step needs a vector made and `embed` is None.
     """
     _check_disjoint(plan.steps)
-    work = _Work(target, source)
+    work = _Work(store, target, source, frozenset(key for step in plan.steps for key in _named(step)))
     for step in plan.steps:
         _take(step, work)
     vectors = _embedded(work, embed) if store.capabilities.vectors else {}
@@ -120,7 +130,7 @@ def resolve(plan: Plan, store: Store, target: Snapshot, source: Snapshot, embed:
         settled.unrelate,
     )
     skipped = (*work.skipped, *settled.skipped)
-    return Resolution(changes, work.merged, skipped, dict(losses), tuple(work.units), links)
+    return Resolution(changes, work.merged, skipped, dict(losses), tuple(work.units), links, work.renamed)
 
 
 def _links(work: _Work, puts: Sequence[Put], store: Store, *, back: bool) -> Links | None:
@@ -163,9 +173,7 @@ def _take(step: Step, work: _Work) -> None:
             work.unrelate.append(step.relation)
             return
         case Merge():
-            reason = work.stale([step.survivor, *step.members])
-            if reason is None:
-                _merge(step, work)
+            reason = work.stale([step.survivor, *step.members]) or _merge(step, work)
         case Drop():
             reason = work.stale([step.record])
             if reason is None:
@@ -174,27 +182,70 @@ def _take(step: Step, work: _Work) -> None:
                     work.archive.append(work.target.by_key[step.record.key])
         case Write():
             reason = _write(step, work)
+    named = _named(step)
     if reason is None:
-        work.units.append(tuple(_named(step)))
+        stays = work.merges.get(named[0], named[0])
+        work.units.append(tuple(dict.fromkeys([stays, *named])))
     else:
-        work.skipped.append(Skipped(str(_named(step)[0]), reason))
+        work.skipped.append(Skipped(str(named[0]), reason))
 
 
-def _merge(step: Merge, work: _Work) -> None:
-    originals = [work.target.by_key[ref.key] for ref in (step.survivor, *step.members)]
+def _merge(step: Merge, work: _Work) -> str | None:
+    refs = (step.survivor, *step.members)
+    originals = [work.target.by_key[ref.key] for ref in refs]
     survivor = _with_result(originals[0], step.result)
+    key = _kept_under(survivor, originals, work)
+    if isinstance(key, str):
+        return key
+    survivor = survivor.with_key(key)
     if step.result.vector is VectorRule.MEAN:
         info = work.target.collection(step.survivor.key.collection)
         vectors = _alike(record.embedding for record in originals)
         if vectors:
             survivor = replace(survivor, embedding=mean_vector(vectors, info.metric if info else "cosine"))
     elif step.result.vector is VectorRule.EMBED:
-        work.embed.append(survivor.key)
-    work.put[survivor.key] = Put(survivor, step.survivor.hash)
-    work.delete.update((ref.key, ref) for ref in step.members)
-    work.merges.update((ref.key, step.survivor.key) for ref in step.members)
+        work.embed.append(key)
+    _replace(refs, survivor, work)
     work.archive += originals
     work.merged += 1
+    return None
+
+
+def _replace(refs: Sequence[Ref], record: MemoryRecord, work: _Work) -> None:
+    """Let one record stand for these."""
+    present = work.target.by_key.get(record.key)
+    work.put[record.key] = Put(record, record_hash(present) if present else None)
+    others = [ref for ref in refs if ref.key != record.key]
+    work.renamed += len(others) == len(refs) > 0
+    work.delete.update((ref.key, ref) for ref in others)
+    work.merges.update((ref.key, record.key) for ref in others)
+
+
+def content_key(store: Store, record: MemoryRecord) -> Key:
+    """The key that a store with `content_ids` would give a new record of this text."""
+    bare = store.fit(record)[0].with_key(Key(record.key.collection, ""))
+    return store.key_for(record.key.collection, bare)
+
+
+def _kept_under(record: MemoryRecord, originals: Sequence[MemoryRecord], work: _Work) -> Key | str:
+    """The key for what the originals become, the first of them with a new text; or why it cannot be had.
+
+    Where keys are made of texts, the owning program would store a text under a key that is none of it once more.
+    """
+    first = originals[0]
+    if not work.store.capabilities.content_ids:
+        return first.key
+    key = content_key(work.store, record)
+    if key in (first.key, content_key(work.store, first)):
+        return first.key
+    if any(key == each.key for each in originals):
+        return key
+    present = work.target.by_key.get(key)
+    if key in work.put or key in work.named:
+        return f"it would become {key}, which another step of the plan writes or removes"
+    if present is not None and present.state is not State.DELETED:
+        return f"{key} says the same already"
+    return work.store.refusal(record.with_key(key)) or key
 
 
 def _alike(given: Iterable[Vector | None]) -> list[Vector]:
@@ -213,17 +264,21 @@ def _write(step: Write, work: _Work) -> str | None:
     if step.expects is not None and (present is None or record_hash(present) != step.expects):
         return f"{step.key} was changed or removed since"
     record = record.with_key(step.key)
+    if step.result is not None:
+        record = _with_result(record, step.result)
+        key = _kept_under(record, [present], work) if present else step.key
+        if isinstance(key, str):
+            return key
+        record = record.with_key(key)
+        if step.result.vector is VectorRule.EMBED:
+            work.embed.append(key)
+        elif step.result.vector is VectorRule.KEEP and present is not None:
+            record = replace(record, embedding=present.embedding)
     if step.archive == "take":
         work.unarchive.append(record)
     elif step.archive == "put" and present is not None:
         work.archive.append(present)
-    if step.result is not None:
-        record = _with_result(record, step.result)
-        if step.result.vector is VectorRule.EMBED:
-            work.embed.append(step.key)
-        elif step.result.vector is VectorRule.KEEP and present is not None:
-            record = replace(record, embedding=present.embedding)
-    work.put[step.key] = Put(record, step.expects)
+    _replace([Ref.of(present)] if present else [], record, work)
     return None
 
 

@@ -47,7 +47,7 @@ def _lost(
             survivor = after.get(keys[0])
             now = said(survivor) if survivor else []
             for key in keys:
-                if before[key].state not in UNSEEN:
+                if key in before and before[key].state not in UNSEEN:
                     gone = [value for value in said(before[key]) if value and value not in now]
                     yield from (LostFilter(str(key), str(keys[0]), value, ", ".join(now)) for value in gone)
 

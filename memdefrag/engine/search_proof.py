@@ -70,7 +70,7 @@ def prove(
     merges = [unit for unit in units if len(unit) > 1]
     if not merges and not options.queries:
         return None
-    survivors = {key: unit[0] for unit in merges for key in unit}
+    survivors = {key: unit[0] for unit in merges for key in unit if key in before.by_key}
     after = expected(before, changes)
     compared = Comparison(before, after, survivors, progress)
     notes: list[str] = []
@@ -117,7 +117,8 @@ def proved(
         Cancelled: at any time.
     """
     merges = [step for step in plan.steps if isinstance(step, Merge)]
-    new = {step.survivor.key for step in merges if step.result.vector is VectorRule.EMBED}
+    renewed = {step.survivor.key for step in merges if step.result.vector is VectorRule.EMBED}
+    new = {unit[0] for unit in resolution.units if not renewed.isdisjoint(unit)}
     recall = prove(
         before,
         resolution.changes,

@@ -44,6 +44,7 @@ class Capabilities:
         links_of_deleted: where deleted records stay, marked as such, they keep their links.
         new_collections: collections can be made; False where they are fixed, such as tables of another program.
         empty_collections: a collection may hold nothing; where False, one is there as long as a record is in it.
+        content_ids: a record's id is a hash of its text; under another text it is another record.
         searched: its program searches by vectors, and so never finds a record that may lack one and does.
         extras: owner, state and the extras of any record have a place of their own.
         soft_delete: a removed record stays, marked as deleted, with all that belongs to it.
@@ -68,6 +69,7 @@ class Capabilities:
     new_collections: bool = True
     empty_collections: bool = True
     archive: bool = False
+    content_ids: bool = False
     searched: bool = False
     extras: bool = False
     soft_delete: bool = False

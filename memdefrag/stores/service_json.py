@@ -66,8 +66,9 @@ class ServiceJson(Store):
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            Commit.FILE, writable=not self._is_backup, null_text=False, uri=False, searched=True, raw_bytes=True
-        )
+            Commit.FILE, writable=not self._is_backup, null_text=False, uri=False, content_ids=True, searched=True,
+            raw_bytes=True,
+        )  # fmt: skip
 
     def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
         """As every store, and: extras are fields of the entry, beside those that the form has."""

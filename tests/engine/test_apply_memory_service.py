@@ -20,6 +20,8 @@ from memdefrag.model.address import Address
 from memdefrag.model.hashing import content_hash, relation_hash
 from memdefrag.model.plan import Changes, Drop, Merge, Plan, Put, Ref, Result, VectorRule, Write
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation, Snapshot, State
+from memdefrag.model.report import ApplyReport
+from memdefrag.model.service_metadata import content_hash as text_hash
 from memdefrag.stores.memory_service import library, rows
 from memdefrag.stores.registry import open_store
 from tests.engine.stores import DIMENSION, fill_store, make_store, merge_plan, snapshot_of
@@ -60,16 +62,101 @@ def test_a_merge_marks_as_deleted_and_leads_links_to_the_survivor(address: Addre
     report = apply(merge_plan(address), AGREED)
     assert (report.merged, report.skipped) == (3, ())
     after = snapshot_of(address)
-    assert len(after) == len(before)
+    assert len(after) == len(before) + 3
     deleted = [record.key.id for record in after if record.state is State.DELETED]
-    assert sorted(deleted) == ["id001", "id003", "id005"]
+    assert sorted(deleted) == ["id000", "id001", "id002", "id003", "id004", "id005"]
+    first, second, third = (f"memories/{text_hash(f'Fact number {n} about the garden, merged')}" for n in range(3))
     links = {(str(link.source), str(link.target)) for link in after.relations}
-    assert links == {
-        ("memories/id000", "memories/id004"), ("memories/id004", "memories/id000"),
-        ("memories/id002", "memories/id007"), ("memories/id002", "gone"),
-    }  # fmt: skip
+    assert links == {(first, third), (third, first), (second, "memories/id007"), (second, "gone")}
     with open_store(address) as store:
-        assert [(info.count, info.live, info.with_embedding) for info in store.collections()] == [(20, 17, 17)]
+        assert [(info.count, info.live, info.with_embedding) for info in store.collections()] == [(23, 17, 17)]
+
+
+def merged_as(address: Address, text: str | None, *, member: int = 1) -> ApplyReport:
+    """The first record and another become one that says `text`."""
+    records = snapshot_of(address).records
+    one, other = records[0], records[member]
+    result = Result(text, ("merged",), one.created, 1.8e9, metadata=one.metadata, vector=VectorRule.MEAN)
+    steps = (Merge(Ref.of(one), (Ref.of(other),), result),)
+    return apply(Plan(source=str(address), target=str(address), steps=steps), AGREED)
+
+
+def stored(address: Address, text: str, *, state: State = State.LIVE) -> Key:
+    """A memory as the service stores it."""
+    with open_store(address) as store:
+        key = Key("memories", text_hash(text))
+        record, _ = store.fit(MemoryRecord(key, text, created=1.9e9, state=state))
+        store.write(Changes((Put(record, None),)), Progress())
+    return key
+
+
+def test_a_merged_memory_stands_under_the_hash_of_its_text(address: Address) -> None:
+    before = snapshot_of(address)
+    report = merged_as(address, "Said once.")
+    assert (report.merged, report.removed, report.records_after) == (1, 1, 21)
+    after = snapshot_of(address).by_key
+    assert after[Key("memories", text_hash("Said once."))].tags == ("merged",)
+    assert after[before.records[0].key].state is State.DELETED
+    undo()
+    assert said(snapshot_of(address)) == said(before)
+
+
+def test_the_hash_stays_where_the_text_does(address: Address) -> None:
+    first = snapshot_of(address).records[0]
+    merged_as(address, f"  {first.text} ")
+    assert snapshot_of(address).by_key[first.key].tags == ("merged",)
+
+
+def test_the_text_of_a_member_is_kept_under_its_own_hash(address: Address) -> None:
+    key = stored(address, "Said by a member.")
+    before = snapshot_of(address)
+    report = merged_as(address, "Said by a member.", member=20)
+    assert (report.merged, report.removed, report.records_after) == (1, 1, 21)
+    after = snapshot_of(address)
+    assert after.by_key[key].tags == ("merged",)
+    assert after.by_key[before.records[0].key].state is State.DELETED
+    ends = {end for link in after.relations for end in (link.source, link.target)}
+    assert key in ends
+    assert before.records[0].key not in ends
+    undo()
+    assert said(snapshot_of(address)) == said(before)
+
+
+def test_what_another_memory_says_already_is_not_said_again(address: Address) -> None:
+    key = stored(address, "Said by another.")
+    before = snapshot_of(address)
+    report = merged_as(address, "Said by another.")
+    assert [skipped.reason for skipped in report.skipped] == [f"{key} says the same already"]
+    assert said(snapshot_of(address)) == said(before)
+
+
+def test_a_deleted_memory_that_said_the_same_comes_to_life_and_goes_again(address: Address) -> None:
+    key = stored(address, "Said before.", state=State.DELETED)
+    before = snapshot_of(address)
+    assert merged_as(address, "Said before.").skipped == ()
+    after = snapshot_of(address).by_key[key]
+    assert (after.state, after.tags) == (State.LIVE, ("merged",))
+    assert after.embedding is not None
+    undo()
+    assert said(snapshot_of(address)) == said(before)
+
+
+def test_two_merges_do_not_come_to_say_the_same(address: Address) -> None:
+    plan = merge_plan(address)
+    first, second, third = (step for step in plan.steps if isinstance(step, Merge))
+    plan = replace(plan, steps=(first, replace(second, result=first.result), third))
+    report = apply(plan, AGREED)
+    [skipped] = report.skipped
+    assert (skipped.record, "another step" in skipped.reason) == (str(second.survivor.key), True)
+    assert report.merged == 2
+
+
+def test_a_merge_that_was_undone_can_be_redone(address: Address) -> None:
+    merged_as(address, "Said once.")
+    done = snapshot_of(address)
+    undo()
+    apply(history.redo_plan(history.redoable(address)[0]), AGREED)
+    assert said(snapshot_of(address)) == said(done)
 
 
 def test_without_the_extra_nothing_is_written_and_the_extra_is_named(
@@ -141,8 +228,9 @@ def test_real_databases_are_merged_and_taken_back(shared: Path, tmp_path: Path, 
     with open_store(address) as store:
         assert store.problems() == []
     after = snapshot_of(address).by_key
-    assert after[one.key].text == "Said once."
-    assert all(key not in after or after[key].state is State.DELETED for key in (other.key, third.key))
+    assert after[Key(one.key.collection, text_hash("Said once."))].text == "Said once."
+    gone = (one.key, other.key, third.key)
+    assert all(key not in after or after[key].state is State.DELETED for key in gone)
     undo()
     assert said(snapshot_of(address)) == said(before)
 

@@ -62,6 +62,7 @@ class MemoryService(ForeignSqlite):
             links_of_deleted=False,
             new_collections=layout.has_stores,
             empty_collections=False,
+            content_ids=True,
             searched=True,
             soft_delete=layout.marks_deleted,
             raw_bytes=True,

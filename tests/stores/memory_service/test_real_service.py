@@ -105,13 +105,15 @@ def test_it_finds_all_after_a_merge(shared: Path, tmp_path: Path, name: str) -> 
     wanted = live(after)
     told = real_service(
         path, DIMENSION, vectors=vectors_of(wanted), ask=[record.text for record in wanted], tags=["merged"],
-        words=["Wolfsschlucht"],
+        words=["Wolfsschlucht"], store=["Said once of Wolfsschlucht."],
     )  # fmt: skip
+    assert told["stored"][0][0] is False
     first = real_service(untouched, DIMENSION)
     assert sum(first["counts"].values()) - sum(told["counts"].values()) == 2
     assert set(told["complaints"]) <= set(first["complaints"])
     assert told["integrity"] == "ok"
-    assert told["tags"]["merged"] == told["words"]["Wolfsschlucht"] == [one.key.id]
+    assert told["tags"]["merged"] == told["words"]["Wolfsschlucht"] == [content_hash("Said once of Wolfsschlucht.")]
+    assert sum(record.text == "Said once of Wolfsschlucht." for record in live(snapshot(path))) == 1
     texts = {record.key.id: record.text for record in after}
     for record in wanted:
         nearest = told["found"][record.text][told["stores"].index(record.key.collection)]
