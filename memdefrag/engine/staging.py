@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 from memdefrag.base.errors import (
     NoSpace,
@@ -80,18 +81,35 @@ class Staging:
                 staged.write(changes if left is None else left, self.progress)
             if rebuild:
                 staged.rebuild(self.progress)
-            after = self.proved(before, changes)
-            try:
-                verify_probes(staged, before, changes, after, self.progress, probes)
-            except (VerificationFailed, WriterFailed):
-                if rebuild:
-                    raise
+            after, lost = self._proved_and_searched(staged, before, changes, probes)
+            if lost and rebuild:
+                raise lost
+            if lost:
                 # Older indexes may lose their way to some records when many were deleted, any may be torn by a crash;
                 # a new one is neither.
                 staged.rebuild(self.progress)
-                after = self.proved(before, changes)
-                verify_probes(staged, before, changes, after, self.progress, probes)
+                after, lost = self._proved_and_searched(staged, before, changes, probes)
+                if lost:
+                    raise lost
         return after
+
+    def _proved_and_searched(
+        self, staged: Store, before: Snapshot, changes: Changes, probes: int
+    ) -> tuple[Snapshot, WriteError | None]:
+        """What the copy holds, proved; and what its search fails in, if it does.
+
+        The search is the work of another process, and goes on beside the reading.
+        """
+        promised = replace(before, records=tuple(expected(before, changes).values()))
+        unseen = Progress(cancel=self.progress.cancel)
+        with ThreadPoolExecutor(1) as beside:
+            searched = beside.submit(verify_probes, staged, before, changes, promised, unseen, probes)
+            after = self.proved(before, changes)
+        try:
+            searched.result()
+        except (VerificationFailed, WriterFailed) as error:
+            return after, error
+        return after, None
 
     def rebuild(self) -> None:
         """Build the index files of the copy anew."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from memdefrag.model.records import MemoryRecord, Relation
+from memdefrag.model.records import FileStamp, MemoryRecord, Relation
 
 _MODULUS = 1 << 256
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
@@ -40,6 +42,22 @@ def content_hash(records: Iterable[MemoryRecord]) -> str:
         digest = hashlib.sha256(canonical_json(list(record.key)) + _content(record)).digest()
         total += int.from_bytes(digest, "big")
     return f"{total % _MODULUS:064x}"
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Tells whether a store is still the one that was read.
+
+    `files` says so byte for byte (empty for servers), `content` in meaning: the order-independent hash of all
+    records (`content_hash`), computed when it is asked for.
+    """
+
+    files: tuple[FileStamp, ...]
+    records: tuple[MemoryRecord, ...] = field(repr=False)
+
+    @cached_property
+    def content(self) -> str:
+        return content_hash(self.records)
 
 
 def relation_hash(relation: Relation) -> str:

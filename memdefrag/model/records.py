@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from memdefrag.model.hashing import Fingerprint
 
 Vector = npt.NDArray[np.float32]
 """One-dimensional float32 array."""
@@ -113,19 +116,6 @@ class FileStamp:
     path: str
     size: int
     sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """Tells whether a store is still the one that was read.
-
-    `files` says so byte for byte (empty for servers), `content` in meaning: the order-independent hash of all
-    records (`model.hashing.content_hash`).
-    """
-
-    files: tuple[FileStamp, ...]
-    count: int
-    content: str
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,11 @@ from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Capabilities
 from memdefrag.model.codec import fit
-from memdefrag.model.hashing import content_hash
+from memdefrag.model.hashing import Fingerprint
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import (
     CollectionInfo,
     FileStamp,
-    Fingerprint,
     Key,
     MemoryRecord,
     Relation,
@@ -265,8 +264,8 @@ def _read_snapshot(store: Store, progress: Progress) -> Snapshot:
             progress.step(len(batch))
     if file_stats(store) != stats:
         raise StoreChanged(f"Somebody wrote to {store.address.location} while it was read.", todo="Try again.")
-    fingerprint = Fingerprint(stamps, len(records), content_hash(records))
-    return Snapshot(str(store.address), infos, tuple(records), tuple(store.relations()), fingerprint)
+    found = tuple(records)
+    return Snapshot(str(store.address), infos, found, tuple(store.relations()), Fingerprint(stamps, found))
 
 
 def selected(store: Store, infos: Sequence[CollectionInfo]) -> list[CollectionInfo]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from sqlite3 import Connection
 from typing import ClassVar
@@ -48,6 +48,8 @@ class ChromaLocal(Store):
         super().__init__(address.at(found) if found else address, settings)
         self._migrations: dict[str, int] | None = None
         self._capabilities: Capabilities | None = None
+        self._keeper: ExitStack | None = None
+        self._held: tuple[Connection, list[Contents]] | None = None
 
     @classmethod
     def detect(cls, path: Path) -> Path | None:
@@ -140,8 +142,8 @@ class ChromaLocal(Store):
     def scan(
         self, collection: str, *, vectors: bool = True, batch: int = BATCH_RECORDS
     ) -> Iterator[list[MemoryRecord]]:
-        with self._open() as connection:
-            yield from self._named(connection, collection).batches(batch, vectors=vectors)
+        with self._one(collection) as contents:
+            yield from contents.batches(batch, vectors=vectors)
 
     def fetch(self, keys: Iterable[Key]) -> list[MemoryRecord]:
         wanted = list(keys)
@@ -195,8 +197,33 @@ class ChromaLocal(Store):
         return write.lost_in_search(self, records, progress)
 
     @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """What is opened inside is opened once, when it is first asked for.
+
+        A folder promises no moment; who reads all of it looks at its files before and after.
+        """
+        if self._keeper is not None:
+            yield
+            return
+        with ExitStack() as self._keeper:
+            try:
+                yield
+            finally:
+                self._keeper = self._held = None
+
+    @contextmanager
     def contents(self) -> Iterator[tuple[Connection, list[Contents]]]:
         """All collections opened at one moment, for checks that look below the records."""
+        if self._keeper is None:
+            with self._opened() as opened:
+                yield opened
+            return
+        if self._held is None:
+            self._held = self._keeper.enter_context(self._opened())
+        yield self._held
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Connection, list[Contents]]]:
         with self._open() as connection:
             operations = read_operations(connection)
             yield (
@@ -206,6 +233,23 @@ class ChromaLocal(Store):
                     for collection in tables.read_collections(connection)
                 ],
             )
+
+    @contextmanager
+    def _one(self, name: str) -> Iterator[Contents]:
+        """One collection; the one that is held, where they are."""
+        if self._keeper is None:
+            with self._open() as connection:
+                yield self._named(connection, name)
+            return
+        with self.contents() as (_, opened):
+            for contents in opened:
+                if contents.collection.name == name:
+                    yield contents
+                    return
+        raise self._absent(name)
+
+    def _absent(self, name: str) -> CollectionNotFound:
+        return CollectionNotFound(f"There is no collection {name!r} in {self.path}.")
 
     @contextmanager
     def _open(self) -> Iterator[Connection]:
@@ -220,7 +264,7 @@ class ChromaLocal(Store):
             if collection.name == name:
                 operations = read_operations(connection, collection.id)
                 return self._contents(connection, collection, operations.get(collection.id, []))
-        raise CollectionNotFound(f"There is no collection {name!r} in {self.path}.")
+        raise self._absent(name)
 
     def _contents(self, connection: Connection, collection: Collection, operations: list[Operation]) -> Contents:
         index = HnswIndex(
