@@ -1,4 +1,4 @@
-"""SQLite databases of other memory systems that are read, so that their memories can be taken over or backed up.
+"""SQLite databases of other memory systems.
 
 Each keeps its memories in a table ``memories``; what its columns mean is told by the class of the system.
 """
@@ -10,28 +10,28 @@ import sqlite3
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from memdefrag.base.errors import NotPermitted, StoreDamaged, UnsupportedFormat
-from memdefrag.base.progress import Progress
+from memdefrag.base.errors import StoreDamaged, UnsupportedFormat
 from memdefrag.base.wording import count
-from memdefrag.model.capabilities import Capabilities, Commit
-from memdefrag.model.plan import Changes
 from memdefrag.model.records import Metadata, Vector
 from memdefrag.stores.base import Store
-from memdefrag.stores.memory_export_rows import read_metadata
+from memdefrag.stores.memory_export_rows import read_metadata, storable
 from memdefrag.stores.sqlite_safe import check, columns, is_database, open_readonly, pending, tables
 
 TABLE = "memories"
 BYTES = "memdefrag:base64:"
 """What the text begins with that stands for bytes, which JSON has no type for."""
 
+_TEXTS, _FLOATS = ("CHAR", "CLOB", "TEXT"), ("REAL", "FLOA", "DOUB")
+
 
 class ForeignSqlite(Store):
-    """A database that is only read. Everything is recognised by its tables and columns, never by its name."""
+    """A database of another system, recognised by its tables and columns, never by its name."""
 
     required: ClassVar[frozenset[str]]
     """Columns of the table of memories that tell the system."""
@@ -47,16 +47,9 @@ class ForeignSqlite(Store):
             return None
         return path if known else None
 
-    @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities(Commit.SQLITE, writable=False, relations=True, extras=True, raw_bytes=True)
-
     def raw_files(self) -> list[Path]:
         path = self.address.path.absolute()
         return sorted([path, *pending(path)])
-
-    def write(self, changes: Changes, progress: Progress) -> None:
-        raise NotPermitted(f"{self.format} can only be read.")
 
     def problems(self) -> list[str]:
         found: dict[str, list[str]] = {}
@@ -85,6 +78,46 @@ class ForeignSqlite(Store):
 def value(stored: Any) -> Any:
     """A value of SQLite as a JSON value."""
     return BYTES + base64.b64encode(stored).decode() if isinstance(stored, bytes) else stored
+
+
+def sql_value(meant: Any) -> Any:
+    """The value of SQLite that a JSON value stands for; the inverse of `value`."""
+    if isinstance(meant, str) and meant.startswith(BYTES):
+        try:
+            return base64.b64decode(meant[len(BYTES) :], validate=True)
+        except ValueError:
+            return meant
+    return meant
+
+
+def holds(declared: str, meant: Any) -> bool:
+    """Whether a column gives a JSON value back as it is, by the affinity that its declared type (in capitals) has.
+
+    By https://sqlite.org/datatype3.html, section 3.
+    """
+    if meant is None or isinstance(meant, bool):
+        return False
+    takes_text = any(part in declared for part in _TEXTS) and "INT" not in declared
+    takes_floats = not (takes_text or "INT" in declared) and any(part in declared for part in _FLOATS)
+    takes_all = not declared or "BLOB" in declared
+    if isinstance(meant, str):
+        stored = sql_value(meant)
+        if isinstance(stored, bytes):
+            return bool(value(stored) == meant)
+        return storable(meant) == meant and (takes_text or takes_all or not _is_number(meant))
+    if isinstance(meant, int):
+        return not (takes_text or takes_floats) and -(2**63) <= meant < 2**63
+    if isinstance(meant, float):
+        return isfinite(meant) and not takes_text and (takes_floats or takes_all or not meant.is_integer())
+    return False
+
+
+def _is_number(meant: str) -> bool:
+    try:
+        float(meant)
+    except ValueError:
+        return False
+    return True
 
 
 def text(stored: Any) -> str | None:

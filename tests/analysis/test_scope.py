@@ -23,9 +23,9 @@ from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
 from tests.analysis.test_detect import TEA, grouped, memory, near, snapshot
 from tests.conftest import fill
+from tests.stores.enhanced_memory.files import make_enhanced
 from tests.stores.hdev.server import put
 from tests.stores.memory_service.files import make_service
-from tests.stores.test_enhanced_memory import make_enhanced
 
 DAY = 86_400.0
 

@@ -120,7 +120,7 @@ class StoreContract:
 
     def test_fetching_gives_what_exists_in_the_order_asked(self, store: Store, records: list[MemoryRecord]) -> None:
         keys = [record.key for record in records]
-        asked = [keys[3], Key(self.collection, "no such id"), keys[0], Key("no such collection", keys[1].id)]
+        asked = [keys[3], self.key("no such id"), keys[0], Key("no such collection", keys[1].id)]
         fetched = store.fetch(asked)
         assert [record.key for record in fetched] == [keys[3], keys[0]]
         found = everything(store)
@@ -172,7 +172,7 @@ class StoreContract:
         before = everything(store)
         survivor, gone, other, *_ = before.values()
         new = self.rewritten(store, survivor)
-        added, _ = store.fit(replace(other, key=Key(self.collection, "added"), text="An added memory."))
+        added, _ = store.fit(replace(other, key=self.key("added"), text="An added memory."))
         archive = (survivor, gone) if store.capabilities.archive else ()
         changes = Changes((Put(new, record_hash(survivor)), Put(added, None)), (Ref.of(gone),), archive)
         store.write(changes, Progress())
@@ -199,7 +199,7 @@ class StoreContract:
     ) -> None:
         before = everything(store)
         good, bad, *_ = before.values()
-        wanted = changes(store, bad, Key(self.collection, "no such id"))
+        wanted = changes(store, bad, self.key("no such id"))
         wanted = replace(wanted, put=(Put(self.rewritten(store, good), record_hash(good)), *wanted.put))
         with pytest.raises(StoreChanged):
             store.write(wanted, Progress())
@@ -244,11 +244,15 @@ class StoreContract:
 
     def test_a_document_of_ten_megabytes(self, store: Store, path: Path, records: list[MemoryRecord]) -> None:
         text = "Zehn Megabyte voller Wörter. " * 345_000
-        large, losses = store.fit(replace(records[0], key=Key(self.collection, "large"), text=text))
+        large, losses = store.fit(replace(records[0], key=self.key("large"), text=text))
         store.write(Changes(put=(Put(large, None),)), Progress())
         [found] = self.open(path).fetch([large.key])
         assert found.text == text
         assert losses == store.fit(records[0])[1]
+
+    def key(self, id: str) -> Key:
+        """The key of a record that a test makes; stores whose ids are not free have others."""
+        return Key(self.collection, id)
 
     def rewritten(self, store: Store, record: MemoryRecord) -> MemoryRecord:
         """The record as a merge would leave it."""
@@ -265,13 +269,13 @@ class StoreContract:
 
     def odd_metadata(self, like: MemoryRecord) -> list[MemoryRecord]:
         return [
-            replace(like, key=Key(self.collection, f"metadata {number}"), metadata=metadata, tags=("t",), created=5.5)
+            replace(like, key=self.key(f"metadata {number}"), metadata=metadata, tags=("t",), created=5.5)
             for number, metadata in enumerate(ODD_METADATA)
         ]
 
     def odd_texts(self, like: MemoryRecord) -> list[MemoryRecord]:
         return [
-            replace(like, key=Key(self.collection, f"text {number}"), text=text, uri=f"file:///{number}")
+            replace(like, key=self.key(f"text {number}"), text=text, uri=f"file:///{number}")
             for number, text in enumerate(ODD_TEXTS)
         ]
 

@@ -30,8 +30,8 @@ from memdefrag.model.plan import Plan, StoreStep
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
+from tests.stores.enhanced_memory.files import make_enhanced
 from tests.stores.memory_service.files import make_service
-from tests.stores.test_enhanced_memory import make_enhanced
 from tests.stores.test_service_json import EXPORTED, OLD, exported, put_aside
 
 

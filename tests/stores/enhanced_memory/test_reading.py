@@ -5,63 +5,20 @@ from __future__ import annotations
 import base64
 import gzip
 import shutil
-import sqlite3
 import zlib
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.base.errors import CollectionNotFound, NotPermitted
-from memdefrag.base.progress import Progress
-from memdefrag.model.plan import Changes
+from memdefrag.base.errors import CollectionNotFound
 from memdefrag.model.records import Key, MemoryRecord, Relation, Snapshot, State
 from memdefrag.stores.base import read_snapshot
-from memdefrag.stores.enhanced_memory import decompressed
+from memdefrag.stores.enhanced_memory.texts import decompressed
 from memdefrag.stores.registry import open_store, resolve
-
-_OLD = (
-    "id INTEGER PRIMARY KEY, title VARCHAR(200), content TEXT, access_level VARCHAR(20), owner_id INTEGER, context_id "
-    "INTEGER, created_at DATETIME, updated_at DATETIME, version INTEGER, is_active BOOLEAN, memory_metadata JSON, "
-    "embedding_vector BLOB"
-)
-_NEW = ", content_compressed BOOLEAN DEFAULT 0, content_size INTEGER DEFAULT 0"
-_RELATIONS = (
-    "CREATE TABLE relations (id INTEGER PRIMARY KEY, name, source_context_id, target_memory_id, source_memory_id, "
-    "target_context_id, owner_id, strength, relation_metadata, created_at)"
-)
-_CHUNKS = "CREATE TABLE memory_chunks (memory_id, chunk_index, chunk_data, compression_type)"
-
-
-def make_enhanced(path: Path, *, new: bool = True, count: int = 3) -> Path:
-    """A database as the system makes it."""
-    with closing(sqlite3.connect(path)) as made:
-        made.execute(f"CREATE TABLE memories ({_OLD}{_NEW if new else ''})")
-        made.execute(_RELATIONS)
-        made.execute(_CHUNKS)
-        rows = [
-            (n, f"Title {n}", f"Text {n}", 7, "2024-03-01 10:00:00.500000", 1, '{"tags": ["a"]}', vector(n).tobytes())
-            for n in range(1, count + 1)
-        ]
-        columns = "id, title, content, owner_id, created_at, is_active, memory_metadata, embedding_vector"
-        made.executemany(f"INSERT INTO memories ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        made.commit()
-    return path
-
-
-def vector(number: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    return np.array([number, 0.5, -1], "<f4")
-
-
-def changed(path: Path, statement: str, *values: object) -> Path:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(statement, values)
-        connection.commit()
-    return path
+from tests.stores.enhanced_memory.files import changed, make_enhanced, vector
 
 
 def snapshot(path: Path) -> Snapshot:
@@ -157,7 +114,7 @@ def test_relations_join_memories_and_contexts(enhanced: Path) -> None:
     values = "4, 'contains', 9, 2, NULL, NULL, 7, 0.5, 'null', '2024-03-01 10:00'"
     changed(enhanced, f"INSERT INTO relations VALUES ({values})")
     assert snapshot(enhanced).relations == (
-        Relation("context:9", Key("memories", "2"), "contains", 0.5, {"id": 4, "owner_id": 7}, 1709287200.0),
+        Relation("context:9", Key("memories", "2"), "contains", 0.5, {"owner_id": 7}, 1709287200.0),
     )
 
 
@@ -167,14 +124,11 @@ def test_a_vector_of_odd_bytes_is_told(enhanced: Path) -> None:
     assert "a vector that cannot be read" in problems(enhanced)
 
 
-def test_it_can_only_be_read_and_is_known_by_its_content(enhanced: Path) -> None:
+def test_it_is_known_by_its_content(enhanced: Path) -> None:
     renamed = enhanced.rename(enhanced.with_name("backup_20250101_000000"))
     assert resolve(str(renamed)).kind == "enhanced"
-    with open_store(str(renamed)) as store:
-        with pytest.raises(NotPermitted):
-            store.write(Changes(), Progress())
-        with pytest.raises(CollectionNotFound):
-            list(store.scan("nope"))
+    with open_store(str(renamed)) as store, pytest.raises(CollectionNotFound):
+        list(store.scan("nope"))
 
 
 def test_a_real_database_is_read_whole(shared: Path, tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""Which tables and columns a database has: each version of the system added some, and scripts added some without it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from memdefrag.stores.foreign_sqlite import TABLE
+from memdefrag.stores.sqlite_safe import columns, quote, tables
+
+CHUNKS, CONTEXTS, RELATIONS, USERS = "memory_chunks", "contexts", "relations", "users"
+FIRST_USER = "1"
+"""The owner in a database that knows no users yet."""
+
+_COMPRESSION = frozenset({"content_compressed", "content_size"})
+_SAID = frozenset({"id", "title", "content", "owner_id", "is_active"})
+_SAID_OF_LINKS = frozenset({"id", "name", "owner_id", "is_active"})
+"""Columns that we have a value for in every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a database has.
+
+    Attributes:
+        columns: of the table of memories, with their declared types in capitals.
+        required: those of them that must not be empty.
+        links: columns of the table of relations; none where there is no such table.
+        users: names by id, in the order of the ids; those who own a memory and are no user any more without a name.
+        has_users: there is a table of users.
+        contexts: ids of the contexts, and those that memories or relations name.
+        has_chunks: there is a table of texts in pieces.
+        obstacle: why nothing may be written, in words; empty where something may.
+    """
+
+    columns: Mapping[str, str]
+    required: frozenset[str] = frozenset()
+    links: frozenset[str] = frozenset()
+    users: Mapping[str, str] = field(default_factory=dict)
+    has_users: bool = True
+    contexts: frozenset[str] = frozenset()
+    has_chunks: bool = False
+    obstacle: str = ""
+
+    @property
+    def compresses(self) -> bool:
+        """Whether a text can be marked as compressed."""
+        return self.columns.keys() >= _COMPRESSION
+
+
+def read_layout(connection: sqlite3.Connection) -> Layout:
+    """What the open database has."""
+    present = tables(connection)
+    described = list(connection.execute(f"PRAGMA table_info({quote(TABLE)})"))
+    return Layout(
+        {row[1]: str(row[2]).upper() for row in described},
+        frozenset(row[1] for row in described if row[3]),
+        columns(connection, RELATIONS) if RELATIONS in present else frozenset(),
+        _users(connection, has_users=USERS in present),
+        USERS in present,
+        frozenset(_contexts(connection, present)),
+        CHUNKS in present,
+        next(_obstacles(connection), ""),
+    )
+
+
+def _users(connection: sqlite3.Connection, *, has_users: bool) -> dict[str, str]:
+    owners = connection.execute(f"SELECT DISTINCT owner_id FROM {TABLE} WHERE owner_id IS NOT NULL ORDER BY 1")
+    known = connection.execute(f"SELECT id, username FROM {USERS} ORDER BY id") if has_users else ()
+    found = {str(id): str(name) for id, name in known}
+    return {**found, **{str(id): "" for (id,) in owners if str(id) not in found}}
+
+
+def _contexts(connection: sqlite3.Connection, present: frozenset[str]) -> Iterator[str]:
+    """Ids of contexts, also of those that are only named: what names them stays as it is."""
+    places = [(CONTEXTS, "id"), (TABLE, "context_id")]
+    places += [(RELATIONS, f"{end}_context_id") for end in ("source", "target")]
+    for table, name in places:
+        if table in present and name in columns(connection, table):
+            rows = connection.execute(f"SELECT DISTINCT {quote(name)} FROM {quote(table)}")
+            yield from (str(id) for (id,) in rows if id is not None)
+
+
+def _obstacles(connection: sqlite3.Connection) -> Iterator[str]:
+    """What may not be written over, or could not be said of a new row."""
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+        yield f"it has a trigger ({name}), which the system does not make and which would act on every write"
+    for table, said in ((TABLE, _SAID), (RELATIONS, _SAID_OF_LINKS)):
+        for _, name, declared, required, default, primary in connection.execute(f"PRAGMA table_info({quote(table)})"):
+            if name == "id" and (not primary or str(declared).upper() != "INTEGER"):
+                yield f"the ids of its table {table} are no row numbers, as the system's are"
+            if required and default is None and name not in said:
+                yield f"its table {table} wants a value for {name}, which we do not know"
