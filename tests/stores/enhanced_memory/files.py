@@ -68,7 +68,8 @@ _MEMORIES = (
 _LINKS = (
     "CREATE TABLE relations (id INTEGER NOT NULL, name VARCHAR(100) NOT NULL, source_context_id INTEGER, "
     "target_memory_id INTEGER, source_memory_id INTEGER, target_context_id INTEGER, owner_id INTEGER NOT NULL, "
-    "strength FLOAT, relation_metadata JSON, created_at DATETIME, updated_at DATETIME, is_active BOOLEAN, PRIMARY KEY (id))"
+    "strength FLOAT, relation_metadata JSON, created_at DATETIME, updated_at DATETIME, is_active BOOLEAN, "
+    "PRIMARY KEY (id))"
 )
 _VERSIONS = (
     "CREATE TABLE memory_versions (id INTEGER NOT NULL, memory_id INTEGER NOT NULL, version INTEGER NOT NULL, title "
