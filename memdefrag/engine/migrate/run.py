@@ -7,8 +7,10 @@ other, which `engine.apply` carries out with its backup, journal and proof.
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from memdefrag.base.errors import UsageError
@@ -80,7 +82,20 @@ def migrate(
         copied = (f"A private copy of the source was read: {state}.",) if state.was_copied else ()
         return replace(report, warnings=(*copied, *report.warnings), seconds=time.monotonic() - began)
 
-    return steadily(resolve(source) if isinstance(source, str) else source, progress, work)
+    with _everything_kept():
+        return steadily(resolve(source) if isinstance(source, str) else source, progress, work)
+
+
+@contextmanager
+def _everything_kept() -> Iterator[None]:
+    """All that is made stays until the end; looking for garbage among it would take a tenth of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class _Migration:
