@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from memdefrag.presenters.junk import JunkPresenter, JunkView
     from memdefrag.presenters.known import KnownPresenter, KnownView
     from memdefrag.presenters.methods import MethodsPresenter, MethodsView
+    from memdefrag.presenters.migration import MigrationPresenter, MigrationView
     from memdefrag.presenters.review import ReviewPresenter
     from memdefrag.presenters.updates import UpdatesPresenter, UpdatesView
 
@@ -47,9 +48,12 @@ _EXISTING = {
     "import": "Import a Backup",
     "store file": "Compare with This Store",
     "apart import": "Import What Was Told Apart",
+    "migration file": "Choose a Store",
+    "mapping": "Choose the File That Maps Metadata",
 }
 _NEW = {
     "folder": "Name the New Folder",
+    "migration target": "Name the New Store",
     "unpack": "Name the New Place of the Restored Copy",
     "export": "Export: Name the New File (.tar.zst or .zip)",
 }
@@ -83,7 +87,8 @@ class MainWindow(QMainWindow):
         return self._pages.get(page)
 
     def welcome_page(self, presenter: WelcomePresenter) -> WelcomePage:
-        return self._add(Page.WELCOME, WelcomePage(presenter, self.ask_file, self.ask_folder))
+        page = WelcomePage(presenter, self.ask_file, self.ask_folder, lambda: self.shell.side.show_migration())
+        return self._add(Page.WELCOME, page)
 
     def summary_page(self, presenter: SummaryPresenter) -> SummaryPage:
         return self._add(Page.SUMMARY, SummaryPage(presenter, self.ask_path))
@@ -158,6 +163,11 @@ class MainWindow(QMainWindow):
 
         return self._add(Page.METHODS, MethodsPage(presenter))
 
+    def migration_page(self, presenter: MigrationPresenter) -> MigrationView:
+        from memdefrag.gui.views.migration import MigrationPage
+
+        return self._add(Page.MIGRATION, MigrationPage(presenter, self.ask_path))
+
     def _add(self, name: Page, page: AnyPage) -> AnyPage:
         self._pages[name] = page
         self._stack.addWidget(page)
@@ -203,6 +213,8 @@ class MainWindow(QMainWindow):
             return QFileDialog.getOpenFileName(self, _EXISTING[wanted])[0]
         if wanted == "store folder":
             return QFileDialog.getExistingDirectory(self, _EXISTING["store file"])
+        if wanted == "migration folder":
+            return QFileDialog.getExistingDirectory(self, _EXISTING["migration file"])
         if wanted == "apart export":
             return QFileDialog.getSaveFileName(self, "Export What Was Told Apart", "not-duplicates.json")[0]
         dialog = QFileDialog(self, _NEW[wanted])
@@ -224,6 +236,7 @@ class MainWindow(QMainWindow):
         self._action(file, "Open the &Demo Store", shell.open_demo)
         self._action(file, "Close &Store", shell.close_store, "Ctrl+W")
         file.addSeparator()
+        self._action(file, "&Migrate…", lambda: shell.side.show_migration(), "Ctrl+Shift+M")
         self._action(file, "&Backups", shell.show_backups, "Ctrl+B")
         self._action(file, "C&hanges Made", shell.show_changes, "Ctrl+H")
         file.addSeparator()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from memdefrag.presenters.junk import JunkPresenter, JunkView
     from memdefrag.presenters.known import KnownPresenter, KnownView
     from memdefrag.presenters.methods import MethodsPresenter, MethodsView
+    from memdefrag.presenters.migration import MigrationPresenter, MigrationView
     from memdefrag.presenters.plan import PlanPresenter, PlanView
     from memdefrag.presenters.result import ResultPresenter, ResultView
     from memdefrag.presenters.review import ReviewPresenter, ReviewView
@@ -39,6 +40,7 @@ class Page(StrEnum):
     JUNK = "junk"
     APART = "apart"
     METHODS = "methods"
+    MIGRATION = "migration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class ShellView(Protocol):
     def junk_page(self, presenter: JunkPresenter) -> JunkView: ...
     def apart_page(self, presenter: ApartPresenter) -> ApartView: ...
     def methods_page(self, presenter: MethodsPresenter) -> MethodsView: ...
+    def migration_page(self, presenter: MigrationPresenter) -> MigrationView: ...
     def known_page(self, presenter: KnownPresenter) -> KnownView: ...
     def show_page(self, page: Page, store: str) -> None: ...
     def show_question(self, question: Question | None) -> None: ...

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from memdefrag.presenters.updates import UpdatesPresenter
 
 
+_BESIDE = (Page.BACKUPS, Page.CHANGES, Page.INSIDE, Page.JUNK, Page.APART, Page.MIGRATION)
+
+
 class Shell:
     """Knows the open store and leads from opening it to the result and back."""
 
@@ -302,7 +305,7 @@ class Shell:
         """Whether the person may go there now; remembers where they were."""
         if self.work.running or self.page is page:
             return False
-        if self.page not in (Page.BACKUPS, Page.CHANGES, Page.INSIDE, Page.JUNK, Page.APART):
+        if self.page not in _BESIDE:
             self._come_from = self.page
         return True
 
@@ -348,8 +351,13 @@ class Shell:
             self._autosave.touch()
 
     def _recovered(self, outcomes: list[Outcome]) -> None:
+        from memdefrag.engine.recover import WAITING
+
         if outcomes:
             self.view.show_notice(Notice(" ".join(str(outcome) for outcome in outcomes)))
+        if any(outcome.outcome == WAITING for outcome in outcomes):
+            question = "A migration was interrupted. It can be gone on with, or taken back."
+            self.ask(Question(question, "See What Can Be Done", decline="Later"), self.side.show_migration)
 
     def go(self, page: Page) -> None:
         """Show a page; a question that was open is declined."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from memdefrag.presenters.junk import JunkPresenter
     from memdefrag.presenters.logged import LoggedRunner
     from memdefrag.presenters.methods import MethodsPresenter
+    from memdefrag.presenters.migration import MigrationPresenter
     from memdefrag.presenters.shell import Shell
 
 
@@ -48,6 +49,15 @@ class SidePages:
         from memdefrag.presenters.apart import ApartPresenter
 
         return ApartPresenter(self._view.apart_page, self._runner, self._shell.leave, self._shell.failed)
+
+    @cached_property
+    def migration(self) -> MigrationPresenter:
+        from memdefrag.presenters.migration import MigrationPresenter
+        from memdefrag.presenters.migration_stage import Stage
+
+        shell = self._shell
+        stage = Stage(shell.work, self._runner, shell.ask, shell.writing.begin, shell.failed)
+        return MigrationPresenter(self._view.migration_page, stage, shell.open, shell.leave, self._view.show_notice)
 
     # Of the results under review
 
@@ -113,3 +123,14 @@ class SidePages:
             shell.flush()
             self.apart.show(shell.opened.address)
             shell.go(Page.APART)
+
+    # Of no store in particular
+
+    def show_migration(self) -> None:
+        """From one store into another; the open one is proposed as the source."""
+        shell = self._shell
+        if shell.leaves_for(Page.MIGRATION):
+            shell.flush()
+            known = shell.welcome.state
+            self.migration.show((*known.recent, *known.found), str(shell.opened.address) if shell.opened else "")
+            shell.go(Page.MIGRATION)

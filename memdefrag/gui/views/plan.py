@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtWidgets import QButtonGroup, QCheckBox, QGridLayout, QRadioButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
 from memdefrag.gui.views.searches import SearchesCard
-from memdefrag.gui.widgets import button, card, clear, column, fill_facts, fill_lines, label, narrow, row, scrolling
+from memdefrag.gui.views.ways import WaysCard
+from memdefrag.gui.widgets import button, card, column, fill_facts, fill_lines, label, narrow, row, scrolling
 from memdefrag.presenters.plan import PlanPresenter, PlanState
-from memdefrag.presenters.rehearsal import WriterChoice
 
 SHOWN_RISKS = 50
-_INDENT = 24
 
 
 class PlanPage(QWidget):
@@ -24,25 +23,22 @@ class PlanPage(QWidget):
 
     def __init__(self, presenter: PlanPresenter, ask: Callable[[str], str]) -> None:
         super().__init__()
-        self._presenter, self._ask = presenter, ask
         self._store = label("", "muted", wrap=True, selectable=True)
         self._way = label("", "muted", wrap=True)
         self._facts = QGridLayout()
-        self._holders, self._risks, self._ways, self._concerns = (QVBoxLayout() for _ in range(4))
+        self._holders, self._risks, self._concerns = (QVBoxLayout() for _ in range(3))
         self._warning = label("", "warning", wrap=True)
         self._holders_card = card(label("The store is in use", "heading"), self._holders)
         self._risks_card = card(label("Worth a second look", "heading"), self._risks)
-        self._ways_card = card(label("How is this older folder written?", "heading"), self._ways)
+        self._ways_card = WaysCard(presenter.choose_writer, ask)
+        self.ways = self._ways_card.group
         self.searches = SearchesCard(presenter)
-        self.ways = QButtonGroup(self)
-        self.ways.idClicked.connect(self._choose)
         self.compact, self.shrink = QCheckBox(), QCheckBox()
         self.compact.toggled.connect(presenter.set_compact)
         self.shrink.toggled.connect(presenter.agree_to_shrink)
         self._waiting = label("", "warning", wrap=True)
         self.optimize = button("Optimize", presenter.optimize, "primary", "Optimize: back up and write the store")
         self.back = button("Back to the Review", presenter.go_back)
-        self._writers: tuple[WriterChoice, ...] = ()
         content = column(
             label("Review the plan", "title"),
             self._store,
@@ -77,34 +73,12 @@ class PlanPage(QWidget):
         self._warning.setVisible(bool(state.warning))
         self._risks_card.setVisible(bool(state.risks))
         self._holders_card.setVisible(bool(state.holders))
-        self._ways_card.setVisible(bool(state.writers))
-        self._fill_ways(state)
+        self._ways_card.show_ways(state.writers, state.writer)
         _set(self.compact, state.compact_text, state.compact)
         _set(self.shrink, state.shrink_text, state.shrink_agreed)
         self._waiting.setText(state.waiting_for)
         self._waiting.setVisible(bool(state.waiting_for))
         self.optimize.setEnabled(state.ready)
-
-    def _fill_ways(self, state: PlanState) -> None:
-        if state.writers != self._writers:
-            self._writers = state.writers
-            for old in self.ways.buttons():
-                self.ways.removeButton(old)
-            clear(self._ways)
-            for number, way in enumerate(state.writers):
-                choice = QRadioButton(way.label.replace("&", "&&"))
-                self.ways.addButton(choice, number)
-                said = column(label(f"{way.detail} {way.value}" if way.asks else way.detail, "muted", wrap=True))
-                if way.warning:
-                    said.addWidget(label(way.warning, "danger", wrap=True))
-                said.setContentsMargins(_INDENT, 0, 0, 0)
-                self._ways.addLayout(column(choice, said, gap=2))
-        if state.writer >= 0:
-            self.ways.button(state.writer).setChecked(True)
-
-    def _choose(self, number: int) -> None:
-        way = self._writers[number]
-        self._presenter.choose_writer(number, self._ask(way.asks) if way.asks else "")
 
 
 def _set(box: QCheckBox, text: str, checked: bool) -> None:

@@ -21,13 +21,18 @@ class WelcomePage(QWidget):
     """Open, drop, recent, found, demo."""
 
     def __init__(
-        self, presenter: WelcomePresenter, open_file: Callable[[], None], open_folder: Callable[[], None]
+        self,
+        presenter: WelcomePresenter,
+        open_file: Callable[[], None],
+        open_folder: Callable[[], None],
+        migrate: Callable[[], None],
     ) -> None:
         super().__init__()
         self._presenter = presenter
         self.open_database = button("Open Database", open_file, "primary")
         self.open_folder = button("Open Folder…", open_folder)
         self.demo = button("Try the Demo Store", presenter.demo)
+        self.migrate = button("Migrate…", migrate, name="Migrate memories from one store into another")
         self.address = QLineEdit()
         self.address.setPlaceholderText("… or paste a path here and press Enter")
         self.address.setAccessibleName("Path or address of a store")
@@ -39,7 +44,7 @@ class WelcomePage(QWidget):
         content = column(
             label("memdefrag", "title"),
             label(TAGLINE, "muted", wrap=True),
-            row(self.open_database, self.open_folder, self.demo, None),
+            row(self.open_database, self.open_folder, self.migrate, self.demo, None),
             self.address,
             label("You can also drop a folder or a file anywhere in this window.", "muted"),
             self._asked,
