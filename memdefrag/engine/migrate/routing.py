@@ -79,15 +79,20 @@ def route(
             todo=f"Collections of the target: {_listed(have)}.",
         )
     first = {names[info.name]: info for info in reversed(source)}
-    return Route(names, tuple(_like(first[name], name) for name in missing), have)
+    return Route(names, tuple(_like(first[name], name, settings=not fixed) for name in missing), have)
 
 
-def _like(info: CollectionInfo, name: str) -> CollectionInfo:
-    """A collection to be made like this one: metric, model and, where they mean something elsewhere, settings."""
-    settings = {key: value for key, value in info.settings.items() if key in _CHROMA_SETTINGS}
+def _like(info: CollectionInfo, name: str, *, settings: bool) -> CollectionInfo:
+    """A collection to be made like this one: metric, model and, where they mean something elsewhere, settings.
+
+    Formats of one collection keep none of these.
+    """
     if not settings:
-        settings = {"metadata": {"hnsw:space": info.metric}}
-    return replace(info, name=name, count=0, live=0, with_embedding=0, settings=settings)
+        return CollectionInfo(name, 0, 0, 0, info.dimension)
+    told = {key: value for key, value in info.settings.items() if key in _CHROMA_SETTINGS}
+    if not told:
+        told = {"metadata": {"hnsw:space": info.metric}}
+    return replace(info, name=name, count=0, live=0, with_embedding=0, settings=told)
 
 
 def _listed(names: Iterable[str]) -> str:

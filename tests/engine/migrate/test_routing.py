@@ -43,6 +43,11 @@ def test_a_format_with_one_collection_takes_all() -> None:
     assert route([ONE, TWO], [], MigrateOptions(), fixed="memories").collection("two") == "memories"
 
 
+def test_a_format_with_one_collection_keeps_no_metric() -> None:
+    [made] = route([ONE], [], MigrateOptions(), fixed="memories").new
+    assert (made.name, made.metric, made.dimension, made.settings) == ("memories", "cosine", 8, {})
+
+
 def test_a_collection_may_be_renamed() -> None:
     assert route([ONE, TWO], [], MigrateOptions(rename={"one": "uno"})).names == {"one": "uno", "two": "two"}
 
