@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memdefrag.cli import backup_keeping, restoring
 from memdefrag.cli.read import Store
 from memdefrag.cli.run import Run, command
+
+if TYPE_CHECKING:
+    from memdefrag.engine.backups.shelf import Backup
 
 BackupId = Annotated[str, typer.Argument(metavar="ID", help="Its id (or the beginning of it) from backup list.")]
 OnlyOf = Annotated[str | None, typer.Argument(metavar="STORE", help="Only backups of this store.")]
@@ -32,8 +35,14 @@ def add_to(app: typer.Typer) -> None:
 def create(run: Run, store: Store) -> None:
     """Back a whole store up and read the backup back. A program may go on using the store."""
     from memdefrag.cli import show
+
+    made = back_up(run, store)
+    run.answer({"backup": made.as_dict()}, *show.backup_made(made))
+
+
+def back_up(run: Run, store: str) -> Backup:
+    """Make a backup of a store, which a program may go on using, and read it back."""
     from memdefrag.engine.backups.create import create as back_up
-    from memdefrag.engine.backups.shelf import Backup
     from memdefrag.engine.steady import State, steadily
     from memdefrag.stores.base import Store as OpenStore
 
@@ -42,8 +51,7 @@ def create(run: Run, store: Store) -> None:
         run.tell_state(state)
         return back_up(opened, None, "by hand", run.progress, state=state)
 
-    made = steadily(store, run.progress, work)
-    run.answer({"backup": made.as_dict()}, *show.backup_made(made))
+    return steadily(store, run.progress, work)
 
 
 def list_backups(run: Run, store: OnlyOf = None) -> None:

@@ -1,13 +1,14 @@
-"""The scripts `export_chromadb.py` and `import_to_chromadb.py`, as Memory Defragmenter's guide types them.
+"""The scripts of Memory Defragmenter's guide, as it types them: `backup_memories.py`, `export_chromadb.py` and
+`import_to_chromadb.py`; `chromadb_workflow.sh` calls them one after the other.
 
-Same options and messages as the guide; underneath, the same engine as `memdefrag export` and `memdefrag import`.
+Same options and messages as the guide; underneath, the same engine as `memdefrag backup create`, `export` and `import`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,11 @@ import typer
 from memdefrag.base.errors import CollectionNotFound, ModelUnavailable, NotAStore, VerificationFailed, WriterFailed
 from memdefrag.cli.applying import Writing, answer, with_writer
 from memdefrag.cli.main import run_app
+from memdefrag.cli.output import as_typed
 from memdefrag.cli.run import Run, command
 
 NO_MODEL = "No embedding function available"
+NAME_IT = "Name the folder with --chroma-path; your Memory Service configuration says where it is."
 IMPORT_FAILED = "Import failed with embedding errors"
 
 ChromaPath = Annotated[
@@ -29,18 +32,65 @@ Collection = Annotated[
 ]
 
 
+def backup_main(arguments: Sequence[str]) -> int:
+    """Run `backup_memories.py` and return its exit code."""
+    return _run_script("backup_memories.py", _backup, arguments)
+
+
 def export_main(arguments: Sequence[str]) -> int:
     """Run `export_chromadb.py` and return its exit code."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    command(app, "export_chromadb.py")(_export)
-    return run_app(app, arguments, "export_chromadb.py")
+    return _run_script("export_chromadb.py", _export, arguments)
 
 
 def import_main(arguments: Sequence[str]) -> int:
     """Run `import_to_chromadb.py` and return its exit code."""
+    return _run_script("import_to_chromadb.py", _import, arguments)
+
+
+def _run_script(name: str, function: Callable[..., None], arguments: Sequence[str]) -> int:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    command(app, "import_to_chromadb.py")(_import)
-    return run_app(app, arguments, "import_to_chromadb.py")
+    command(app, name)(function)
+    return run_app(app, arguments, name)
+
+
+def _backup(
+    run: Run,
+    chroma_path: ChromaPath = None,
+    sqlite_path: Annotated[
+        Path | None, typer.Option("--sqlite-path", metavar="FILE", help="The database of newer Memory Services.")
+    ] = None,
+) -> None:
+    """Back up all that Memory Service keeps, and read the backups back. A program may go on using it."""
+    from memdefrag.cli import show
+    from memdefrag.cli.backup import back_up
+
+    made = [back_up(run, store) for store in _stores_of_service(chroma_path, sqlite_path)]
+    run.answer(
+        {"backups": [each.as_dict() for each in made]}, *(line for each in made for line in show.backup_made(each))
+    )
+
+
+def _stores_of_service(chroma_path: Path | None, sqlite_path: Path | None) -> list[str]:
+    """The stores that are named, or that stand where Memory Service keeps them.
+
+    Raises:
+        CollectionNotFound, NotAStore: one that is named, or all that might be, are not there.
+    """
+    from memdefrag.stores.known_places import memory_service_places
+
+    if sqlite_path and not sqlite_path.exists():
+        raise NotAStore(f"There is no file {sqlite_path}.")
+    chroma = chroma_path or (None if sqlite_path else _chroma_variable())
+    named = [f"chroma:{_existing(chroma)}"] if chroma else []
+    named += [f"memory-service:{sqlite_path}"] if sqlite_path else []
+    if named:
+        return named
+    places = memory_service_places(os.environ, Path.home(), sys.platform)
+    found = [f"{kind}:{path}" for path, kind in places if path.exists()]
+    if not found:
+        tried = ", ".join(str(path) for path, _ in places)
+        raise NotAStore(f"No memories of Memory Service were found: {tried}.", todo=NAME_IT)
+    return found
 
 
 def _export(
@@ -60,7 +110,7 @@ def _export(
     target = Address("memory-export", str(output))
     report = export_store(f"chroma:{folder}", target, collection=collection, progress=run.progress)
     answer(run, report)
-    run.note(f"Next: open {output} in memdefrag, or run: memdefrag optimize {output}")
+    run.note(f"Next: open {output} in memdefrag, or run: {as_typed('optimize', output)}")
 
 
 def _import(
@@ -108,10 +158,16 @@ def _import(
 
 
 def default_folder() -> Path:
-    """Where Memory Service keeps its Chroma folder in these surroundings."""
+    """The Chroma folder that CHROMA_PATH names, or that Memory Service uses in these surroundings."""
     from memdefrag.stores.known_places import default_chroma_path
 
-    return default_chroma_path(os.environ, Path.home(), sys.platform)
+    return _chroma_variable() or default_chroma_path(os.environ, Path.home(), sys.platform)
+
+
+def _chroma_variable() -> Path | None:
+    """What the guide's workflow script calls the folder."""
+    named = os.environ.get("CHROMA_PATH")
+    return Path(named).expanduser() if named else None
 
 
 def _existing(named: Path | None) -> Path:
@@ -119,6 +175,6 @@ def _existing(named: Path | None) -> Path:
     if not folder.exists():
         raise CollectionNotFound(
             f"ChromaDB collection not found: there is no folder {folder}.",
-            todo="Name the folder with --chroma-path; your Memory Service configuration says where it is.",
+            todo=NAME_IT,
         )
     return folder

@@ -6,16 +6,19 @@ Same options, same configurations, same function `migrate_memories`; underneath,
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
 from memdefrag.base.errors import UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.base.secrets import keep
+from memdefrag.cli import secrets
 from memdefrag.cli.applying import Writing, with_writer
 from memdefrag.cli.main import run_app
 from memdefrag.cli.run import Run, command
@@ -24,11 +27,14 @@ from memdefrag.model.migration import Conflict, MigrateOptions, MigrationReport,
 
 if TYPE_CHECKING:
     from memdefrag.engine.apply import ApplyOptions
+    from memdefrag.engine.migrate.run import Means
 
 NAME = "mcp-migration.py"
-PORT = 8000
-_CONFIG = '--{side}-config is a path, or JSON such as {{"host": "HOST", "port": 8000}} or {{"path": "FOLDER"}}.'
+Config = str | Path | Mapping[str, Any]
+
 _KEYS = ("token", "api_key")
+_KNOWN = ("path", "host", "port", "ssl", *_KEYS, "tenant", "database", "collection")
+_SERVER = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+):\S+", re.I)
 
 
 class Type(StrEnum):
@@ -40,8 +46,12 @@ class Type(StrEnum):
 
 SourceType = Annotated[Type | None, typer.Option("--source-type", help="May stand in the configuration, too.")]
 TargetType = Annotated[Type | None, typer.Option("--target-type", help="May stand in the configuration, too.")]
-SourceConfig = Annotated[str, typer.Option("--source-config", metavar="PATH|JSON", help="The Chroma that is read.")]
-TargetConfig = Annotated[str, typer.Option("--target-config", metavar="PATH|JSON", help="The Chroma that is written.")]
+SourceConfig = Annotated[
+    str | None, typer.Option("--source-config", metavar="PATH|JSON", help="The Chroma that is read: a folder, or JSON.")
+]
+TargetConfig = Annotated[
+    str | None, typer.Option("--target-config", metavar="PATH|JSON", help="The Chroma that is written, likewise.")
+]
 SourceCollection = Annotated[
     str | None, typer.Option(metavar="NAME", help="Default: memory_collection, or the only one.")
 ]
@@ -62,15 +72,20 @@ def main(arguments: Sequence[str]) -> int:
 
 def migrate_memories(
     source_type: str | None,
-    source_config: str | Mapping[str, Any],
+    source_config: Config,
     target_type: str | None,
-    target_config: str | Mapping[str, Any],
+    target_config: Config,
     *,
     source_collection: str | None = None,
     options: MigrateOptions | None = None,
+    means: Means | None = None,
     progress: Progress | None = None,
 ) -> MigrationReport:
     """Copy the memories of one Chroma into another; each is a folder's path or a configuration as the guide has it.
+
+    Args:
+        source_collection: None: memory_collection, or the only one.
+        options, means: as `memdefrag.engine.migrate.run.migrate` takes them.
 
     Raises:
         MemdefragError: whatever failed; nothing is swallowed.
@@ -78,28 +93,35 @@ def migrate_memories(
     from memdefrag.engine.migrate.run import migrate
 
     source = _source(place("source", source_type, source_config), source_collection)
-    return migrate(source, place("target", target_type, target_config), options, progress=progress)
+    return migrate(source, place("target", target_type, target_config), options, means, progress)
 
 
-def place(side: str, type: str | None, config: str | Mapping[str, Any]) -> Address:
+def place(side: str, type: str | None, config: Config) -> Address:
     """The store that a type and a configuration name.
 
     Args:
-        config: a path; ``{"path"}``; ``{"host", "port", "ssl", "token", "tenant", "database", "collection"}``, of which
-            only `host` must be there; JSON of either; or the whole object ``{"type", "config"}``.
+        side: source or target.
+        config: a path; ``{"path"}``; ``{"host", "port", "ssl", "token", "tenant", "database"}``, of which only `host`
+            must be there; JSON of either; or the whole object ``{"type", "config"}``. A `collection` may stand in it.
 
     Raises:
         UsageError: it cannot be understood.
     """
     said = _parsed(side, config)
     if isinstance(said, Mapping) and "config" in said:
-        type, said = str(said.get("type") or type), _parsed(side, said["config"])
+        named = said.get("type", type)
+        if type not in (None, named):
+            raise UsageError(f"--{side}-type says {type}, the {side}'s configuration says {named}.")
+        type, said = named, _parsed(side, said["config"])
     if type not in tuple(Type):
-        raise UsageError(f"--{side}-type is local or remote.")
+        raise UsageError(f"--{side}-type is local or remote{f', not {type!r}' if type else ''}.")
     wanted = "path" if type == Type.LOCAL else "host"
     values = {wanted: said} if isinstance(said, str) else said
-    if not isinstance(values.get(wanted), str) or not values[wanted]:
-        raise UsageError(f"A {type} {side} needs {wanted!r}.", todo=_CONFIG.format(side=side))
+    unknown = [name for name in values if name not in _KNOWN]
+    if unknown:
+        raise _unclear(side, f"The {side}'s configuration has a {unknown[0]!r}, which means nothing here.")
+    if not isinstance(values.get(wanted), str) or not values[wanted].strip():
+        raise _unclear(side, f"A {type} {side} needs {wanted!r}.")
     collection = values.get("collection") or None
     if type == Type.LOCAL:
         return Address("chroma", str(Path(values["path"]).expanduser().absolute()), collection)
@@ -107,46 +129,65 @@ def place(side: str, type: str | None, config: str | Mapping[str, Any]) -> Addre
 
 
 def _server(side: str, values: Mapping[str, Any], collection: str | None) -> Address:
-    try:
-        port = int(values.get("port") or PORT)
-    except (TypeError, ValueError):
-        raise UsageError(f"The port of the {side} is no number.") from None
-    host = f"{values['host']}:{port}"
+    if values.get("ssl") not in (None, True, False):
+        raise UsageError(f"The ssl of the {side} is true or false.")
+    url = secrets.server_url(values)
+    if not _SERVER.fullmatch(url):
+        raise UsageError(f"The host of the {side} is no name of a server: {values['host']!r}.")
+    if not _is_port(values.get("port")):
+        raise UsageError(f"The port of the {side} is no port: {values['port']!r}.")
     for name in _KEYS:
         if values.get(name):
-            keep(host, str(values[name]))
-    query = "&".join(f"{name}={values[name]}" for name in ("tenant", "database") if values.get(name))
-    kind = "chroma+https" if values.get("ssl") else "chroma+http"
-    return Address(kind, f"//{host}/{'?' + query if query else ''}", collection)
+            keep(url, str(values[name]))
+    scheme, _, host = url.partition(":")
+    query = urlencode({name: values[name] for name in ("tenant", "database") if values.get(name)})
+    return Address(f"chroma+{scheme}", f"{host}/{'?' * bool(query)}{query}", collection)
 
 
-def _parsed(side: str, config: str | Mapping[str, Any]) -> str | Mapping[str, Any]:
+def _is_port(port: object) -> bool:
+    """Whether it is a port's number, as number or text, or none was said."""
+    return port is None or (str(port).isascii() and str(port).isdecimal() and 0 < int(str(port)) < 65_536)
+
+
+def _parsed(side: str, config: object) -> str | Mapping[str, Any]:
     """A path, or the object that JSON says."""
-    if isinstance(config, Mapping) or not config.lstrip().startswith("{"):
-        return config
-    try:
-        said = json.loads(config)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"--{side}-config is not JSON: {error}.", todo=_CONFIG.format(side=side)) from error
-    return dict(said)
+    if isinstance(config, Path):
+        return str(config)
+    if isinstance(config, str) and config.lstrip().startswith("{"):
+        try:
+            config = json.loads(config)
+        except (ValueError, RecursionError) as error:
+            raise _unclear(side, f"--{side}-config is not JSON: {error}.") from error
+    if not isinstance(config, str | Mapping):
+        raise _unclear(side, f"The {side}'s configuration is neither a path nor an object.")
+    return config
+
+
+def _unclear(side: str, message: str) -> UsageError:
+    return UsageError(
+        message,
+        todo=f'--{side}-config is a path, or JSON such as {{"host": "HOST", "port": 8000}} or {{"path": "FOLDER"}}.',
+    )
 
 
 def _source(address: Address, collection: str | None) -> Address:
-    """The source with the collection that is meant."""
+    """The source with the collection that is meant.
+
+    Raises:
+        NotAStore, ServerError: it is not there, or does not answer: that is no empty source.
+    """
     from memdefrag.engine.exchange import choose_collection
     from memdefrag.stores.registry import open_store
 
     with open_store(address) as store:
-        # Asked first: a server that does not answer has no collections to choose from.
-        assert store.exists
         return address.select(choose_collection(store.collections(), collection or address.collection, str(address)))
 
 
 def _migrate(
     run: Run,
     writing: Writing,
-    source_config: SourceConfig,
-    target_config: TargetConfig,
+    source_config: SourceConfig = None,
+    target_config: TargetConfig = None,
     source_type: SourceType = None,
     target_type: TargetType = None,
     source_collection: SourceCollection = None,
@@ -161,10 +202,15 @@ def _migrate(
     from memdefrag.cli import show_migration
     from memdefrag.engine.migrate.run import Means, migrate
 
-    source, target = place("source", source_type, source_config), place("target", target_type, target_config)
+    given = {"source": (source_type, source_config), "target": (target_type, target_config)}
+    ends = {side: place(side, type, config) for side, (type, config) in given.items() if config}
     if check:
-        show_migration.answer_checks(run, [str(source), str(target)])
+        show_migration.answer_checks(run, [str(end) for end in ends.values()])
         return
+    for side in given:
+        if side not in ends:
+            raise _unclear(side, f"--{side}-config is missing.")
+    source, target = ends["source"], ends["target"]
     options = MigrateOptions(
         conflict=Conflict.OVERWRITE if overwrite else Conflict.SKIP,
         target_collection=target_collection,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ HINT = (
     "The secret on the command line is used, but other programs and the shell's history see it there. "
     f"Next time set {KEY_VARIABLE}, or keep it in the system's keyring: memdefrag secret save SERVER"
 )
+CHROMA_PORT = 8000
 _NAME = r"(?:(?P<side>source|target|from|to)[-_])?(?P<name>(?:[\w-]+[-_])?(?:api[-_]?key|token|password|passwd|secret))"
 _OPTION = re.compile(rf"--?{_NAME}(?:=(?P<value>.*))?", re.I | re.S)
 _PAIR = re.compile(rf"{_NAME}=(?P<value>.+)", re.I | re.S)
@@ -92,12 +93,23 @@ def _clean_json(value: Any) -> Any:
         return [_clean_json(item) for item in value]
     if not isinstance(value, dict):
         return without_credentials(value) if isinstance(value, str) else value
-    port = f":{value['port']}" if value.get("port") else ""
-    place = f"{value['host']}{port}" if value.get("host") else ANYWHERE
+    place = server_url(value) if value.get("host") else ANYWHERE
     for name, secret in value.items():
         if _PAIR.fullmatch(f"{name}={secret}") and isinstance(secret, str):
             keep(place, secret)
     return {name: _clean_json(item) for name, item in value.items() if not _PAIR.fullmatch(f"{name}={item}")}
+
+
+def server_url(config: Mapping[str, Any]) -> str:
+    """The URL that a configuration ``{"host", "port", "ssl"}`` means; Chroma's port, and no TLS, where it says neither.
+
+    The host may be a name, an address of either version, or begin with http:// or https://.
+    """
+    scheme, _, host = str(config["host"]).strip().rstrip("/").rpartition("://")
+    scheme = scheme or ("https" if config.get("ssl") else "http")
+    if host.count(":") > 1 and not host.startswith("["):
+        host = f"[{host}]"
+    return f"{scheme}://{host}:{config.get('port') or CHROMA_PORT}"
 
 
 def _servers(words: Sequence[str]) -> Iterator[_Typed]:

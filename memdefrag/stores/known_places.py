@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 _CHROMA_VARIABLES = ("MCP_MEMORY_CHROMA_PATH", "mcpMemoryChromaPath")
+_SQLITE_VARIABLES = ("MCP_MEMORY_SQLITE_PATH", "MCP_MEMORY_SQLITEVEC_PATH")
 _BASE_VARIABLE = "MCP_MEMORY_BASE_DIR"
 _EXPORT = "memory_export.db"
 _HDEV_VARIABLE = "HDEV_MEMORY_FILESYSTEM_PATH"
 
 
 class Place(NamedTuple):
-    """A path where a store may be, and whose it would be."""
+    """A path where a store may be, and whose it would be (or of which kind)."""
 
     path: Path
     what: str
@@ -38,6 +39,22 @@ def default_chroma_path(environ: Mapping[str, str], home: Path, platform: str) -
         if environ.get(variable):
             return _expanded(environ[variable], home)
     return _base_dir(environ, home, platform) / "chroma_db"
+
+
+def memory_service_places(environ: Mapping[str, str], home: Path, platform: str) -> list[Place]:
+    """Where Memory Service keeps its memories: what its variables name, else the defaults of all its versions."""
+    named = [
+        Place(_expanded(environ[variable], home), kind)
+        for kind, variables in (("chroma", _CHROMA_VARIABLES), ("memory-service", _SQLITE_VARIABLES))
+        for variable in variables
+        if environ.get(variable)
+    ]
+    base = _base_dir(environ, home, platform)
+    return named or [
+        Place(base / "chroma_db", "chroma"),
+        Place(base / "sqlite_vec.db", "memory-service"),
+        Place(home / ".mcp_memory_chroma", "chroma"),
+    ]
 
 
 def _places(environ: Mapping[str, str], home: Path, platform: str) -> Iterator[Place]:
