@@ -16,7 +16,7 @@ from memdefrag.presenters.migration_entries import Entries
 from memdefrag.presenters.migration_form import Form, Leg, legs
 from memdefrag.presenters.migration_result import MigrationResultPresenter, MigrationResultView
 from memdefrag.presenters.migration_stage import Stage
-from memdefrag.presenters.migration_state import MigrationState, Named, RehearsalState, Step, check_rows
+from memdefrag.presenters.migration_state import MigrationState, Named, RehearsalState, Step, check_rows, looked_at
 from memdefrag.presenters.pages import Notice
 from memdefrag.presenters.rehearsal import writer_options
 from memdefrag.presenters.welcome import StoreCard
@@ -130,9 +130,10 @@ class MigrationPresenter:
 
     def rename(self, row: int, name: str) -> None:
         """What a collection is called in the target."""
-        collection = self.state.names[row].collection
-        others = tuple(each for each in self.state.form.renames if each[0] != collection)
-        self.put(renames=(*others, (collection, name)) if name.strip() not in ("", collection) else others)
+        named = self.state.names[row]
+        pair = (named.source, named.collection)
+        others = tuple(each for each in self.state.form.renames if each[:2] != pair)
+        self.put(renames=(*others, (*pair, name)) if name.strip() not in ("", named.collection) else others)
         self._show(replace(self.state, names=self._names()))
 
     def choose_writer(self, index: int, value: str = "") -> None:
@@ -211,14 +212,15 @@ class MigrationPresenter:
 
     def _names(self) -> tuple[Named, ...]:
         form = self.state.form
-        renames = dict(form.renames)
+        renames = {(source, old): new for source, old, new in form.renames}
         return tuple(
             Named(
+                source,
                 named_place(place_of(summary.address)),
                 info.name,
                 count(info.count, "memory", "memories"),
                 (source, info.name) not in form.left_out,
-                renames.get(info.name, info.name),
+                renames.get((source, info.name), info.name),
             )
             for source, summary in self._summaries.items()
             for info in summary.collections
@@ -255,14 +257,15 @@ class MigrationPresenter:
     def _rehearsed(self, found: jobs.Rehearsed) -> None:
         self._all = Entries(found.reports)
         several = len(self.state.form.sources) > 1
+        rows = check_rows(found.checks, several=several)
         note = ("Each store is rehearsed by itself; what one of them brings the next will find there.",)
         self._show(
             replace(
                 self.state,
                 rehearsal=RehearsalState(
-                    facts=words.facts(found.reports) if found.reports else (),
+                    facts=(*words.facts(found.reports), looked_at(rows)) if found.reports else (),
                     problems=(*(note if several else ()), *words.problems(found.reports)),
-                    checks=check_rows(found.checks, several=several),
+                    checks=rows,
                     entries=self._all,
                     choices=self._all.choices,
                     ready=found.error is None and bool(found.reports),
@@ -287,14 +290,14 @@ class MigrationPresenter:
             self.refresh()
 
         self._stage.run(
-            f"Migrating into {named_place(place_of(form.target))}",
+            "Migrating",
             self._stage.runner.leaving(
                 f"migrate {' '.join(leg.source for leg in planned)} {form.target}",
                 lambda progress: jobs.carry_out(planned, form.target, form, means, progress),
             ),
             over,
             lane=str(parse(form.target).select(None)),
-            note=WRITTEN,
+            note=f"Into {place_of(form.target)}. {WRITTEN}",
         )
 
     # What was interrupted

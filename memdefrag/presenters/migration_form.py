@@ -39,7 +39,7 @@ class Form:
     Attributes:
         sources: addresses or paths, read one after another.
         left_out: source and collection of those that take no part.
-        renames: collections and what they are called in the target.
+        renames: source, collection, and what it is called in the target.
         one: the collection where all go; empty: each into one of its own name.
         where: ``KEY=VALUE`` pairs; `tags`: those that a memory must have.
         mapping: the file that says how metadata are changed.
@@ -50,7 +50,7 @@ class Form:
     sources: tuple[str, ...] = ()
     target: str = ""
     left_out: tuple[tuple[str, str], ...] = ()
-    renames: tuple[tuple[str, str], ...] = ()
+    renames: tuple[tuple[str, str, str], ...] = ()
     one: str = ""
     conflict: str = "skip"
     prefix: str = ""
@@ -103,7 +103,7 @@ def legs(form: Form, collections: Mapping[str, Sequence[str]]) -> list[Leg]:
     for source in form.sources:
         names = collections.get(source, ())
         taken = [name for name in names if (source, name) not in form.left_out]
-        renames = dict(form.renames) if not form.one.strip() else {}
+        renames = {} if form.one.strip() else {old: new for store, old, new in form.renames if store == source}
         if len(taken) == len(names):
             found.append(Leg(source, _renaming(options, renames, names)))
         else:

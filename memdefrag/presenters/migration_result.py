@@ -145,13 +145,11 @@ class MigrationResultPresenter:
         legs = self._catching_up()
 
         def compared(found: jobs.Rehearsed) -> None:
-            left = sum(report.copied for report in found.reports)
             if found.error:
                 self._stage.failed(found.error)
             else:
-                same = "The two hold the same: there is nothing to copy."
-                self._tell(found.reports, f"{count(left, 'memory', 'memories')} to catch up with" if left else same)
-                self.tick(COMPARE, not left)
+                self._tell(found.reports, compared_in_words(found.reports))
+                self.tick(COMPARE, words.went_well(found.reports) and not _copied(found.reports))
 
         self._stage.run(
             "Comparing the two", lambda progress: jobs.rehearse(legs, self._target, means, progress), compared
@@ -197,8 +195,7 @@ class MigrationResultPresenter:
 
         def done(outcome: jobs.Done) -> None:
             if outcome.reports:
-                copied = sum(report.copied for report in outcome.reports)
-                told = f"Caught up: {count(copied, 'memory', 'memories')} copied"
+                told = f"Caught up: {count(_copied(outcome.reports), 'memory', 'memories')} copied"
                 self._tell(outcome.reports, told if words.went_well(outcome.reports) else words.title(outcome.reports))
                 self.tick(CATCH_UP, words.went_well(outcome.reports) and outcome.error is None)
             if outcome.error:
@@ -247,6 +244,21 @@ class MigrationResultPresenter:
     def _show(self, state: MigrationResultState) -> None:
         self.state = state
         self._view.update_result(state)
+
+
+def compared_in_words(reports: Sequence[MigrationReport]) -> str:
+    """What the rehearsal of catching up says of the two stores."""
+    failed = sum(report.failed for report in reports)
+    if failed:
+        return f"{count(failed, 'memory', 'memories')} cannot be copied"
+    left = _copied(reports)
+    if left:
+        return f"{count(left, 'memory', 'memories')} to catch up with"
+    return "The two hold the same: there is nothing to copy."
+
+
+def _copied(reports: Sequence[MigrationReport]) -> int:
+    return sum(report.copied for report in reports)
 
 
 def strides(source: str, target: str) -> tuple[Stride, ...]:

@@ -41,9 +41,14 @@ NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A collection of a source: whether it takes part, and what it is called in the target."""
+    """A collection of a source: whether it takes part, and what it is called in the target.
+
+    Attributes:
+        source: as the person named it; `place`: where it is.
+    """
 
     source: str
+    place: str
     collection: str
     held: str
     takes_part: bool
@@ -114,3 +119,10 @@ def check_rows(checks: Sequence[tuple[str, Check]], *, several: bool) -> tuple[C
         )
         for source, check in checks
     )
+
+
+def looked_at(checks: Sequence[CheckRow]) -> tuple[str, str]:
+    """How many conditions hold, as a label and a value."""
+    told = {"fail": "failed", "warning": "to be known", "?": "not known before the first write", "pass": "passed"}
+    counts = {words: sum(check.mark == mark for check in checks) for mark, words in told.items()}
+    return "Looked at", ", ".join(f"{number} {words}" for words, number in counts.items() if number)

@@ -33,6 +33,8 @@ def problems(reports: Sequence[MigrationReport]) -> tuple[str, ...]:
     if any(each.rolled_back for each in reports):
         found.insert(0, "The comparison found differences; everything was taken back.")
     found += [line for each in reports for line in each.warnings]
+    if not went_well(reports):
+        found += [line for each in reports if not went_well([each]) for line in each.next_steps]
     lost: dict[str, int] = {}
     for each in reports:
         for what, number in each.losses.items():
@@ -47,7 +49,7 @@ def title(reports: Sequence[MigrationReport]) -> str:
         return "Taken back"
     if not went_well(reports):
         return "Migrated, with failures"
-    return "Migrated" if any(each.step for each in reports) else "Nothing had to be copied"
+    return "Migrated" if any(each.copied or each.removed for each in reports) else "Nothing had to be copied"
 
 
 def went_well(reports: Sequence[MigrationReport]) -> bool:
@@ -81,6 +83,8 @@ def _links(reports: Sequence[MigrationReport]) -> Iterator[tuple[str, str]]:
 
 
 def _to_write(reports: Sequence[MigrationReport]) -> Iterator[tuple[str, str]]:
+    if not _sum(reports, Outcome.COPY):
+        return
     yield "To write", f"about {size(sum(each.bytes for each in reports))}"
     known = [each.estimate for each in reports if each.estimate is not None]
     told = about(sum(known)) if len(known) == len(reports) else "not known yet: such a store was not written before"
@@ -97,6 +101,8 @@ def _written(reports: Sequence[MigrationReport]) -> Iterator[tuple[str, str]]:
     backups = [each.backup for each in reports if each.backup]
     if backups:
         yield "Backup from before", ", ".join(backups)
+    if _sum(reports, Outcome.COPY) and not any(each.step for each in reports):
+        yield "To take it back", f"Remove {place_of(reports[0].target)}: this migration made it."
     yield "Took", duration(sum(each.seconds for each in reports))
 
 

@@ -14,6 +14,7 @@ from memdefrag.presenters.migration import MigrationPresenter
 from memdefrag.presenters.migration_form import CONFLICTS, Form
 from memdefrag.presenters.migration_state import MigrationState, Named
 
+_LABELS = 170
 _COLUMNS = ("Takes part", "Store", "Collection", "Holds", "Name in the target")
 
 
@@ -66,11 +67,11 @@ class NamesPanel(QWidget):
             self._grid.addWidget(label(heading, "muted"), 0, number)
         for line, each in enumerate(names):
             box, name = QCheckBox(), QLineEdit()
-            box.setAccessibleName(f"{each.collection} takes part")
-            name.setAccessibleName(f"Name of {each.collection} in the target")
+            box.setAccessibleName(f"{each.collection} of {each.place} takes part")
+            name.setAccessibleName(f"Name of {each.collection} of {each.place} in the target")
             box.toggled.connect(partial(self._presenter.take, line))
             name.textEdited.connect(partial(self._presenter.rename, line))
-            parts = (box, label(each.source, wrap=True), label(each.collection, wrap=True), label(each.held), name)
+            parts = (box, label(each.place, wrap=True), label(each.collection, wrap=True), label(each.held), name)
             for number, part in enumerate(parts):
                 self._grid.addWidget(part, line + 1, number, Qt.AlignmentFlag.AlignVCenter)
             self._rows.append((box, name))
@@ -172,6 +173,7 @@ class OptionsPanel(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(16)
         grid.setColumnStretch(1, 1)
+        grid.setColumnMinimumWidth(0, _LABELS)
         for line, (words, part) in enumerate(parts.items()):
             grid.addWidget(label(words, "muted"), line, 0, Qt.AlignmentFlag.AlignVCenter)
             grid.addWidget(part, line, 1) if isinstance(part, QWidget) else grid.addLayout(part, line, 1)
