@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memdefrag.base.secrets import ANYWHERE, KEY_VARIABLE, keep, normalised, without_credentials
+from memdefrag.cli import text_form
 
 HINT = (
     "The secret on the command line is used, but other programs and the shell's history see it there. "
@@ -23,7 +24,7 @@ CHROMA_PORT = 8000
 _NAME = r"(?:(?P<side>source|target|from|to)[-_])?(?P<name>(?:[\w-]+[-_])?(?:api[-_]?key|token|password|passwd|secret))"
 _OPTION = re.compile(rf"--?{_NAME}(?:=(?P<value>.*))?", re.I | re.S)
 _PAIR = re.compile(rf"{_NAME}=(?P<value>.+)", re.I | re.S)
-_SIDE = re.compile(r"(?:--?)?(?P<side>source|target|from|to)\b", re.I)
+_SIDE = re.compile(r"(?:--?)?(?P<side>source|target|from|to)(?:_config)?\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     rest: list[str] = []
     secrets: list[_Typed] = []
     searching = "search" in argv[:1]
-    waiting = list(argv)
+    typed_words = _in_words(argv)
+    waiting = list(typed_words)
     while waiting:
         word = waiting.pop(0)
         is_sought = searching or rest[-1:] == ["--where"]
@@ -63,7 +65,7 @@ def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     _keep_all(secrets, list(_servers(rest)))
     # Last, so that a password inside an address is the one that counts there.
     clean = [_without_keys(word) for word in rest]
-    return clean, [HINT] if clean != list(argv) else []
+    return clean, [HINT] if clean != typed_words else []
 
 
 def strip_process(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -74,6 +76,13 @@ def strip_process(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         if hints and start >= 0 and record[start:] == list(argv):
             record[start:] = clean
     return clean, hints
+
+
+def _in_words(argv: Sequence[str]) -> list[str]:
+    """The arguments; a text form of hdev's that is one of them becomes several, so that each word can be judged."""
+    if argv[:1] != ["migrate-memory"]:
+        return list(argv)
+    return [word for each in argv for word in (text_form.words(each) if text_form.begins(each) else [each])]
 
 
 def _without_keys(word: str) -> str:

@@ -125,6 +125,8 @@ class Classifier:
             self._place(record, key, Outcome.SAME, "is there already")
         elif self.store.is_placeholder(present) or (known and known.written == record_hash(present)):
             self._write(record, fitted, losses, needs_vector, "replaces what is there", replaces=True)
+        elif self.store.is_placeholder(meant):
+            self._place(record, present.key, Outcome.CONFLICT, "was made by its program itself; the one there stays")
         else:
             self._clash(record, fitted, present, losses, needs_vector)
 

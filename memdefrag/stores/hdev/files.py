@@ -106,6 +106,30 @@ class HdevFiles(HdevStore):
         """What stands under this (sound) name."""
         return self._look([name])[name]
 
+    def unreadable(self) -> list[tuple[Key, str]]:
+        """Those whose text another one's has replaced are among them."""
+        told = "shares the file {!r} with {!r}; hdev kept one text for both"
+        replaced = [
+            (Key(COLLECTION, other), told.format(entry.content, entry.name))
+            for entry in self._entries().values()
+            for other in entry.shared[1:]
+        ]
+        return [*super().unreadable(), *replaced]
+
+    def without_metadata(self) -> list[str]:
+        """The names of entries that hdev itself cannot read since their metadata are gone."""
+        return [each.name for each in self._entries().values() if each.metadata is None and not each.is_old]
+
+    def ignored(self) -> list[tuple[str, str]]:
+        """The paths below the folder that make no entry, each with what it is."""
+        found = self._walk()
+        kinds = (
+            ([*found.others, *self._foreign(found)], "is no memory, or an older copy of one"),
+            (found.links, "is a link, which is not followed"),
+            (found.empty, "is an empty folder"),
+        )
+        return [(path, what) for paths, what in kinds for path in sorted(paths)]
+
     def raw_files(self) -> list[Path]:
         return sorted(self.root.absolute() / name for name in self._walk().files)
 
@@ -190,23 +214,19 @@ class HdevFiles(HdevStore):
 
     def _other_problems(self) -> list[str]:
         found, entries = self._walk(), self._entries()
-        told = [
-            f"{entry.name!r} has no metadata file; hdev itself cannot read it."
-            for entry in entries.values()
-            if entry.metadata is None and not entry.is_old
-        ]
+        told = [f"{name!r} has no metadata file; hdev itself cannot read it." for name in self.without_metadata()]
         told += [
             f"{name!r} is hidden from hdev by the folder of the same name; its files are there."
             for name in sorted(entries)
             if (self.root / name).is_dir()
         ]
         old = self._old()
-        foreign = [entry.content for name, entry in found.entries.items() if name not in entries]
+        others = [*found.others, *self._foreign(found)]
         kinds = (
             (old, "{} memories have the form of before April 2025. They are read, but nothing is written "
                   "to this folder before hdev's own migration has been run: {}."),
             (found.links, "{} links were not followed: {}."),
-            ([*found.others, *foreign], "{} files are no memories, or older copies of them, and were left out: {}."),
+            (others, "{} files are no memories, or older copies of them, and were left out: {}."),
             (found.empty, "{} folders are empty: {}."),
         )
         return told + [text.format(len(items), _some(items)) for items, text in kinds if items]
@@ -265,6 +285,10 @@ class HdevFiles(HdevStore):
     def _entries(self) -> dict[str, Entry]:
         """All entries; a JSON file counts as an old one only if it is one."""
         return {name: entry for name, entry in self._walk().entries.items() if not entry.is_old or self._is_old(entry)}
+
+    def _foreign(self, found: Walk) -> list[str]:
+        """JSON files that are no entries of the older form."""
+        return [each.content for each in found.entries.values() if each.is_old and not self._is_old(each)]
 
     def _old(self) -> list[str]:
         return [name for name, entry in self._entries().items() if entry.is_old]

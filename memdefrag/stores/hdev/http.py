@@ -21,10 +21,10 @@ from memdefrag.base.errors import NotAStore, ServerRefused, ServerUnreachable, U
 from memdefrag.base.http import Client, Options
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
-from memdefrag.model.records import MemoryRecord
+from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.stores.base import StoreSettings
 from memdefrag.stores.hdev import config, names
-from memdefrag.stores.hdev.store import ALWAYS, AT_ONCE, NOTHING, Found, HdevStore, fit, record_of
+from memdefrag.stores.hdev.store import ALWAYS, AT_ONCE, COLLECTION, NOTHING, Found, HdevStore, fit, record_of
 
 KEY_VARIABLES = (config.KEY_VARIABLE,)
 ENTRY, TREE, HEALTH = "/api/memory/entry/", "/api/memory/tree", "/api/health"
@@ -50,6 +50,15 @@ class Listing:
     silent: set[str] = field(default_factory=set)
     hostile: set[str] = field(default_factory=set)
 
+    def unseen(self) -> Iterator[tuple[str, str]]:
+        """Each name under which something is that cannot be read, and why."""
+        for names_found, why in (
+            (self.hidden, "is hidden by the folder of the same name; only the server's own files have it"),
+            (self.silent, "is a folder, and the server does not tell what is in it"),
+            (self.hostile, "is no name that a memory may have; it was not asked for"),
+        ):
+            yield from ((name, why) for name in sorted(names_found))
+
 
 class HdevHttp(HdevStore):
     """The entries of a memory server over plain http: one on this machine, or in a network of one's own."""
@@ -64,6 +73,7 @@ class HdevHttp(HdevStore):
         key = secrets.find(address.url, *KEY_VARIABLES) or told.key_for(address.url)
         options = Options.of_environment()
         self._offered: set[str] = set()
+        self._last_listing = Listing()
         self._offered_folders: set[str] = set()
         self._client = Client(address.url, key, replace(options, silence=told.timeout or options.silence))
 
@@ -134,8 +144,13 @@ class HdevHttp(HdevStore):
         self._offered_folders.update(folders)
         return None
 
+    def unreadable(self) -> list[tuple[Key, str]]:
+        unread = super().unreadable()
+        return [*unread, *((Key(COLLECTION, name), why) for name, why in self._last_listing.unseen())]
+
     def _listed(self) -> list[str]:
-        return sorted(self._listing().entries)
+        self._last_listing = self._listing()
+        return sorted(self._last_listing.entries)
 
     def _listing(self) -> Listing:
         """All names: those of the tree, and those of each folder, since the tree shows `a` and `a/` as one."""
@@ -180,14 +195,7 @@ class HdevHttp(HdevStore):
         return {entry: _found(entry, answer) for entry, answer in zip(entries, self._entries(entries), strict=True)}
 
     def _other_problems(self) -> list[str]:
-        listing = self._listing()
-        return [
-            *(f"{name!r} is hidden by the folder of the same name; only the server's own files have it."
-              for name in sorted(listing.hidden)),
-            *(f"The server does not tell what is in the folder {name!r}." for name in sorted(listing.silent)),
-            *(f"The server names {name!r}, which no memory may be called; it was not asked for."
-              for name in sorted(listing.hostile)),
-        ]  # fmt: skip
+        return [f"{name!r} {why}." for name, why in self._listing().unseen()]
 
     def _require_room(self, entries: Sequence[str]) -> None:
         for entry in entries:

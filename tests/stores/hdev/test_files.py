@@ -443,3 +443,30 @@ def test_the_entry_that_hdev_makes_by_itself_is_a_placeholder(root: Path) -> Non
         entry(root, "global", text, metadata)
         [mine] = store.fetch([Key(COLLECTION, "global")])
         assert not store.is_placeholder(mine)
+
+
+def test_an_entry_whose_text_another_one_replaced_cannot_be_read(root: Path) -> None:
+    entry(root, "v1.2", "older")
+    entry(root, "v1.3", "newer")
+    assert texts(root) == {"v1.2": "newer"}
+    told = "shares the file 'v1.md' with 'v1.2'; hdev kept one text for both"
+    assert open_folder(root).unreadable() == [(Key(COLLECTION, "v1.3"), told)]
+
+
+def test_what_is_no_entry_is_listed(root: Path) -> None:
+    entry(root, "good")
+    entry(root, "bare", metadata=None)
+    (root / "UPPER.MD").write_text("x")
+    (root / "settings.json").write_text("{}")
+    (root / "orphan.metadata.json").write_text("{}")
+    (root / "empty").mkdir()
+    (root / "link.md").symlink_to(root / "good.md")
+    store = open_folder(root)
+    assert store.without_metadata() == ["bare"]
+    assert {path: what.partition(",")[0] for path, what in store.ignored()} == {
+        "UPPER.MD": "is no memory",
+        "orphan.metadata.json": "is no memory",
+        "settings.json": "is no memory",
+        "link.md": "is a link",
+        "empty": "is an empty folder",
+    }

@@ -106,6 +106,9 @@ def test_a_memory_hidden_by_a_folder_is_told(store: HdevHttp, root: Path) -> Non
     assert texts(store) == {"topic/inner": "text"}
     [problem] = store.problems()
     assert problem.startswith("'topic' is hidden by the folder")
+    [(key, reason)] = store.unreadable()
+    assert key.id == "topic"
+    assert reason.startswith("is hidden by the folder")
 
 
 @pytest.mark.parametrize("trap", ["missing metadata", "broken metadata", "not UTF-8", "dotted"])
