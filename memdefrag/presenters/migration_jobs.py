@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from memdefrag.engine.profiles import Profile
     from memdefrag.engine.resume import Interrupted
     from memdefrag.model.migration import MigrationReport
+    from memdefrag.model.plan import Plan
     from memdefrag.presenters.rehearsal import WriterChoice
 
 Reports = tuple["MigrationReport", ...]
@@ -211,8 +212,8 @@ def take_back_interrupted(waiting: Interrupted, progress: Progress) -> str:
     return str(outcome) if outcome else "Nothing was left to be taken back."
 
 
-def take_back(steps: Collection[str], means: Means, progress: Progress) -> None:
-    """Undo what some migrations did, the last one first.
+def take_back(reports: Sequence[MigrationReport], means: Means, progress: Progress) -> int:
+    """Undo what some migrations did, the last one first; returns how many memories stay, since they were changed.
 
     Raises:
         ConfirmationNeeded: the person must agree first; WriteError, …: as `apply`.
@@ -220,9 +221,27 @@ def take_back(steps: Collection[str], means: Means, progress: Progress) -> None:
     from memdefrag.engine import history
     from memdefrag.engine.apply import ApplyOptions, apply
 
-    for step in reversed([*steps]):
-        plan = history.undo_plan(history.find(step))
-        apply(plan, ApplyOptions(writer=means.writer, confirm_shrink=means.confirm_shrink), progress)
+    kept = 0
+    for report in reversed(reports):
+        plan = history.undo_plan(history.find(report.step)) if report.step else _emptying(report)
+        done = apply(plan, ApplyOptions(writer=means.writer, confirm_shrink=means.confirm_shrink), progress)
+        kept += len(done.skipped) + len(done.kept)
+    return kept
+
+
+def _emptying(report: MigrationReport) -> Plan:
+    """What a migration wrote into a store that it made is removed from it; of such a store there is no step to undo."""
+    from memdefrag.engine.migrate import ledger
+    from memdefrag.model.address import parse
+    from memdefrag.model.migration import Outcome
+    from memdefrag.model.plan import Drop, Plan, Ref
+
+    written = ledger.load(parse(report.source), parse(report.target)) or {}
+    copied = (written.get(entry.source) for entry in report.entries if entry.outcome is Outcome.COPY)
+    steps = tuple(Drop(Ref(each.target, each.written), "taken back", archive=False) for each in copied if each)
+    place = str(parse(report.target).select(None))
+    settings = {"reason": "take back", "agreed_removals": len(steps)}
+    return Plan(source=place, target=place, settings=settings, steps=steps)
 
 
 class Kept(NamedTuple):

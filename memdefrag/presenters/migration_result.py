@@ -80,7 +80,7 @@ class MigrationResultPresenter:
         self._stage, self._open = stage, open_store
         self._reports: tuple[MigrationReport, ...] = ()
         self._legs: tuple[Leg, ...] = ()
-        self._steps: list[str] = []
+        self._written: list[MigrationReport] = []
         self._target = ""
         self._all = Entries()
         self._means: Means | None = None
@@ -92,7 +92,7 @@ class MigrationResultPresenter:
     ) -> None:
         """Present what was done with these means."""
         self._legs, self._target, self._means = tuple(legs), target, means
-        self._steps = []
+        self._written = []
         self.state = MigrationResultState()
         self._tell(reports, words.title(reports))
 
@@ -166,11 +166,12 @@ class MigrationResultPresenter:
         self._stage.ask(question, lambda: self._take_back(means))
 
     def _take_back(self, means: Means) -> None:
-        steps = tuple(self._steps)
+        written = tuple(self._written)
 
-        def taken(_: None) -> None:
-            self._steps = []
-            title = "Taken back: the target is as it was before"
+        def taken(kept: int) -> None:
+            self._written = []
+            left = f"; {count(kept, 'memory', 'memories')} changed since stay as they are" if kept else ""
+            title = f"Taken back: what was copied is gone{left}"
             self._show(replace(self.state, title=title, can_take_back=False, strides=(), gone=0))
 
         def not_taken(error: MemdefragError) -> None:
@@ -179,7 +180,7 @@ class MigrationResultPresenter:
         self._stage.run(
             "Taking back what was copied",
             self._stage.runner.leaving(
-                f"undo {' '.join(steps)}", lambda progress: jobs.take_back(steps, means, progress)
+                f"take back from {self._target}", lambda progress: jobs.take_back(written, means, progress)
             ),
             taken,
             not_taken,
@@ -218,7 +219,7 @@ class MigrationResultPresenter:
         from memdefrag.engine.migrate.advice import PORTABLE
 
         self._reports = tuple(reports)
-        self._steps += [report.step for report in reports if report.step and not report.rolled_back]
+        self._written += [report for report in reports if wrote(report)]
         self._all = Entries(reports, done=not reports[0].dry_run)
         went_well = words.went_well(reports)
         is_handed_on = parse(self._target).kind in PORTABLE
@@ -231,7 +232,7 @@ class MigrationResultPresenter:
                 went_well=went_well,
                 facts=words.facts(reports),
                 problems=words.problems(reports),
-                can_take_back=bool(self._steps),
+                can_take_back=bool(self._written),
                 entries=self._all,
                 choices=self._all.choices,
                 chosen=ALL,
@@ -255,6 +256,11 @@ def compared_in_words(reports: Sequence[MigrationReport]) -> str:
     if left:
         return f"{count(left, 'memory', 'memories')} to catch up with"
     return "The two hold the same: there is nothing to copy."
+
+
+def wrote(report: MigrationReport) -> bool:
+    """Whether a migration left something in its target."""
+    return not (report.dry_run or report.rolled_back) and bool(report.copied or report.removed or report.step)
 
 
 def _copied(reports: Sequence[MigrationReport]) -> int:

@@ -101,8 +101,6 @@ def _written(reports: Sequence[MigrationReport]) -> Iterator[tuple[str, str]]:
     backups = [each.backup for each in reports if each.backup]
     if backups:
         yield "Backup from before", ", ".join(backups)
-    if _sum(reports, Outcome.COPY) and not any(each.step for each in reports):
-        yield "To take it back", f"Remove {place_of(reports[0].target)}: this migration made it."
     yield "Took", duration(sum(each.seconds for each in reports))
 
 

@@ -27,7 +27,7 @@ from memdefrag.presenters.migration_entries import Entries
 from memdefrag.presenters.migration_result import MigrationResultPresenter, MigrationResultState, Stride
 from memdefrag.presenters.migration_state import CheckRow, MigrationState
 
-_WIDTHS = (210, 250, 250)
+_WIDTHS = (180, 230, 230)
 _ROLES = {"fail": "danger", "warning": "warning", "?": "strong", "pass": "muted"}
 _SHOWN_PROBLEMS = 50
 
