@@ -8,9 +8,7 @@ was edited there since.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,15 @@ from typing import Any
 from memdefrag.base.errors import CollectionNeeded, CollectionNotFound, UsageError
 from memdefrag.base.fsops import copy_file, fsync_dir, fsync_file, remove, rename, write_durable
 from memdefrag.base.progress import Progress
-from memdefrag.engine import catalogue, in_use
+from memdefrag.engine import catalogue, in_use, relations
 from memdefrag.engine.apply import ApplyOptions, apply
+from memdefrag.engine.export_record import counterpart, export_record, is_live, load_record, note_import, record_path
 from memdefrag.engine.failures import disk_error
 from memdefrag.engine.steady import State, steadily
 from memdefrag.model.address import Address, parse
-from memdefrag.model.hashing import canonical_json, record_hash
-from memdefrag.model.plan import Drop, Plan, Ref, Result, Step, VectorRule, Write
-from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Snapshot
+from memdefrag.model.hashing import record_hash
+from memdefrag.model.plan import Drop, Plan, Ref, Relate, Result, Step, VectorRule, Write
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Relation, Snapshot
 from memdefrag.model.report import ApplyReport, Skipped
 from memdefrag.model.service_metadata import restate
 from memdefrag.stores.base import Store, read_snapshot
@@ -33,8 +32,6 @@ from memdefrag.stores.registry import open_store, resolve, store_class
 
 DEFAULT_COLLECTION = "memory_collection"
 """What Memory Service calls its collection."""
-
-RECORD_SUFFIX = ".export-record.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +60,8 @@ def export_store(
 ) -> ApplyReport:
     """Write a collection (or the part of it that `where` selects) into a new file.
 
-    What a program has open is exported as it is at one moment. An older file of that name is kept as
-    ``<name>.<time>.bak``; the new one takes its place in one step.
+    Links between the memories go with them. What a program has open is exported as it is at one moment. An older file
+    of that name is kept as ``<name>.<time>.bak``; the new one takes its place in one step.
 
     Args:
         where: metadata values, compared as text.
@@ -102,20 +99,21 @@ def _export(
     snapshot = read_snapshot(store, progress)
     chosen = [record for record in snapshot.records if _selected(record, where)][:limit]
     inside = _collection_of(target)
-    steps = tuple(Write(Ref.of(record), Key(inside or name, record.key.id), reason="export") for record in chosen)
+    keys = {record.key: Key(inside or name, record.key.id) for record in chosen}
+    steps = tuple(Write(Ref.of(record), keys[record.key], reason="export") for record in chosen)
     [info] = [info for info in snapshot.collections if info.name == name]
     plan = Plan(
         source=str(store.address),
         target=str(target.at(scratch)),
         settings={"reason": "export"},
         collections=(CollectionInfo(inside, 0, 0, 0) if inside else info,),
-        steps=steps,
+        steps=(*steps, *_relates(snapshot, keys)),
     )
     remove(scratch)
     report = apply(plan, ApplyOptions(), progress)
-    inside_file = _export_record(state.address.select(name), name, chosen, target.at(scratch))
+    inside_file = export_record(state.address.select(name), name, chosen, target.at(scratch))
     older = _take_place(scratch, out)
-    write_durable(_record_path(out), inside_file)
+    write_durable(record_path(out), inside_file)
     lost = {f"the metric {info.metric}": len(chosen)} if inside and info.metric != "cosine" else {}
     copied = f"A private copy of the store was read: {state}." if state.was_copied else ""
     kept = f"An older file of that name is now {older}." if older else ""
@@ -131,19 +129,23 @@ def import_store(
     options: ApplyOptions | None = None,
     progress: Progress | None = None,
 ) -> ApplyReport:
-    """Bring a file into a store; the report lists records kept on purpose."""
+    """Bring a file into a store; the report lists records kept on purpose.
+
+    A store that is absent is made, and so is a collection that is named and that a server lacks.
+    """
     progress = progress or Progress()
     plan, kept = import_plan(source, target, choices or ImportChoices(), progress)
     report = apply(plan, options or ApplyOptions(), progress)
-    warnings = [*report.warnings]
+    made = [f"{target.location} had no collection {info.name!r}; it is new." for info in plan.collections]
+    warnings = [*report.warnings, *(made if report.records_before or not target.is_local else ())]
     file = parse(plan.source).path
-    if report.records_before and _record_path(file).exists() and not _load_record(file, target)[1]:
-        warnings.append(f"{_record_path(file)} is damaged or of another store: what the file lacks was kept.")
+    if report.records_before and record_path(file).exists() and not load_record(file, target)[1]:
+        warnings.append(f"{record_path(file)} is damaged or of another store: what the file lacks was kept.")
     if not report.dry_run and not report.output:
         try:
-            _note_import(plan, target)
+            note_import(plan, target)
         except OSError as error:
-            told = f"The import is done, but {_record_path(file)} could not be brought up to date ({error.strerror})"
+            told = f"The import is done, but {record_path(file)} could not be brought up to date ({error.strerror})"
             warnings.append(f"{told}: another import of this file keeps what it should bring in.")
     return replace(report, kept=kept, warnings=tuple(warnings))
 
@@ -154,7 +156,7 @@ def import_plan(
     """The plan that brings `source` into `target`, and the records of the target that are kept on purpose.
 
     Raises:
-        CollectionNotFound: the target exists and lacks the collection.
+        CollectionNotFound: the target exists on this machine and lacks the collection.
         UsageError: the source holds several collections.
     """
     given = resolve(source)
@@ -163,23 +165,48 @@ def import_plan(
         if len(names) > 1 and not given.collection:
             raise UsageError(f"{given.location} holds several collections: {', '.join(names)}.")
         file = read_snapshot(store, progress)
-    origin, exported = _load_record(given.path, target)
+    origin, exported = load_record(given.path, target)
     with open_store(target, must_exist=False) as store:
-        present = read_snapshot(store, progress) if store.exists else Snapshot(str(target), ())
-        wanted = choices.collection or target.collection or (origin if present.collection(origin) else None)
-        name = wanted or _collection_of(target) or DEFAULT_COLLECTION
-        if store.exists:
-            name = choose_collection(list(present.collections), wanted, str(target))
-    merger = _Import(file, present, name, exported if origin in ("", name) else {}, choices)
+        wanted = choices.collection or target.collection
+        present, name = _present(store, target, wanted, origin, progress)
+        merger = _Import(store, file, present, name, exported if origin in ("", name) else {}, choices)
+        steps = tuple(merger.steps())
     plan = Plan(
         source=str(given),
         target=str(target.select(None)),
         source_fingerprint=file.fingerprint.content if file.fingerprint else "",
         settings={"reason": "import", "mirror": choices.mirror},
         collections=() if present.collection(name) else (_new_collection(name),),
-        steps=tuple(merger.steps()),
+        steps=steps,
     )
     return plan, tuple(merger.kept)
+
+
+def _present(
+    store: Store, target: Address, wanted: str | None, origin: str, progress: Progress
+) -> tuple[Snapshot, str]:
+    """What the target holds now, and the collection that is meant, which a server may lack.
+
+    Raises:
+        CollectionNotFound, CollectionNeeded: as `choose_collection`.
+    """
+    infos = store.collections() if store.exists else []
+    names = [info.name for info in infos]
+    name = wanted or (origin if origin in names else None)
+    lacks = name not in names if name else not names
+    makes = lacks and not target.is_local and store.capabilities.new_collections
+    if store.exists and not makes:
+        return read_snapshot(store, progress), choose_collection(infos, name, str(target))
+    return Snapshot(str(target), tuple(infos)), name or _collection_of(target) or DEFAULT_COLLECTION
+
+
+def _relates(snapshot: Snapshot, keys: Mapping[Key, Key]) -> Iterator[Relate]:
+    """Steps for the links of a snapshot whose memories all get a key, those given here."""
+    for relation in snapshot.relations:
+        ends = (relation.source, relation.target)
+        if all(end in keys for end in ends if isinstance(end, Key)):
+            source, target = (keys[end] if isinstance(end, Key) else end for end in ends)
+            yield Relate(replace(relation, source=source, target=target))
 
 
 def choose_collection(infos: list[CollectionInfo], wanted: str | None, where: str) -> str:
@@ -208,22 +235,49 @@ class _Import:
     """Compares a file with the store it goes into, record by record."""
 
     def __init__(
-        self, file: Snapshot, present: Snapshot, name: str, record: dict[str, Any], choices: ImportChoices
+        self,
+        store: Store,
+        file: Snapshot,
+        present: Snapshot,
+        name: str,
+        record: dict[str, Any],
+        choices: ImportChoices,
     ) -> None:
-        self.file, self.present, self.name, self.choices = file, present, name, choices
+        self.store, self.file, self.present, self.name, self.choices = store, file, present, name, choices
         self.exported: dict[str, dict[str, str]] = record
+        self.known = {said["as"]: said for said in record.values()}
         self.kept: list[Skipped] = []
+        self.keys = {record.key: self._key(record) for record in file.records}
 
     def steps(self) -> list[Step]:
+        """All that is to be done; what is kept on purpose is in `kept` afterwards."""
         taken = [step for record in self.file.records if (step := self._take(record))]
-        in_file = {record.key.id for record in self.file.records}
-        own = [record for record in self.present.records if record.key.collection == self.name]
-        gone = [step for record in own if record.key.id not in in_file and (step := self._missing(record))]
-        return [*taken, *gone]
+        in_file = set(self.keys.values())
+        own = [record for record in self.present.records if record.key.collection == self.name and is_live(record)]
+        gone = [drop for record in own if record.key not in in_file and (drop := self._missing(record))]
+        there = {record.key for record in self.present.records if is_live(record)}
+        return [*taken, *gone, *self._links(there.union(step.key for step in taken))]
 
-    def _take(self, record: MemoryRecord) -> Step | None:
+    def _key(self, record: MemoryRecord) -> Key:
+        """The memory of the store that the file's record is, or is to become."""
+        id = self.exported[record.key.id]["as"] if record.key.id in self.exported else record.key.id
+        key = counterpart(self.store, self.present.by_key, Key(self.name, id), record.text)
+        return key if key in self.present.by_key else self.store.key_for(self.name, record)
+
+    def _links(self, there: set[Key]) -> Iterator[Relate]:
+        """The file's links that the store lacks and has both ends of; it keeps its own."""
+        known = {self._link(each) for each in self.present.relations}
+        keys = {given: key for given, key in self.keys.items() if key in there}
+        yield from (step for step in _relates(self.file, keys) if self._link(step.relation) not in known)
+
+    def _link(self, relation: Relation) -> relations.Identity:
+        """What the store tells a link from others by."""
+        fitted, _ = self.store.fit_relation(relation)
+        return relations.identity(fitted or relation, parallel=self.store.capabilities.parallel_relations)
+
+    def _take(self, record: MemoryRecord) -> Write | None:
         """What the file's record means for the store."""
-        present = self.present.by_key.get(Key(self.name, record.key.id))
+        present = self.present.by_key.get(self.keys[record.key])
         known = self.exported.get(record.key.id)
         unchanged = known is not None and known["file"] == record_hash(record)
         if present is None:
@@ -240,7 +294,7 @@ class _Import:
 
     def _missing(self, present: MemoryRecord) -> Step | None:
         """What is to become of a record of the store that the file does not hold."""
-        known = self.exported.get(present.key.id)
+        known = self.known.get(present.key.id)
         if known is None and not self.choices.mirror:
             self._keep(present, "is not in the file, which never held it; kept")
             return None
@@ -273,7 +327,7 @@ class _Import:
             vector=self._vector_rule(record, present, changed),
         )
         expects = record_hash(present) if present else None
-        return Write(Ref.of(record), Key(self.name, record.key.id), expects, result, reason="import")
+        return Write(Ref.of(record), self.keys[record.key], expects, result, reason="import")
 
     def _vector_rule(self, record: MemoryRecord, present: MemoryRecord | None, changed: bool) -> VectorRule:
         if self.choices.regenerate:
@@ -318,64 +372,6 @@ def _scratch(target: Address) -> Path:
     return out.with_name(f".{out.name}.export")
 
 
-def _record_path(file: Path) -> Path:
-    return file.with_name(file.name + RECORD_SUFFIX)
-
-
-def _export_record(source: Address, name: str, chosen: list[MemoryRecord], written: Address) -> bytes:
-    with open_store(written) as store:
-        inside = {record.key.id: record_hash(record) for record in read_snapshot(store).records}
-    records = {record.key.id: {"store": record_hash(record), "file": inside[record.key.id]} for record in chosen}
-    return _as_record(source, name, records)
-
-
-def _as_record(source: Address, name: str, records: dict[str, dict[str, str]]) -> bytes:
-    said = {"source": str(source), "collection": name, "time": catalogue.utc_now(), "records": records}
-    return json.dumps({"memdefrag_export": 1, "sha256": _sum(said), **said}, indent=0).encode()
-
-
-def _sum(said: Metadata) -> str:
-    """The checksum of what an export wrote down."""
-    return hashlib.sha256(canonical_json([said[name] for name in ("source", "collection", "records")])).hexdigest()
-
-
-def _note_import(plan: Plan, target: Address) -> None:
-    """Store and file agree again on what was just brought in, so that the next import starts from there."""
-    file = parse(plan.source).path
-    origin, records = _load_record(file, target)
-    if not records:
-        return
-    with open_store(target.select(None)) as store:
-        present = read_snapshot(store).by_key
-    for step in plan.steps:
-        key = step.key if isinstance(step, Write) else step.record.key if isinstance(step, Drop) else None
-        if key is None or origin not in ("", key.collection):
-            continue
-        if isinstance(step, Drop) and key not in present:
-            records.pop(key.id, None)
-        elif isinstance(step, Write) and key in present:
-            records[key.id] = {"store": record_hash(present[key]), "file": step.record.hash}
-    write_durable(_record_path(file), _as_record(target, origin, records))
-
-
-def _load_record(file: Path, target: Address) -> tuple[str, dict[str, dict[str, str]]]:
-    """The collection that was exported from this store, and what the export wrote down of its memories.
-
-    Empty when there is none, it is damaged, or of another store.
-
-    Records of older exports have no checksum.
-    """
-    try:
-        found = json.loads(_record_path(file).read_bytes())
-        if found.get("sha256", _sum(found)) != _sum(found):
-            return "", {}
-        same = parse(str(found["source"])).path.resolve() == target.path.resolve()
-        said = {id: {side: str(entry[side]) for side in ("store", "file")} for id, entry in found["records"].items()}
-        return (str(found.get("collection", "")), said) if same else ("", {})
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, UsageError):
-        return "", {}
-
-
 def _take_place(scratch: Path, out: Path) -> Path | None:
     """Let the new file take the old one's place; the old one is kept under another name, which is returned.
 
@@ -388,7 +384,7 @@ def _take_place(scratch: Path, out: Path) -> Path | None:
         kept = out.with_name(f"{out.name}.{catalogue.new_id()}.bak")
         copy_file(out, kept)
         fsync_file(kept)
-    remove(_record_path(out))
+    remove(record_path(out))
     fsync_dir(out.parent)
     rename(scratch, out)
     return kept

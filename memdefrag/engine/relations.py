@@ -117,7 +117,8 @@ class Links:
         relate = [fitted for each in moved if (fitted := self._fitted(each, losses))]
         taken = {self._name(each) for each in (*rest, *relate)}
         for each in self.relate:
-            fitted = self._fitted(each, losses)
+            named = replace(each, source=_end(each.source, merges), target=_end(each.target, merges))
+            fitted = self._fitted(named, losses)
             if fitted is None:
                 continue
             reason = self._missing_end(fitted, left_out)

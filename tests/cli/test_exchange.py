@@ -44,7 +44,7 @@ def test_a_part_must_be_named_rightly(cli: Cli, demo: Path, tmp_path: Path, opti
 
 
 def test_a_new_file_needs_a_name_that_says_what_it_is(cli: Cli, demo: Path, tmp_path: Path) -> None:
-    assert cli("export", demo, tmp_path / "out.parquet").code == UsageError.exit_code
+    assert cli("export", demo, tmp_path / "out.unknown").code == UsageError.exit_code
     assert cli("export", demo, f"jsonl:{tmp_path / 'out'}").code == 0
 
 

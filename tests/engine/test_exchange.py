@@ -16,13 +16,15 @@ import pytest
 
 from memdefrag.base.errors import CollectionNotFound, ModelUnavailable, NoSpace, StoreInUse
 from memdefrag.base.progress import Progress
-from memdefrag.engine import exchange
+from memdefrag.engine import exchange, export_record
 from memdefrag.engine.apply import ApplyOptions
-from memdefrag.engine.exchange import RECORD_SUFFIX, ImportChoices, export_store, import_plan, import_store
+from memdefrag.engine.exchange import ImportChoices, export_store, import_plan, import_store
+from memdefrag.engine.export_record import RECORD_SUFFIX
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Changes, Put, Ref
-from memdefrag.model.records import Key, MemoryRecord
+from memdefrag.model.records import Key, MemoryRecord, Relation, State
 from memdefrag.model.report import ApplyReport
+from memdefrag.model.service_metadata import content_hash as text_hash
 from memdefrag.stores.registry import open_store
 from tests.engine.stores import DIMENSION, make_store, snapshot_of
 
@@ -310,7 +312,7 @@ def test_an_import_that_cannot_be_noted_is_done_and_says_so(
     store: Address, file: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sql(file, "DELETE FROM memories WHERE id = 'id001'")
-    monkeypatch.setattr(exchange, "write_durable", full)
+    monkeypatch.setattr(export_record, "write_durable", full)
     report = bring_back(file, store)
     assert "id001" not in texts(store)
     assert any("The import is done" in warning for warning in report.warnings)
@@ -330,3 +332,107 @@ def test_a_full_disk_leaves_the_older_export_and_no_scratch(
 def full(*_: object) -> None:
     """A disk without room."""
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def link(one: str | Key, other: str | Key, kind: str = "causes") -> Relation:
+    ends = (Key("memories", end) if isinstance(end, str) and end.startswith("id") else end for end in (one, other))
+    return Relation(*ends, kind, 0.5, {"why": "rain"}, 1.7e9)
+
+
+def linked(store: Address, *links: Relation) -> None:
+    with open_store(store) as opened:
+        fitted = (opened.fit_relation(each)[0] for each in links)
+        opened.write(Changes(relate=tuple(each for each in fitted if each)), Progress())
+
+
+def links(address: Address) -> set[tuple[str, str, str]]:
+    return {(str(each.source), str(each.target), each.type) for each in snapshot_of(address).relations}
+
+
+def test_links_are_exported_and_come_back(store: Address, tmp_path: Path) -> None:
+    linked(store, link("id001", "id002"), link("id002", "https://elsewhere"), link("id000", "id005"))
+    before = snapshot_of(store).relations
+    file = Address("jsonl", str(tmp_path / "some.jsonl"))
+    export_store(str(store), file, limit=3)
+    assert links(file) == {
+        ("memories/id001", "memories/id002", "causes"),
+        ("memories/id002", "https://elsewhere", "causes"),
+    }
+    edit(store, "id001", None)
+    edit(store, "id001", "Said anew")
+    export = import_store(str(file), Address("jsonl", str(tmp_path / "new.jsonl")), options=WILLING)
+    assert export.losses == {}
+    assert links(Address("jsonl", str(tmp_path / "new.jsonl"))) == {
+        ("memory_collection/id001", "memory_collection/id002", "causes"),
+        ("memory_collection/id002", "https://elsewhere", "causes"),
+    }
+    bring_back(file, store)
+    assert sorted(map(str, snapshot_of(store).relations)) == sorted(map(str, before))
+    assert bring_back(file, store).skipped == ()
+
+
+def test_links_that_a_file_has_no_place_for_are_told(store: Address, tmp_path: Path) -> None:
+    linked(store, link("id001", "id002"))
+    report = export_store(str(store), Address("memory-export", str(tmp_path / "without.db")))
+    assert report.losses["links between memories"] == 1
+
+
+def test_links_of_memories_that_were_removed_since_stay_away(store: Address, tmp_path: Path) -> None:
+    linked(store, link("id001", "id002"))
+    file = Address("jsonl", str(tmp_path / "whole.jsonl"))
+    export_store(str(store), file)
+    edit(store, "id001", None)
+    with open_store(store) as opened:
+        opened.write(Changes(unrelate=tuple(opened.relations())), Progress())
+    report = bring_back(file, store)
+    assert report.skipped == ()
+    assert "id001" not in texts(store)
+    assert links(store) == set()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Address:
+    """A database whose ids are hashes of the texts, with a link."""
+    address = Address("memory-service", str(tmp_path / "sqlite_vec.db"))
+    with open_store(address, must_exist=False) as opened:
+        records = [
+            MemoryRecord(Key("default", text_hash(f"Fact {n}")), f"Fact {n}", embedding=np.eye(4, dtype=np.float32)[n])
+            for n in range(3)
+        ]
+        said, _ = opened.fit_relation(Relation(records[0].key, records[1].key, "causes", 0.5, {}, 1.7e9))
+        assert said
+        opened.write(Changes(tuple(Put(opened.fit(r)[0], None) for r in records), relate=(said,)), Progress())
+    return address
+
+
+def rewritten(file: Address, old: str, new: str) -> None:
+    lines = file.path.read_text(encoding="utf-8").replace(f'"{old}"', f'"{new}"')
+    file.path.write_text(lines, encoding="utf-8")
+
+
+def test_an_edited_text_stands_under_its_own_hash_and_keeps_its_links(service: Address, tmp_path: Path) -> None:
+    file = Address("jsonl", str(tmp_path / "facts.jsonl"))
+    export_store(str(service), file)
+    for old, new in (("Fact 0", "Fact zero"), ("Fact zero", "Fact nought")):
+        rewritten(file, old, new)
+        report = bring_back(file, service)
+        assert (report.skipped, report.kept) == ((), ())
+        present = {r.key: r.text for r in snapshot_of(service) if r.state is State.LIVE}
+        assert {key.id: text for key, text in present.items()} == {
+            text_hash(text): text for text in (new, "Fact 1", "Fact 2")
+        }
+        assert links(service) == {(f"default/{text_hash(new)}", f"default/{text_hash('Fact 1')}", "causes")}
+        again = bring_back(file, service)
+        assert (again.written, again.removed) == (0, 0)
+    mirrored = bring_back(file, service, mirror=True)
+    assert {r.text for r in snapshot_of(service) if r.state is State.LIVE} == {"Fact nought", "Fact 1", "Fact 2"}
+    assert mirrored.skipped == ()
+
+
+def test_a_new_memory_of_the_file_gets_a_name_that_the_store_takes(service: Address, tmp_path: Path) -> None:
+    path = tmp_path / "new.jsonl"
+    path.write_text(json.dumps({"id": "mine", "text": "Brought along", "embedding": [1, 0, 0, 0]}), encoding="utf-8")
+    for written in (1, 0):
+        assert bring_back(Address("jsonl", str(path)), service).written == written
+        assert text_hash("Brought along") in texts(service)
+        assert "mine" not in texts(service)

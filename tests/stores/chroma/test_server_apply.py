@@ -15,6 +15,7 @@ from memdefrag.base.progress import Progress
 from memdefrag.engine import history, recover
 from memdefrag.engine.apply import apply
 from memdefrag.engine.backups import shelf
+from memdefrag.engine.exchange import ImportChoices, export_store, import_store
 from memdefrag.engine.journal import Job
 from memdefrag.engine.restore import restore_plan
 from memdefrag.model.address import Address, parse
@@ -161,3 +162,29 @@ def test_a_record_that_the_server_would_round_is_brought_back_as_near_as_it_can_
         assert all(time == pytest.approx(exact, rel=1e-15) for time in times.values())
         assert "id001" in {id for id, time in times.items() if time != exact}
         assert_tidy(address)
+
+
+def test_a_file_goes_into_a_collection_that_the_server_lacks(address: Address, tmp_path: Path) -> None:
+    file = Address("jsonl", str(tmp_path / "memories.jsonl"))
+    export_store(str(address), file)
+    for target, name in ((address.select("taken-over"), "taken-over"), (address, "named")):
+        report = import_store(str(file), target, choices=ImportChoices(None if target.collection else name))
+        assert (report.written, report.skipped) == (OLD, ())
+        assert [warning for warning in report.warnings if "it is new" in warning]
+        with open_store(address) as store:
+            assert {info.name: info.count for info in store.collections()}[name] == OLD
+        with open_store(file) as one, open_store(address) as other:
+            wanted = {r.key.id: r.text for batch in one.scan("memories") for r in batch}
+            assert {r.key.id: r.text for batch in other.scan(name) for r in batch} == wanted
+    again = import_store(str(file), address.select("taken-over"))
+    assert (again.written, again.warnings) == (0, ())
+
+
+def test_a_file_goes_into_a_server_that_holds_nothing(
+    chroma_server: ChromaServer, database: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "one.jsonl"
+    file.write_text('{"id": "a", "text": "One.", "embedding": [1, 0]}\n', encoding="utf-8")
+    address = resolve(chroma_server.address(database))
+    import_store(str(file), address)
+    assert [record.key for record in snapshot_of(address)] == [Key("memory_collection", "a")]
