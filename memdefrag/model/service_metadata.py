@@ -11,12 +11,11 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
 
-from memdefrag.model.records import MemoryRecord, Metadata, State
+from memdefrag.model.records import Metadata, State
 
 TAG_KEYS = ("tags_str", "tags")
 CREATED_KEYS = ("created_at", "timestamp_float", "timestamp", "created_at_iso", "timestamp_str")
@@ -101,21 +100,6 @@ def kind_of(metadata: Metadata) -> str | None:
     """The type of a memory whose metadata holds it, as before the service kept it in a column."""
     kind = metadata.get("memory_type") or metadata.get("type")
     return kind if isinstance(kind, str) else None
-
-
-def typed(record: MemoryRecord) -> MemoryRecord:
-    """The record with type and hash in its metadata, where the service kept them before it had columns for them.
-
-    One that names no type is not the service's, and stays as it is.
-    """
-    extras = dict(record.extras)
-    kind = extras.pop("memory_type", None)
-    if not isinstance(kind, str):
-        return record
-    told = {"memory_type": kind}
-    if _HASH.fullmatch(record.key.id):
-        told["content_hash"] = record.key.id
-    return replace(record, metadata={**told, **record.metadata}, extras=extras)
 
 
 def in_columns(metadata: Metadata, id: str) -> Metadata:

@@ -27,7 +27,7 @@ from memdefrag.model.records import (
     Relation,
     Snapshot,
 )
-from memdefrag.model.service_metadata import typed
+from memdefrag.model.terms import as_in_chroma
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Store(ABC):
 
     def adopted(self, record: MemoryRecord) -> MemoryRecord:
         """A record of another system, said in this one's own terms as far as it has such; for most it is the same."""
-        return typed(record) if self.capabilities.tags_in_metadata else record
+        return as_in_chroma(record) if self.capabilities.tags_in_metadata else record
 
     def refusal(self, record: MemoryRecord) -> str | None:
         """Why the store cannot take a (fitted) record, in words; None when it can."""

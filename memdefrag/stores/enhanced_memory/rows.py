@@ -15,12 +15,12 @@ from typing import Any
 
 from memdefrag.model.records import Key, MemoryRecord, Metadata, State
 from memdefrag.model.service_metadata import moment, read, restate, state_of
+from memdefrag.model.terms import title_of
 from memdefrag.stores.enhanced_memory.layout import FIRST_USER, Layout
 from memdefrag.stores.enhanced_memory.texts import compressed, decompressed
 from memdefrag.stores.foreign_sqlite import TABLE, floats, holds, metadata_of, rest, sql_value, text
 
 METADATA = "memory_metadata"
-LONGEST_TITLE = 80
 
 _PLACED = frozenset(
     {"id", "content", METADATA, "embedding_vector", "owner_id", "created_at", "updated_at", "is_active",
@@ -124,12 +124,6 @@ def placed(record: MemoryRecord, layout: Layout, owner: str | None) -> tuple[Mem
         extras=extras,
     )  # fmt: skip
     return fitted, [*losses, *lost]
-
-
-def title_of(content: str | None) -> str:
-    """A title for a memory that has none: how it begins."""
-    lines = (line.strip() for line in (content or "").splitlines())
-    return next((line for line in lines if line), "(untitled)")[:LONGEST_TITLE].rstrip()
 
 
 def time_text(seconds: float | None) -> str | None:

@@ -17,6 +17,7 @@ from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation
+from memdefrag.model.terms import in_columns
 from memdefrag.stores.enhanced_memory import links, schema, writer
 from memdefrag.stores.enhanced_memory.layout import FIRST_USER, Layout, read_layout
 from memdefrag.stores.enhanced_memory.rows import placed, read_row
@@ -77,6 +78,10 @@ class EnhancedMemory(ForeignSqlite):
             return Key(collection, id)
         digest = hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()
         return Key(collection, str(int.from_bytes(digest[:8], "big") >> (64 - _SAFE_BITS) or 1))
+
+    def adopted(self, record: MemoryRecord) -> MemoryRecord:
+        """The record with title and access level in their columns, and in the metadata what others have columns for."""
+        return in_columns(record, self._layout.columns)
 
     def refusal(self, record: MemoryRecord) -> str | None:
         """Why a record cannot be taken: its id is no number."""

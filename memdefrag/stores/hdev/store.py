@@ -18,6 +18,7 @@ from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, touched
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, State
 from memdefrag.model.service_metadata import moment, read
+from memdefrag.model.terms import in_columns
 from memdefrag.stores.base import Store
 from memdefrag.stores.hdev import names
 from memdefrag.stores.hdev.keys import entry_name
@@ -121,6 +122,10 @@ class HdevStore(Store):
 
     def key_for(self, collection: str, record: MemoryRecord) -> Key:
         return Key(COLLECTION, entry_name(record.key.id))
+
+    def adopted(self, record: MemoryRecord) -> MemoryRecord:
+        """The record with all that other systems have columns for in its metadata."""
+        return in_columns(record, ())
 
     def unreadable(self) -> list[tuple[Key, str]]:
         """As they were found when the entries were last read."""

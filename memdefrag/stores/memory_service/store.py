@@ -22,7 +22,8 @@ from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation, State
-from memdefrag.model.service_metadata import hash_kept, kind_of, moment
+from memdefrag.model.service_metadata import hash_kept, moment
+from memdefrag.model.terms import as_in_database
 from memdefrag.stores.foreign_sqlite import TABLE, ForeignSqlite
 from memdefrag.stores.memory_export_rows import storable
 from memdefrag.stores.memory_service import graph, library, schema, writer
@@ -93,18 +94,17 @@ class MemoryService(ForeignSqlite):
         return Key(collection, hash_kept(record.key.id, record.text))
 
     def adopted(self, record: MemoryRecord) -> MemoryRecord:
-        """The record with type, state and tags where the service looks for them; tags in its own spelling."""
-        extras, metadata, columns = dict(record.extras), record.metadata, self._layout.columns
-        if not extras.get("memory_type") and (kind := kind_of(metadata)):
-            extras["memory_type"] = kind
+        """The record with type, state, tags and times where the service looks for them; tags in its own spelling."""
+        metadata, columns = record.metadata, self._layout.columns
+        record = as_in_database(record)
+        extras = dict(record.extras)
         by = metadata.get("superseded_by")
         if "superseded_by" in columns and isinstance(by, str) and by:
             extras.setdefault("superseded_by", by)
         deleted = moment(metadata.get("deleted_at"))
         if "deleted_at" in columns and deleted:
             extras.setdefault("deleted_at", deleted)
-        tags = dict.fromkeys(tag.strip().lower().replace(",", "-") for tag in record.tags)
-        return replace(record, tags=tuple(tag for tag in tags if tag), extras=extras)
+        return replace(record, extras=extras)
 
     def refusal(self, record: MemoryRecord) -> str | None:
         """Why a record cannot be taken: its hash stands in another of the service's stores."""

@@ -15,6 +15,7 @@ from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation
+from memdefrag.model.terms import in_columns
 from memdefrag.stores.base import Sizes, Store, StoreSettings
 from memdefrag.stores.postgres.connection import connect, plain_errors
 from memdefrag.stores.postgres.fitting import fit_row, fitting_id
@@ -100,6 +101,10 @@ class PostgresStore(Store):
     def key_for(self, collection: str, record: MemoryRecord) -> Key:
         """Under its own id where the column takes it; a column of uuids gets one that is made of the id."""
         return Key(collection, fitting_id(record.key.id, self._table(collection).roles[Role.ID], self.kind))
+
+    def adopted(self, record: MemoryRecord) -> MemoryRecord:
+        """The record with what the tables have columns for in its extras, and the like in its metadata."""
+        return in_columns(record, {column.name for table in self._tables() for column in table.columns})
 
     def relations(self) -> Iterator[Relation]:
         from memdefrag.stores.postgres import links
