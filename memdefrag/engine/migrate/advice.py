@@ -3,11 +3,13 @@ switch over. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from memdefrag.base.wording import count
+from memdefrag.engine.migrate.classify import REMOVED
 from memdefrag.engine.migrate.routing import Route
 from memdefrag.model.address import Address
-from memdefrag.model.migration import MigrationReport
+from memdefrag.model.migration import Entry, MigrationReport
 
 SERVICE_COLLECTION = "memory_collection"
 """The one collection that Memory Service reads, unless MCP_MEMORY_COLLECTION_NAME says otherwise."""
@@ -31,13 +33,21 @@ def warnings(way: Route, target: Address) -> Iterator[str]:
             "MCP_MEMORY_COLLECTION_NAME names it."
         )
 
-
     others = [name for name in dict.fromkeys(way.names.values()) if name != SERVICE_STORE]
     if target.kind in _SERVICE and others:
         yield (
             f"Memory Service searches its store {SERVICE_STORE!r} unless a client names another: it will not find what "
             f"goes into {', '.join(others)}. To change that: --target-collection {SERVICE_STORE}."
         )
+
+
+def removed_meanwhile(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """What somebody removed from the target since it was migrated does not come back by catching up."""
+    removed = sum(entry.reason == REMOVED for entry in entries)
+    if not removed:
+        return ()
+    were = count(removed, "memory was", "memories were")
+    return (f"{were} removed from the target since the last migration. Without --catch-up they are copied again.",)
 
 
 def next_steps(source: Address, target: Address, report: MigrationReport) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from memdefrag.model.records import Key, MemoryRecord, Snapshot, State
 from memdefrag.stores.base import Store
 
 NO_VECTOR = "the vector: no model made one, and searches by meaning will not find it"
+REMOVED = "is unchanged since the last migration; the target has removed it since"
 
 
 @dataclass
@@ -109,7 +110,10 @@ class Classifier:
         fitted, losses = carry(meant, key, self.store.fit)
         known = self.ledger.get(record.key) if self.ledger else None
         if known and known.source == record_hash(record):
-            self._place(record, known.target, Outcome.SAME, "is unchanged since the last migration")
+            if known.target in self.target.by_key:
+                self._place(record, known.target, Outcome.SAME, "is unchanged since the last migration")
+            else:
+                self._note(record, known.target, Outcome.SAME, REMOVED)
             return
         if fitted.state is not record.state and record.state in (State.DELETED, State.SUPERSEDED):
             self._note(record, key, Outcome.DEAD, f"is {record.state.value} in the source")

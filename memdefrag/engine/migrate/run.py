@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from memdefrag.base.errors import UsageError
+from memdefrag.base.errors import StoreDamaged, UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.engine import resume
 from memdefrag.engine.apply import ApplyOptions, apply
@@ -107,12 +107,21 @@ class _Migration:
         self.source, self.target = source, target
         self.options, self.means, self.progress = options, means, progress
         self.notes: tuple[str, ...] = ()
-        self.known = ledger.load(source, target)
+        self.known = self._known()
         if options.catch_up and self.known is None:
             raise UsageError(
                 f"Nothing was migrated from {source} to {target} yet, so that there is nothing to catch up with.",
                 todo="Migrate without --catch-up first.",
             )
+
+    def _known(self) -> ledger.Ledger | None:
+        """What the last migration noted; damaged notes stop only who needs them."""
+        try:
+            return ledger.load(self.source, self.target)
+        except StoreDamaged:
+            if self.options.catch_up:
+                raise
+            return None
 
     def run(self, store: Store) -> MigrationReport:
         snapshot = read_snapshot(store, self.progress)
@@ -172,6 +181,7 @@ class _Migration:
             classifier.leave_out(found)
         if known is not None:
             classifier.catch_up((record.key for record in snapshot.records), mirror=self.options.mirror)
+            self.notes += advice.removed_meanwhile(classifier.done.entries)
         return classifier.done, way
 
     def _carried_out(
@@ -205,8 +215,8 @@ class _Migration:
             searches=self.live,
         )  # fmt: skip
         report = replace(report, checked=checked)
-        if checked.differences and self.options.rollback_on_failure and report.step:
-            return self._taken_back(report)
+        if checked.differences and self.options.rollback_on_failure:
+            return self._taken_back(report, written)
         self._remember(report, snapshot, present, written)
         return replace(report, next_steps=advice.next_steps(self.source, self.target, report))
 
@@ -252,11 +262,18 @@ class _Migration:
             warnings=(*report.warnings, *applied.warnings),
         )
 
-    def _taken_back(self, report: MigrationReport) -> MigrationReport:
-        """The target as it was before, by the inverse plan."""
+    def _taken_back(self, report: MigrationReport, written: dict[Key, MemoryRecord]) -> MigrationReport:
+        """The target as it was before, by the inverse plan; a store that is new is emptied."""
         from memdefrag.engine import history
 
-        apply(history.undo_plan(history.find(str(report.step))), ApplyOptions(writer=self.means.writer), self.progress)
+        if report.step:
+            plan = history.undo_plan(history.find(report.step))
+        else:
+            steps = tuple(Drop(Ref.of(record), "taken back", archive=False) for record in written.values())
+            settings = {"reason": "take back", "agreed_removals": len(steps)}
+            place = str(self.target.select(None))
+            plan = Plan(source=place, target=place, settings=settings, steps=steps)
+        apply(plan, ApplyOptions(writer=self.means.writer), self.progress)
         return replace(report, rolled_back=True)
 
     def _remember(
