@@ -31,7 +31,10 @@ from tests.engine.migrate.servers import Places, new_places
 from tests.engine.serve.running import program
 from tests.engine.stores import snapshot_of
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups are killed")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="process groups are killed"),
+    pytest.mark.timeout(1_800),
+]
 
 ALL = os.environ.get("MEMDEFRAG_FAULTS") == "all"
 COUNT, KILLS = (2_000, 20) if ALL else (200, 1)
