@@ -1,7 +1,8 @@
 """Writing into a live store, batch by batch, and taking it back, or finishing it, when it stopped half-way.
 
 A store that cannot trade places with a finished copy (a server, a database, a folder with a file for each
-memory) is written record by record. The images of all touched records are saved first: they are the undo
+memory) is written record by record; on a server one step goes first, alone, since only a write tells whether it takes
+what we send. The images of all touched records are saved first: they are the undo
 journal. Each batch is compared with the store just before it is written, and read back after it. What a store
 answers proves neither success nor failure; what reads back does.
 """
@@ -60,7 +61,8 @@ def write(
     if changes.collections:
         store.write(Changes(collections=changes.collections), progress)
     at_once = store.capabilities.commit is Commit.TRANSACTION
-    for batch in [wanted] if at_once else _batches(wanted, _pacer(store, pace), progress):
+    trial = not store.address.is_local
+    for batch in [wanted] if at_once else _batches(wanted, _pacer(store, pace), progress, trial=trial):
         progress.check()
         fitting = _still_as_planned(store, changes, batch, skipped)
         part = _part(changes, fitting)
@@ -134,23 +136,28 @@ def _pacer(store: Store, pace: Pace | None) -> Pacer:
     return Pacer(pace, server=not store.address.is_local)
 
 
-def _batches(units: Collection[Unit], pacer: Pacer, progress: Progress) -> Iterator[list[Unit]]:
-    """Lists of whole units with about as many records each as the pacer says, each when it says so."""
+def _batches(
+    units: Collection[Unit], pacer: Pacer, progress: Progress, *, trial: bool = False
+) -> Iterator[list[Unit]]:
+    """Lists of whole units with about as many records each as the pacer says, each when it says so.
+
+    `trial`: the first list is a single unit.
+    """
     seconds = 0.0
-    for batch in _sized(units, pacer.size):
+    for batch in _sized(units, pacer.size, trial=trial):
         progress.wait(seconds, "waiting, to keep the pace")
         pacer.begin()
         yield batch
         seconds = pacer.pause(sum(map(len, batch)))
 
 
-def _sized(units: Collection[Unit], size: int) -> Iterator[list[Unit]]:
+def _sized(units: Collection[Unit], size: int, *, trial: bool = False) -> Iterator[list[Unit]]:
     batch: list[Unit] = []
     records = 0
     for unit in units:
-        if batch and records + len(unit) > size:
+        if batch and (trial or records + len(unit) > size):
             yield batch
-            batch, records = [], 0
+            batch, records, trial = [], 0, False
         batch.append(unit)
         records += len(unit)
     if batch:

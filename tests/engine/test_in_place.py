@@ -210,6 +210,29 @@ def test_batches_are_as_large_and_as_far_apart_as_the_pace_says(
     assert snapshot_of(store.address).by_key == expected(before, wanted.changes)
 
 
+class LiveServer(LiveLines):
+    """The same at an address that is no file's."""
+
+    def __init__(self, address: Address, settings: StoreSettings) -> None:
+        super().__init__(address, settings)
+        self.wrote: list[int] = []
+
+    def write(self, changes: Changes, progress: Progress) -> None:
+        super().write(changes, progress)
+        self.wrote += [len(changes.put)] if changes.put else []
+
+
+def test_a_server_gets_one_memory_before_the_rest(store: LiveLines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Address, "is_local", False)
+    server = LiveServer(store.address, StoreSettings())
+    before, wanted = planned(server, 9)
+    progress = Waits()
+    in_place.write(server, wanted.changes, wanted.units, progress, pace=Pace(batch=6, delay=7.0))
+    assert server.wrote == [1, 3, 3, 2]
+    assert [round(seconds) for seconds in progress.waited] == [0, 7, 7, 7]
+    assert snapshot_of(store.address).by_key == expected(before, wanted.changes)
+
+
 class Waits(Progress):
     """Notes the waits and lets no time pass."""
 

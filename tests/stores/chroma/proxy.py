@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,9 @@ class Proxy:
         header, token: what every request must carry; no token: anything goes.
         dies_at: this write gets no answer, nor does any request after it.
         dies_after: the same, but the server does what the write says.
+        refuses: writes are forbidden.
         paths: method and path of all that came.
+        sent: how many records each write held.
     """
 
     target: str
@@ -29,7 +32,9 @@ class Proxy:
     header: str = "Authorization"
     dies_at: int | None = None
     dies_after: int | None = None
+    refuses: bool = False
     paths: list[str] = field(default_factory=list)
+    sent: list[int] = field(default_factory=list)
     port: int = 0
     dead: bool = False
     writes: int = 0
@@ -99,6 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         sent = self.headers.get(state.header, "").removeprefix("Bearer ")
         if state.token is not None and sent != state.token:
+            return self._answer(403, b'{"error":"AuthError","message":"Forbidden"}')
+        if is_write:
+            state.sent.append(len(json.loads(body)["ids"]))
+        if state.refuses and is_write:
             return self._answer(403, b'{"error":"AuthError","message":"Forbidden"}')
         answer = self.client.request(
             self.command, state.target + self.path, content=body, headers={"Content-Type": "application/json"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memdefrag.base import http
-from memdefrag.base.errors import ServerUnreachable
+from memdefrag.base.errors import ServerUnreachable, WriterFailed
 from memdefrag.base.http import Options, Retry
 from memdefrag.base.progress import Progress
 from memdefrag.engine import history, recover
@@ -162,6 +162,24 @@ def test_a_record_that_the_server_would_round_is_brought_back_as_near_as_it_can_
         assert all(time == pytest.approx(exact, rel=1e-15) for time in times.values())
         assert "id001" in {id for id, time in times.items() if time != exact}
         assert_tidy(address)
+
+
+def test_one_memory_tells_whether_a_server_takes_any(chroma_server: ChromaServer, database: str) -> None:
+    with proxying(chroma_server.url) as proxy:
+        address = filled(proxy.address(database))
+        before, plan = content_of(address), merge_plan(address, 5)
+        proxy.sent.clear()
+        proxy.refuses = True
+        with pytest.raises(WriterFailed) as refused:
+            apply(plan)
+        assert proxy.sent == [1]
+        assert refused.value.safe == "Your store was not changed."
+        assert content_of(address) == before
+        assert_tidy(address)
+        proxy.refuses = False
+        proxy.sent.clear()
+        assert apply(plan).merged == 5
+        assert proxy.sent == [1, 1, 4, 4]
 
 
 def test_a_file_goes_into_a_collection_that_the_server_lacks(address: Address, tmp_path: Path) -> None:
