@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -14,26 +12,11 @@ from pathlib import Path
 import pytest
 
 from memdefrag.stores.registry import open_store
+from tests.scripts.conftest import ROOT, make, run
 from tests.stores.chroma.folders import OLD_PYTHON, traces
 
-ROOT = Path(__file__).resolve().parents[2]
 EXPORT, IMPORT = ROOT / "scripts/export_chromadb.py", ROOT / "scripts/import_to_chromadb.py"
 BARE_PYTHON = "/usr/bin/python3"
-
-MAKE = """
-import sys
-import chromadb
-client = chromadb.PersistentClient(sys.argv[1], settings=chromadb.Settings(anonymized_telemetry=False))
-memories = client.create_collection("memory_collection", metadata={"hnsw:space": "cosine"}, embedding_function=None)
-texts = ["The garden gate is green.", "The garden gate is green!", "Tomatoes are watered at six.", "Seeds: tin 4."]
-memories.add(
-    ids=[f"hash{n}" for n in range(len(texts))], documents=texts,
-    metadatas=[{"content_hash": f"hash{n}", "timestamp": 1.7e9 + n, "tags": "garden", "weight": n}
-               for n in range(len(texts))],
-    embeddings=[[1.0, float(n == 0), float(n), 0.5] for n in range(len(texts))],
-)
-client.create_collection("other", embedding_function=None).add(ids=["1"], documents=["kept"], embeddings=[[1.0, 2.0]])
-"""
 
 ANSWER = """
 import json, sys
@@ -49,33 +32,8 @@ print(json.dumps({"texts": dict(zip(found["ids"], found["documents"])), "best": 
 """
 
 
-def run(command: list[str | Path], cwd: Path, code: int = 0) -> str:
-    """stdout and stderr of a command typed without a terminal."""
-    done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    return done.stdout + done.stderr
-
-
-def make(python: Path | str, folder: Path) -> Path:
-    run([python, "-c", MAKE, folder], folder.parent)
-    return folder
-
-
 def answer(python: Path | str, folder: Path) -> dict[str, dict[str, object]]:
     return dict(json.loads(run([python, "-c", ANSWER, folder], folder.parent).splitlines()[-1]))
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(sys.executable, tmp_path_factory.mktemp("made") / "chroma_db")
-
-
-@pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    """A folder of the built-in chromadb."""
-    return Path(shutil.copytree(made, tmp_path / "chroma_db"))
 
 
 def optimise(file: Path) -> None:
