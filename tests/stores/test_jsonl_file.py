@@ -56,7 +56,11 @@ def test_a_compressed_file_that_was_cut_is_not_taken_for_a_shorter_one(
         everything(store)
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"<html>"), zstd(b"\0" * 99), b"\x1f\x8bx", b"\x28\xb5\x2f\xfdx"])
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(b"<html>"), zstd(b"\0" * 99), b"\x1f\x8bx", b"\x28\xb5\x2f\xfdx"],
+    ids=["a page", "zeros", "cut gzip", "cut zstd"],
+)
 def test_other_compressed_files_are_no_stores(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.packed"
     path.write_bytes(content)
