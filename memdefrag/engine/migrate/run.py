@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from memdefrag.base.errors import StoreDamaged, UsageError
 from memdefrag.base.progress import Progress
@@ -208,7 +209,9 @@ class _Migration:
         began = time.monotonic()
         applied = apply(plan, options, self.progress, source=said)
         remember(self.target, len(records), time.monotonic() - began)
-        report = self._told(report, applied, done)
+        if applied.output:
+            self.target = self.target.at(Path(applied.output))
+        report = self._told(replace(report, target=str(self.target)), applied, done)
         written = {key: record for key, record in records.items() if not _left(applied, record.key)}
         checked = proof.checked(
             written.values(), wanted, set(done.stale), self.target, self.options.verify, self.progress,

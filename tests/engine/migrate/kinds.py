@@ -32,6 +32,7 @@ FILES = {
 }
 """Kinds that are files or folders, with a name for each."""
 
+
 def place_in(folder: Path, kind: str) -> Address:
     """Where a store of that kind is to be made."""
     return Address(kind, str(folder / FILES[kind]))

@@ -274,6 +274,18 @@ def test_an_old_database_of_the_service_goes_into_chroma(tmp_path: Path) -> None
 
 
 @pytest.mark.old_chroma
+def test_the_result_can_go_to_a_new_folder_beside_an_older_target(tmp_path: Path) -> None:
+    old = Address("chroma", str(made_by_old_chroma().copy(tmp_path / "old")))
+    before, source = texts(old), source_of(tmp_path, memory("new", "New", "small"))
+    means = replace(NO_MODEL, writer=WriterOptions(output=tmp_path / "out"))
+    report = migrate(source, old, None, means)
+    assert report.target == f"chroma:{tmp_path / 'out'}"
+    assert report.checked and report.checked.differences == ()
+    assert texts(old) == before
+    assert texts(Address("chroma", str(tmp_path / "out"))) == {**before, "small/new": "New"}
+
+
+@pytest.mark.old_chroma
 def test_memories_of_the_chroma_years_come_back_into_a_folder_of_their_own_chromadb(tmp_path: Path) -> None:
     old = Address("chroma", str(made_by_old_chroma().copy(tmp_path / "old")), "small")
     between = Address("memory-service", str(tmp_path / "sqlite_vec.db"))
