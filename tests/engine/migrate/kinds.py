@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -31,11 +30,6 @@ FILES = {
     "chroma": "chroma",
 }
 """Kinds that are files or folders, with a name for each."""
-
-
-def place_in(folder: Path, kind: str) -> Address:
-    """Where a store of that kind is to be made."""
-    return Address(kind, str(folder / FILES[kind]))
 
 
 def odd() -> list[MemoryRecord]:
