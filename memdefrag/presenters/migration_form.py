@@ -44,7 +44,7 @@ class Form:
         where: ``KEY=VALUE`` pairs; `tags`: those that a memory must have.
         mapping: the file that says how metadata are changed.
         re_embed: the model that makes all vectors anew; empty: the source's are kept.
-        sample: compare a sample afterwards, not all.
+        full: compare all once more in the end, not a sample.
     """
 
     sources: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Form:
     skip_duplicates: bool = False
     re_embed: str = ""
     gentle: bool = False
-    sample: bool = False
+    full: bool = False
     rollback: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _options(form: Form) -> MigrateOptions:
         target_collection=form.one.strip() or None,
         re_embed=form.re_embed.strip() or None,
         skip_duplicates=form.skip_duplicates,
-        verify=Depth.SAMPLE if form.sample else Depth.FULL,
+        verify=Depth.FULL if form.full else Depth.SAMPLE,
         pace=GENTLE if form.gentle else Pace(),
         rollback_on_failure=form.rollback,
     )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from memdefrag.base.errors import MemdefragError
 from memdefrag.base.progress import Progress
 from memdefrag.base.wording import count
 from memdefrag.model.address import parse
@@ -157,16 +156,18 @@ class MigrationResultPresenter:
 
     def take_back(self) -> None:
         """Undo all that was written, once the person agreed."""
-        question = Question(
-            f"Take back what was copied into {place_of(self._target)}? What others wrote there since stays as it is.",
-            "Take It Back",
-        )
         assert self._means is not None
-        means = self._means
-        self._stage.ask(question, lambda: self._take_back(means))
-
-    def _take_back(self, means: Means) -> None:
         written = tuple(self._written)
+        # That is the agreement to remove so many.
+        means = replace(self._means, confirm_shrink=True)
+        copied = count(_copied(written), "memory", "memories")
+        question = Question(
+            f"Take back what was copied into {place_of(self._target)}, {copied}? What others wrote there since stays "
+            "as it is.", "Take It Back",
+        )  # fmt: skip
+        self._stage.ask(question, lambda: self._take_back(written, means))
+
+    def _take_back(self, written: Sequence[MigrationReport], means: Means) -> None:
 
         def taken(kept: int) -> None:
             self._written = []
@@ -174,16 +175,12 @@ class MigrationResultPresenter:
             title = f"Taken back: what was copied is gone{left}"
             self._show(replace(self.state, title=title, can_take_back=False, strides=(), gone=0))
 
-        def not_taken(error: MemdefragError) -> None:
-            self._stage.agreed(error, means, self._take_back)
-
         self._stage.run(
             "Taking back what was copied",
             self._stage.runner.leaving(
                 f"take back from {self._target}", lambda progress: jobs.take_back(written, means, progress)
             ),
             taken,
-            not_taken,
             lane=self._lane,
             note="",
         )

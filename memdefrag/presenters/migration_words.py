@@ -106,14 +106,15 @@ def _written(reports: Sequence[MigrationReport]) -> Iterator[tuple[str, str]]:
 
 def _compared(checks: Sequence[Checked]) -> str:
     parts = [_memories(sum(each.records for each in checks))]
-    for one, number in {
+    again, differ = sum(each.again for each in checks), sum(len(each.differences) for each in checks)
+    if again:
+        parts[0] += f" ({thousands(again)} of them once more in the end)"
+    numbers = {
         "vector": sum(each.vectors for each in checks),
         "link": sum(each.relations for each in checks),
         "search": sum(each.probes for each in checks),
-    }.items():
-        if number:
-            parts.append(count(number, one, "searches" if one == "search" else None))
-    differ = sum(len(each.differences) for each in checks)
+    }
+    parts += [count(number, one, "searches" if one == "search" else None) for one, number in numbers.items() if number]
     return f"{', '.join(parts)}: {f'{thousands(differ)} not as they should be' if differ else 'all the same'}"
 
 

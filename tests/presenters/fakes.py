@@ -43,7 +43,10 @@ class FakeView:
     def update_state(self, state: Any) -> None:
         self.states.append(state)
 
-    update_details = update_updates = update_known = update_state
+    update_details = update_updates = update_known = update_result = update_state
+
+    def add_result(self, presenter: object) -> FakeView:
+        return FakeView()
 
     def show_analysis(self, data: ReviewData) -> None:
         self.data = data

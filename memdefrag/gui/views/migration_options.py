@@ -118,7 +118,7 @@ class OptionsPanel(QWidget):
             }),
             label("Proof afterwards", "heading"),
             self._grid({
-                "Compare": self._box("sample", "Only a sample; else every memory is compared with its source"),
+                "Compare": self._box("full", "All once more in the end; each was read back while it was written"),
                 "If it fails": self._box("rollback", "Take everything back where the comparison finds a difference"),
             }),
         )  # fmt: skip

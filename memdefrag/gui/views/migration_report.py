@@ -131,7 +131,7 @@ class ResultPanel(QWidget):
         self._strides_card = card(label("To switch over to the new store", "heading"), self._strides)
         self.open = button("Open the Target", presenter.open_target)
         self.take_back = button("Take It Back", presenter.take_back, name="Take this migration back")
-        self.mirror = button("", presenter.mirror)
+        self.mirror = button("", presenter.mirror, name="Remove what disappeared")
         self.copy = button("Copy Report", self._copy)
         self.entries = EntriesPanel(presenter.filter)
         content = column(
