@@ -65,8 +65,12 @@ class Classifier:
         self._capabilities = self.store.capabilities
 
     def take(self, records: Iterable[MemoryRecord]) -> None:
-        """Decide about these records."""
-        for record in records:
+        """Decide about these records.
+
+        Where ids are paths and the target cannot have a memory beside a folder of its name, the one gives way, not
+        the many in the folder: it is looked at after them.
+        """
+        for record in sorted(records, key=_folders_first):
             try:
                 self._take(record)
             except UsageError as error:
@@ -263,6 +267,11 @@ def differences(one: MemoryRecord, other: MemoryRecord) -> str:
     )
     found += [f"metadata ({', '.join(keys[:5])})"] if keys else []
     return ", ".join(found) or "its vector"
+
+
+def _folders_first(record: MemoryRecord) -> tuple[str, list[tuple[str, bool]]]:
+    *folders, last = record.key.id.split("/")
+    return record.key.collection, [*((folder, False) for folder in folders), (last, True)]
 
 
 def _moment(record: MemoryRecord) -> float:

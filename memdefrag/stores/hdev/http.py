@@ -39,13 +39,14 @@ class Listing:
     """What a server lists.
 
     Attributes:
-        entries: names of memories.
+        entries: names of memories; `folders`: those of folders, "" among them.
         hidden: memories that a folder of the same name hides from everybody who asks the server.
         silent: folders whose content the server does not tell.
         hostile: what the server gives out as names, and cannot be any.
     """
 
     entries: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     hostile: set[str] = field(default_factory=set)
@@ -133,12 +134,12 @@ class HdevHttp(HdevStore):
         return replace(fitted, text=text, metadata={**fitted.metadata, **added}), losses
 
     def refusal(self, record: MemoryRecord) -> str | None:
-        """Beside those offered before it: the server would not give out an entry beside a folder of its name."""
-        entry, folders = record.key.id, names.folders_of(record.key.id)
-        above = next((folder for folder in folders if folder in self._offered), None)
+        """Beside those listed last and offered since: the server gives out no entry beside a folder of its name."""
+        entry, folders, there = record.key.id, names.folders_of(record.key.id), self._last_listing
+        above = next((folder for folder in folders if folder in self._offered or folder in there.entries), None)
         if above is not None:
             return f"would hide {above!r} behind a folder of the same name"
-        if entry in self._offered_folders:
+        if entry in self._offered_folders or entry in there.folders:
             return "would be hidden by the folder of the same name"
         self._offered.add(entry)
         self._offered_folders.update(folders)
@@ -168,7 +169,7 @@ class HdevHttp(HdevStore):
                     continue
                 for name, is_folder in _items(folder, answer, found.hostile):
                     (folders if is_folder else leaves).add(name)
-        found.hidden = leaves & folders
+        found.hidden, found.folders = leaves & folders, folders
         # An empty folder looks like an entry in the tree; the folder that it lies in tells them apart.
         found.entries = (leaves | (shown.keys() - folders)) - found.hidden
         return found
