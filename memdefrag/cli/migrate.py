@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memdefrag.base.errors import UsageError
+from memdefrag.cli import recollecting
 from memdefrag.cli.applying import Writing, with_writer
 from memdefrag.cli.modelling import Modelling
+from memdefrag.cli.recollecting import Renewing
 from memdefrag.cli.run import Run, command
 from memdefrag.model.migration import GENTLE, Conflict, Depth, MetadataMap, MigrateOptions, Pace, Selection
 
@@ -110,6 +112,7 @@ def migrate(
     choosing: Choosing,
     meeting: Meeting,
     vectoring: Vectoring,
+    renewing: Renewing,
     pacing: Pacing,
     modelling: Modelling,
     writing: Writing,
@@ -130,6 +133,9 @@ def migrate(
     if len(sources) > 1 and writing.dry_run and meeting.catch_up is False:
         run.note("Each store is rehearsed by itself; what one of them brings the next will find there.")
     options = migrate_options(choosing, meeting, vectoring, pacing, dry_run=writing.dry_run)
+    if recollecting.is_meant(sources, target, renewing, options):
+        recollecting.carry_out(run, target, renewing, options, modelling.options())
+        return
     reports = [carry_out(run, source, target, options, modelling, writing) for source in sources]
     show_migration.answer(run, reports)
 

@@ -12,21 +12,33 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from memdefrag.base.errors import CollectionNeeded, MemdefragError, StoreDamaged, UnfinishedJob, UsageError
+from memdefrag.analysis.embedding.embed import DEFAULT_MODEL
+from memdefrag.base.errors import (
+    CollectionNeeded,
+    MemdefragError,
+    ModelUnavailable,
+    StoreDamaged,
+    UnfinishedJob,
+    UsageError,
+)
 from memdefrag.base.fsops import make_private_dir, write_durable
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import catalogue, in_place, recover
 from memdefrag.engine.backups.create import create
+from memdefrag.engine.backups.shelf import find
+from memdefrag.engine.compare import ModelOptions, fitting_model
 from memdefrag.engine.embedding import Embed
 from memdefrag.engine.failures import told_with
 from memdefrag.engine.journal import Facts, Job, JobState
 from memdefrag.engine.owner import Owner
-from memdefrag.model.address import parse
+from memdefrag.model.address import Address, parse
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Put, Ref
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
@@ -53,6 +65,8 @@ def recollect(
     metric: str | None = None,
     embed: Embed | None = None,
     function: dict[str, Any] | None = None,
+    drop_old: bool = False,
+    dry_run: bool = False,
     progress: Progress | None = None,
 ) -> ApplyReport:
     """Make the collection that the address selects anew, under another metric, or with vectors of another model.
@@ -62,6 +76,8 @@ def recollect(
         embed: makes the vectors; None: they are copied.
         function: the entry of the embedding function that makes them, for the programs that ask; only with `embed`.
             Without `embed` the entry of the old collection is kept.
+        drop_old: remove the old collection afterwards, unless something in it could not be carried over.
+        dry_run: look whether it can be done, and write nothing.
 
     Raises:
         UsageError: not a collection on a Chroma server, nothing to change, or memories without a text to embed.
@@ -84,26 +100,87 @@ def recollect(
         names = Switch(place.collection, found.collection.id, job_id.rpartition("-")[2])
         old_function = info.settings.get("embedding_function")
         target = server_staged.planned(info, names.staged, metric or info.metric, function if embed else old_function)
+        report = ApplyReport(str(place), "recollect", dry_run, info.count, info.count, 0, info.count, 0, 0)
+        if dry_run:
+            _require_texts(store, names.live, embed)
+            return replace(report, seconds=time.monotonic() - started)
         backup, skipped = _Work(_Copy(store, names, embed, progress, {}), target).run(job_id)
         after = next(each for each in store.collections() if each.name == names.live)
-    return ApplyReport(
-        store=str(place.select(None)),
-        reason="recollect",
-        dry_run=False,
-        records_before=info.count,
+        is_dropped = drop_old and not skipped
+        if is_dropped:
+            store.server.drop(store.server.place(names.old))
+    return replace(
+        report,
         records_after=after.count,
-        merged=0,
         written=after.count,
-        removed=0,
-        bytes_before=0,
+        bytes_after=0,
         backup=backup,
+        backup_folder=str(find(backup).folder),
         skipped=skipped,
-        next_steps=(
-            "Restart the programs that use this collection: until then they go on with the old one.",
-            f"The old collection is kept as {names.old}. Remove it when all is well.",
-        ),
+        next_steps=_next_steps(place, None if is_dropped else names.old),
         seconds=time.monotonic() - started,
     )
+
+
+def _next_steps(place: Address, kept: str | None) -> tuple[str, ...]:
+    if kept is None:
+        return ("Restart the programs that use this collection: the one that they have open is gone.",)
+    return (
+        "Restart the programs that use this collection: until then they go on with the old one.",
+        f"The old collection is kept as {kept}. When all is well, remove it: "
+        f"memdefrag migrate {place} {place} --drop-old",
+    )
+
+
+def _require_texts(store: ChromaHttp, collection: str, embed: Embed | None) -> None:
+    """Insist that vectors can be made for all memories, where they are to be made."""
+    for page in store.scan(collection, vectors=False, batch=PAGE) if embed else ():
+        if bare := next((record for record in page if record.text is None), None):
+            raise UsageError(f"{bare.key} has no text, so no other vector can be made for it.")
+
+
+def with_named(address: str, options: ModelOptions, progress: Progress) -> tuple[Embed, dict[str, Any] | None]:
+    """What makes the vectors of a whole collection with the named model, and the entry that tells programs of it.
+
+    Raises:
+        ModelUnavailable: the model is not here.
+        LongEmbedding: it will take more than two minutes, and nobody agreed to that.
+    """
+    place = resolve(address)
+    with open_store(place) as store:
+        records = [r for page in store.scan(place.collection or "", vectors=False, batch=PAGE) for r in page if r.text]
+    model = fitting_model(CollectionInfo(place.collection or "", 0, 0, 0), [], records, options, progress)
+    if isinstance(model, str):
+        raise ModelUnavailable(f"No vectors can be made: {model}.")
+
+    def embed(texts: Sequence[str], neighbours: Sequence[MemoryRecord]) -> npt.NDArray[np.float32]:
+        return model.embed(list(texts), progress)
+
+    return embed, _entry(options.name or model.name)
+
+
+def _entry(model: str) -> dict[str, Any] | None:
+    """chromadb's own entry for a model of sentence-transformers; none for a folder of this machine."""
+    if Path(model).exists():
+        return None
+    if model.rpartition("/")[2] == DEFAULT_MODEL:
+        return {"type": "known", "name": "default", "config": {}}
+    config = {"model_name": model, "device": "cpu", "normalize_embeddings": False, "kwargs": {}}
+    return {"type": "known", "name": "sentence_transformer", "config": config}
+
+
+def kept(address: str) -> list[str]:
+    """The addresses of the old collections of that name that were kept.
+
+    Raises:
+        UsageError: not a collection on a Chroma server.
+    """
+    place = resolve(address)
+    with open_store(place.select(None)) as store:
+        if not isinstance(store, ChromaHttp) or place.collection is None:
+            raise UsageError(f"{address} is no collection on a Chroma server.")
+        names = [info.name for info in store.collections()]
+    return [str(place.select(name)) for name in names if name.startswith(f"{place.collection}{MARK}old-")]
 
 
 def let_go(address: str) -> None:
