@@ -44,6 +44,8 @@ class Form:
         where: ``KEY=VALUE`` pairs; `tags`: those that a memory must have.
         mapping: the file that says how metadata are changed.
         re_embed: the model that makes all vectors anew; empty: the source's are kept.
+        batch, delay, rate: memories in one request, seconds between two, memories in a second at most; empty: as it
+            goes best. `gentle` chooses the first two.
         full: compare all once more in the end, not a sample.
     """
 
@@ -61,6 +63,9 @@ class Form:
     skip_duplicates: bool = False
     re_embed: str = ""
     gentle: bool = False
+    batch: str = ""
+    delay: str = ""
+    rate: str = ""
     full: bool = False
     rollback: bool = False
 
@@ -135,9 +140,27 @@ def _options(form: Form) -> MigrateOptions:
         re_embed=form.re_embed.strip() or None,
         skip_duplicates=form.skip_duplicates,
         verify=Depth.FULL if form.full else Depth.SAMPLE,
-        pace=GENTLE if form.gentle else Pace(),
+        pace=_pace(form),
         rollback_on_failure=form.rollback,
     )
+
+
+def _pace(form: Form) -> Pace:
+    rate = _number(form.rate, 0.01) if form.rate.strip() else None
+    if form.gentle:
+        return replace(GENTLE, max_rate=rate)
+    batch = int(_number(form.batch, 1)) if form.batch.strip() else None
+    return Pace(batch, _number(form.delay, 0.0) if form.delay.strip() else 0.0, rate)
+
+
+def _number(text: str, least: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not least <= number < float("inf"):
+        raise UsageError(f"{text!r} is no number from {least:g} on.", todo="Mend it, or leave the field empty.")
+    return number
 
 
 def _several(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memdefrag.base.errors import UsageError
-from memdefrag.model.migration import GENTLE, Conflict, Depth, MigrateOptions
+from memdefrag.model.migration import GENTLE, Conflict, Depth, MigrateOptions, Pace
 from memdefrag.presenters.migration_form import CONFLICTS, Form, legs, remembered
 
 HAVE = {"chroma:/a": ["m", "n"], "/b.jsonl": ["m"]}
@@ -55,7 +55,15 @@ def test_of_a_source_only_what_takes_part_is_read():
         planned(left_out=tuple((source, name) for source, names in HAVE.items() for name in names))
 
 
-@pytest.mark.parametrize(("field", "said"), [("since", "soon"), ("where", "work")])
+def test_the_pace_is_gentle_or_as_it_is_typed():
+    typed = {"batch": "20", "delay": "0.5", "rate": "7"}
+    assert planned(**typed)[0].options.pace == Pace(20, 0.5, 7.0)
+    assert planned(**typed, gentle=True)[0].options.pace == Pace(GENTLE.batch, GENTLE.delay, 7.0)
+
+
+@pytest.mark.parametrize(("field", "said"), [
+    ("since", "soon"), ("where", "work"), ("batch", "0"), ("delay", "-1"), ("rate", "nan"), ("rate", "fast"),
+])  # fmt: skip
 def test_what_cannot_be_understood_is_told_without_options_of_the_command(field, said):
     with pytest.raises(UsageError) as caught:
         planned(**{field: said})

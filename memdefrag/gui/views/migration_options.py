@@ -15,6 +15,7 @@ from memdefrag.presenters.migration_form import CONFLICTS, Form
 from memdefrag.presenters.migration_state import MigrationState, Named
 
 _LABELS = 170
+_BEST = "as it goes best"
 _COLUMNS = ("Takes part", "Store", "Collection", "Holds", "Name in the target")
 
 
@@ -115,6 +116,9 @@ class OptionsPanel(QWidget):
                 "Metadata mapped by": mapping,
                 "Vectors": row(self.anew, self.model, None, gap=8),
                 "Pace": self._box("gentle", "Gently: 10 memories at once and a second between, for a server in use"),
+                "Memories in one request": self._line("batch", "Memories in one request", _BEST),
+                "Seconds between two": self._line("delay", "Seconds between two requests", "none"),
+                "At most in a second": self._line("rate", "Memories in a second at most", _BEST),
             }),
             label("Proof afterwards", "heading"),
             self._grid({
@@ -132,6 +136,8 @@ class OptionsPanel(QWidget):
             _say(field, getattr(form, name))
         for name, box in self._boxes.items():
             box.setChecked(getattr(form, name))
+        for name in ("batch", "delay"):
+            self._fields[name].setEnabled(not form.gentle)
         self.conflict.setCurrentIndex(self.conflict.findData(form.conflict))
         self._show_model(form, state.models)
 
