@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Copy memories from one Chroma to another, as Memory Service's guide types it (see docs/chromadb-scripts.md)."""
+"""Copy memories from one Chroma to another, as Memory Service's guide types it (see docs/mcp-migration.md)."""
 
 import _run
 

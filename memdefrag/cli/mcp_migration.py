@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from memdefrag.engine.migrate.run import Means
 
 NAME = "mcp-migration.py"
+BATCH = 500
+"""Memories in one request; the guide's own is 10."""
+
 Config = str | Path | Mapping[str, Any]
 
 _KEYS = ("token", "api_key")
@@ -56,7 +59,7 @@ SourceCollection = Annotated[
     str | None, typer.Option(metavar="NAME", help="Default: memory_collection, or the only one.")
 ]
 TargetCollection = Annotated[str | None, typer.Option(metavar="NAME", help="Default: the source's name.")]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Memories in one request.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Memories in one request.")]
 Delay = Annotated[float, typer.Option("--delay", min=0.0, metavar="SECONDS", help="Between two requests.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write over memories that are there and differ.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a migration that was interrupted.")]
@@ -93,6 +96,7 @@ def migrate_memories(
     from memdefrag.engine.migrate.run import migrate
 
     source = _source(place("source", source_type, source_config), source_collection)
+    options = options or MigrateOptions(pace=Pace(BATCH))
     return migrate(source, place("target", target_type, target_config), options, means, progress)
 
 
@@ -192,7 +196,7 @@ def _migrate(
     target_type: TargetType = None,
     source_collection: SourceCollection = None,
     target_collection: TargetCollection = None,
-    batch_size: BatchSize = None,
+    batch_size: BatchSize = BATCH,
     delay: Delay = 0.0,
     overwrite: Overwrite = False,
     resume: Resume = False,
