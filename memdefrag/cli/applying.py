@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 
 YES = ("y", "yes")
+Owner = Annotated[
+    str | None,
+    typer.Option(
+        "--owner", metavar="ID", help="In a database of several users: to whom memories go whose owner is none of them."
+    ),
+]
 _OLDER = "For stores of an older Chroma: "
 
 
@@ -61,6 +67,16 @@ class Writing:
             raise UsageError("Name one of --chroma-python, --make-environment, --upgrade-format and --output.")
         writer = WriterOptions(self.chroma_python, self.upgrade_format, self.make_environment, self.output)
         return ApplyOptions(self.dry_run, writer, self.confirm_shrink, with_model(run.progress))
+
+
+def name_owner(owner: str | None) -> None:
+    """Give memories whose own owner is no user of the target to this one from now on."""
+    import os
+
+    from memdefrag.stores.postgres.tables import OWNER_VARIABLE
+
+    if owner:
+        os.environ[OWNER_VARIABLE] = owner
 
 
 def carry_out(

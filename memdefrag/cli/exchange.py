@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memdefrag.base.errors import UsageError
-from memdefrag.cli.applying import Writing, answer, with_writer
+from memdefrag.cli.applying import Owner, Writing, answer, name_owner, with_writer
 from memdefrag.cli.output import as_typed
 from memdefrag.cli.read import Store
 from memdefrag.cli.run import Run, command
@@ -62,11 +62,13 @@ def import_file(
     collection: Collection = None,
     mirror: Mirror = False,
     regenerate_embeddings: Regenerate = False,
+    owner: Owner = None,
 ) -> None:
     """Bring a file's memories into a store; what the store got or changed since the export stays."""
     from memdefrag.engine.exchange import ImportChoices, import_store
     from memdefrag.stores.registry import resolve_new
 
+    name_owner(owner)
     target = resolve_new(store)
     choices = ImportChoices(collection, mirror, regenerate_embeddings)
     report = with_writer(

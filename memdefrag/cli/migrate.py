@@ -10,7 +10,7 @@ import typer
 
 from memdefrag.base.errors import UsageError
 from memdefrag.cli import recollecting
-from memdefrag.cli.applying import Writing, with_writer
+from memdefrag.cli.applying import Owner, Writing, name_owner, with_writer
 from memdefrag.cli.modelling import Modelling
 from memdefrag.cli.recollecting import Renewing
 from memdefrag.cli.run import Run, command
@@ -118,12 +118,14 @@ def migrate(
     writing: Writing,
     stores: Stores = None,
     check: Check = False,
+    owner: Owner = None,
 ) -> None:
     """Copy the memories of a store into another one, compare, and be able to go back. The source is only read."""
     from memdefrag.cli import show_migration
 
     if pacing.timeout:
         set_timeout(pacing.timeout)
+    name_owner(owner)
     if check:
         show_migration.answer_checks(run, stores or [])
         return

@@ -9,7 +9,7 @@ import typer
 
 from memdefrag.base.errors import HistoryNotFound, UsageError
 from memdefrag.cli import restoring
-from memdefrag.cli.applying import Writing, answer, carry_out
+from memdefrag.cli.applying import Owner, Writing, answer, carry_out, name_owner
 from memdefrag.cli.proving import Proving
 from memdefrag.cli.run import Run, command
 
@@ -27,12 +27,13 @@ def add_to(app: typer.Typer) -> None:
     command(app, "recover", recovers=False)(recover)
 
 
-def apply(run: Run, writing: Writing, proving: Proving, plan: PlanFile, to: To = None) -> None:
+def apply(run: Run, writing: Writing, proving: Proving, plan: PlanFile, to: To = None, owner: Owner = None) -> None:
     """Carry out a saved plan; steps that no longer fit are skipped and listed."""
     from memdefrag.engine.copies import for_store
     from memdefrag.model.plan import load
     from memdefrag.stores.registry import resolve
 
+    name_owner(owner)
     chosen = load(plan)
     if to:
         chosen = for_store(chosen, resolve(to))

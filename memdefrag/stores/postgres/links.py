@@ -267,7 +267,7 @@ def _owned(
         if owner is None and column is not None and column.not_null:
             raise WriterFailed(
                 f"The link from {relation.source} to {relation.target} needs an owner.",
-                todo=f"Name one of the users of that database: {OWNER_VARIABLE}=ID.",
+                todo=f"Name one of the users of that database: --owner ID or {OWNER_VARIABLE}=ID.",
             )
         yield owner
 

@@ -93,9 +93,9 @@ class PostgresStore(Store):
     def refusal(self, record: MemoryRecord) -> str | None:
         table = self._table(record.key.collection)
         if record.owner is None and table.roles[Role.OWNER].not_null:
-            return f"it needs an owner; name a user of the database: {OWNER_VARIABLE}=ID"
+            return f"it needs an owner; name a user of the database: --owner ID or {OWNER_VARIABLE}=ID"
         if record.owner is not None and table.users is not None and record.owner not in table.users:
-            return f"its owner {record.owner!r} is no user of the database; name one: {OWNER_VARIABLE}=ID"
+            return f"its owner {record.owner!r} is no user of the database; name one: --owner ID or {OWNER_VARIABLE}=ID"
         return super().refusal(record)
 
     def key_for(self, collection: str, record: MemoryRecord) -> Key:

@@ -18,13 +18,14 @@ from memdefrag.engine import history
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.history import StepState
 from memdefrag.engine.relations import hashes
-from memdefrag.model.address import Address
+from memdefrag.model.address import Address, parse
 from memdefrag.model.hashing import content_hash
 from memdefrag.model.plan import Changes, Drop, Merge, Plan, Put, Ref, Relate, Result, Unrelate, Write
 from memdefrag.model.records import Key, MemoryRecord, Relation
 from memdefrag.stores.base import Store, StoreSettings
 from memdefrag.stores.postgres.tables import OWNER_VARIABLE
 from memdefrag.stores.registry import open_store
+from tests.cli.conftest import Cli, cli  # noqa: F401 - a fixture
 from tests.engine.stores import fill_store, merge_plan, snapshot_of
 from tests.stores.postgres.schemas import OWNER, bigmemory
 from tests.stores.postgres.server import Server
@@ -335,6 +336,21 @@ def test_the_named_owner_gets_the_memories_of_strangers(several: str, by: str, m
         assert store.fit(replace(BARE, owner=OWNER))[0].owner == OWNER
         store.write(Changes(put=(Put(fitted, None),)), Progress())
         assert [record.owner for record in store.fetch([fitted.key])] == ["second"]
+
+
+@pytest.mark.parametrize("command", ["migrate", "import"])
+def test_the_command_line_names_the_owner(
+    several: str, command: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    monkeypatch.setenv(OWNER_VARIABLE, "misspelt")
+    file = tmp_path / "one.jsonl"
+    file.write_text('{"id": "m1", "text": "Whose?", "created": 1.0, "collection": "memories"}\n', encoding="utf-8")
+    named = ["--collection", "memories"] if command == "import" else []
+    target = f"bigmemory:{several}"
+    refused = cli(command, file, target, *named, "--no-model") if command == "migrate" else None
+    assert refused is None or (refused.code == 1 and "--owner ID" in refused.out)
+    assert cli(command, file, target, *named, "--owner", "second").code == 0
+    assert [record.owner for record in snapshot_of(parse(target))] == ["second"]
 
 
 def test_a_name_that_is_no_user_helps_nobody(several: str) -> None:
