@@ -4,15 +4,16 @@
 
 Both ways copy the same entries to `memdefrag serve` over an empty folder, a process of its own. hdev's migration asks
 three times for each entry before its PUT, one after the other, each time over a connection of its own (``--reads 1``
-counts only those requests that reach the target when the source is a folder). Ours is the store of servers: what
-`Store.write` does, with its look before, and a `fetch` of all after it. The runs alternate; the ratio is that of the
-medians.
+counts only those requests that reach the target when the source is a folder). Ours is all of `migrate-memory`: reading
+both ends, the checks, the backup, every entry written and read back, and the comparison in the end. The runs alternate;
+the ratio is that of the medians.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import tempfile
@@ -26,10 +27,7 @@ import requests
 from rich.console import Console
 from rich.table import Table
 
-from memdefrag.base.progress import Progress
-from memdefrag.model.hashing import record_hash
-from memdefrag.model.plan import Changes, Put
-from memdefrag.model.records import MemoryRecord
+from memdefrag.engine.migrate.run import migrate
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.hdev.http import ENTRY
 from memdefrag.stores.registry import open_store
@@ -37,7 +35,6 @@ from tests.engine.serve.running import program
 from tests.stores.hdev import server
 
 IN_A_FOLDER = 50
-BATCH = 200
 
 
 def folder(place: Path, n: int) -> Path:
@@ -61,19 +58,10 @@ def as_hdev(source: Path, url: str, reads: int) -> None:
 
 
 def as_we(source: Path, url: str) -> None:
-    """Our way, from the look at the source to the last read of the target."""
-    with open_store(f"hdev+{url}") as target:
-        records = [target.fit(record)[0] for record in read_snapshot(open_store(f"hdev:{source}"))]
-        for start in range(0, len(records), BATCH):
-            batch = records[start : start + BATCH]
-            target.write(Changes(put=tuple(Put(record, None) for record in batch)), Progress())
-            require_same(batch, target.fetch(record.key for record in batch))
-
-
-def require_same(wanted: list[MemoryRecord], found: list[MemoryRecord]) -> None:
-    """Insist that all was written."""
-    if [record_hash(record) for record in wanted] != [record_hash(record) for record in found]:
-        raise RuntimeError("What was written reads back differently.")
+    """Our way, from the look at the source to the comparison in the end."""
+    report = migrate(f"hdev:{source}", f"hdev+{url}")
+    if report.checked is None or report.checked.differences or report.copied != report.found:
+        raise RuntimeError(str(report.as_dict()))
 
 
 def measured(way: Callable[[Path, str], None], source: Path, scratch: Path) -> float:
@@ -97,6 +85,7 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
+        os.environ["MEMDEFRAG_DATA_DIR"] = str(scratch / "own")
         source = folder(scratch / "source", given.n)
         ways = {"hdev's way": partial(as_hdev, reads=given.reads), "ours": as_we}
         seconds: dict[str, list[float]] = {name: [] for name in ways}
