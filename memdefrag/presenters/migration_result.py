@@ -173,7 +173,8 @@ class MigrationResultPresenter:
             self._written = []
             left = f"; {count(kept, 'memory', 'memories')} changed since stay as they are" if kept else ""
             title = f"Taken back: what was copied is gone{left}"
-            self._show(replace(self.state, title=title, can_take_back=False, strides=(), gone=0))
+            self._all = Entries()
+            self._show(MigrationResultState(title, place_of(self._target)))
 
         self._stage.run(
             "Taking back what was copied",

@@ -12,6 +12,7 @@ from memdefrag.engine.profiles import Profile
 from memdefrag.gui.models.entries import EntryRows
 from memdefrag.model.migration import Entry, MigrationReport, Outcome
 from memdefrag.model.records import Key
+from memdefrag.presenters.asking import Question
 from memdefrag.presenters.migration_entries import Entries
 from memdefrag.presenters.migration_state import Step
 from memdefrag.presenters.pages import Page
@@ -173,6 +174,14 @@ def test_the_report_is_copied_and_the_checklist_ticked(qtbot, window, arrive, st
     page.result.stride_buttons["Catch Up"].click()
     at(qtbot, window, Step.RESULT)
     assert [box.isChecked() for box in page.result._boxes] == [True, True, False, False, False]
+
+
+def test_what_a_question_is_about_can_be_read(qtbot, window):
+    window.show_question(Question("Remove 3 memories?", "Remove", ("one", "two", "three")))
+    line = window._question._lines.itemAt(2).widget()
+    qtbot.waitUntil(lambda: not line.visibleRegion().isEmpty(), timeout=5_000)
+    assert line.text() == "three"
+    window.show_question(None)
 
 
 def test_a_hundred_thousand_entries_are_looked_up_as_they_are_shown(qtmodeltester):

@@ -170,6 +170,7 @@ def test_it_is_taken_back_also_from_a_store_that_it_made(shell, window, page, st
     shell.answer(True)
     assert texts(target) == before
     assert result.state.title == "Taken back: what was copied is gone" and not result.state.can_take_back
+    assert result.state.facts == () and len(result.state.entries) == 0, "nothing is told of what is no more"
 
 
 def test_declining_leaves_what_was_copied(shell, page, store, tmp_path):

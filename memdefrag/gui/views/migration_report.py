@@ -108,11 +108,12 @@ class RehearsalPanel(QWidget):
     def _fill_checks(self, checks: tuple[CheckRow, ...]) -> None:
         clear(self._checks)
         self._checks.setHorizontalSpacing(16)
-        self._checks.setColumnStretch(2, 1)
+        self._checks.setColumnStretch(1, 1)
+        self._checks.setColumnStretch(2, 3)
         top = Qt.AlignmentFlag.AlignTop
         for line, check in enumerate(sorted(checks, key=lambda each: [*_ROLES].index(each.mark))):
             self._checks.addWidget(label(check.mark, _ROLES[check.mark]), line, 0, top)
-            self._checks.addWidget(label(check.name, "strong"), line, 1, top)
+            self._checks.addWidget(label(check.name, "strong", wrap=True), line, 1, top)
             said = label(f"{check.detail} {check.remedy}".rstrip(), wrap=True, selectable=True)
             self._checks.addWidget(said, line, 2, top)
 
@@ -129,6 +130,7 @@ class ResultPanel(QWidget):
         self._title, self._place = label("", "heading"), label("", "muted", wrap=True, selectable=True)
         self._facts, self._problems, self._strides = QGridLayout(), QVBoxLayout(), QVBoxLayout()
         self._strides_card = card(label("To switch over to the new store", "heading"), self._strides)
+        self._facts_card = card(self._facts)
         self.open = button("Open the Target", presenter.open_target)
         self.take_back = button("Take It Back", presenter.take_back, name="Take this migration back")
         self.mirror = button("", presenter.mirror, name="Remove what disappeared")
@@ -137,7 +139,7 @@ class ResultPanel(QWidget):
         content = column(
             self._title,
             self._place,
-            card(self._facts),
+            self._facts_card,
             self._problems,
             row(self.open, self.take_back, self.mirror, self.copy, None),
             self._strides_card,
@@ -150,6 +152,7 @@ class ResultPanel(QWidget):
         self._title.setText(state.title)
         self._place.setText(state.place)
         fill_facts(self._facts, state.facts)
+        self._facts_card.setVisible(bool(state.facts))
         fill_lines(self._problems, _cut(state.problems), "warning" if state.went_well else "danger")
         self.take_back.setVisible(state.can_take_back)
         caption = f"Remove {count(state.gone, 'Memory', 'Memories')} That Disappeared…"
@@ -163,6 +166,7 @@ class ResultPanel(QWidget):
         for number, box in enumerate(self._boxes):
             box.setChecked(number in state.ticked)
         self.entries.show_entries(state.entries, state.choices, state.chosen, state.text)
+        self.entries.setVisible(bool(state.choices))
 
     def _fill_strides(self, strides: tuple[Stride, ...]) -> None:
         clear(self._strides)
@@ -193,8 +197,8 @@ def _halves(upper: QWidget, lower: QWidget) -> QVBoxLayout:
     parts = QSplitter(Qt.Orientation.Vertical)
     parts.addWidget(upper)
     parts.addWidget(lower)
-    parts.setStretchFactor(0, 3)
-    parts.setStretchFactor(1, 2)
-    parts.setSizes([300, 200])
+    parts.setStretchFactor(0, 2)
+    parts.setStretchFactor(1, 1)
+    parts.setSizes([400, 200])
     parts.setChildrenCollapsible(False)
     return column(parts)

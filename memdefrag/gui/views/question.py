@@ -37,12 +37,18 @@ class QuestionBar(QFrame):
             return
         self._text.setText(question.text)
         fill_lines(self._lines, question.lines)
-        self._list.setFixedHeight(min(_MOST_HEIGHT, self._lines.sizeHint().height()))
+        self._list.setFixedHeight(min(_MOST_HEIGHT, self._height()))
         self._list.setVisible(bool(question.lines))
         for choice, text in ((self.agree, question.agree), (self.decline, question.decline)):
             choice.setText(text.replace("&", "&&"))
             choice.setAccessibleName(text)
         self.decline.setFocus()
+
+    def _height(self) -> int:
+        """Of all lines. The layout's own hint leaves out labels that were not shown yet."""
+        labels = [self._lines.itemAt(number).widget() for number in range(self._lines.count())]
+        gaps = self._lines.spacing() * max(0, len(labels) - 1)
+        return sum(each.sizeHint().height() for each in labels if each is not None) + gaps
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
