@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -80,15 +81,20 @@ def ours(source: str, target: str) -> list[str]:
     return ["scripts/mcp-migration.py", *types, "--source-config", source, "--target-config", config, "--json"]
 
 
-def timed(arguments: list[str], home: Path) -> tuple[float, str]:
-    """The seconds that a program took, and what it printed."""
+def timed(arguments: list[str], home: Path) -> tuple[float, float, str]:
+    """The seconds that a program took on the clock and of the processor, and what it printed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MEMDEFRAG_DATA_DIR": str(home / "data")}
-    began = time.perf_counter()
+    spent, began = _spent(), time.perf_counter()
     done = subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    return time.perf_counter() - began, done.stdout
+    return time.perf_counter() - began, _spent() - spent, done.stdout
+
+
+def _spent() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def compare(n: int, repeat: int, source: str, target: ChromaServer | Path, home: Path) -> None:
@@ -98,13 +104,16 @@ def compare(n: int, repeat: int, source: str, target: ChromaServer | Path, home:
     for way in ("guide", *["ours"] * repeat):
         place = str(target / way / str(len(runs[way]))) if isinstance(target, Path) else str(target.port)
         arguments = ours(source, place) if way == "ours" else ["-m", __spec__.name, "--do", source, place]
-        whole, said = timed(arguments, home)
+        whole, processor, said = timed(arguments, home)
         inside = float(json.loads(said)["seconds"])
         runs[way].append((whole, inside))
         client = client_of(place)
         assert client.get_collection(COLLECTION, embedding_function=None).count() == n
         client.delete_collection(COLLECTION)
-        print(f"to {what}, {way}: {whole:.2f} s, of which {inside:.2f} s migrating", flush=True)
+        print(
+            f"to {what}, {way}: {whole:.2f} s ({processor:.2f} s of the processor), {inside:.2f} s migrating",
+            flush=True,
+        )
     for part, name in enumerate(("whole programs", "migrating")):
         guide, own = (statistics.median(run[part] for run in runs[way]) for way in ("guide", "ours"))
         rates = f"{n / guide:,.1f} and {n / own:,.1f} memories/s"
@@ -126,6 +135,7 @@ def main() -> None:
     if given.make:
         make(given.make, given.n)
         return
+    print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}", flush=True)
     with tempfile.TemporaryDirectory(prefix="memdefrag-bench-") as folder:
         home = Path(folder)
         source = str(home / "source")

@@ -21,8 +21,8 @@ from memdefrag.cli.secrets import taken_out
 from memdefrag.model.address import Address, parse
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.registry import open_store
-from tests.scripts.conftest import ROOT, as_json, run, texts
-from tests.stores.chroma.folders import traces
+from tests.scripts.conftest import ROOT, as_json, make, run, texts
+from tests.stores.chroma.folders import OLD_PYTHON, traces
 from tests.stores.chroma.running import ChromaServer, free_port
 
 SCRIPT = "scripts/mcp-migration.py"
@@ -83,6 +83,23 @@ def test_doing_it_again_copies_nothing_twice(folder: Path, chroma_server: Chroma
     assert migrate_memories("local", folder, "remote", target).copied == 4
     report = migrate_memories("local", folder, "remote", target)
     assert (report.copied, report.skipped) == (0, 4)
+
+
+@pytest.mark.old_chroma
+def test_a_folder_of_chromadb_0_5_23_is_read_and_only_written_by_its_own(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if not OLD_PYTHON.exists():
+        pytest.skip(f"{OLD_PYTHON} is not there; scripts/test makes it")
+    old = make(OLD_PYTHON, tmp_path / "old")
+    before = traces(old)
+    assert migrate_memories("local", old, "local", tmp_path / "new").copied == 4
+    assert_equal(records(f"chroma:{tmp_path / 'new'}"), records(f"chroma:{old}"))
+    ends = ["--source-type", "local", "--source-config", str(folder), "--target-type", "local"]
+    ends += ["--target-config", str(old), "--target-collection", "more"]
+    assert main(ends) == 25
+    assert traces(old) == before
+    assert "--chroma-python" in capfd.readouterr().err
 
 
 def test_a_dry_run_counts_and_writes_nothing(
