@@ -87,7 +87,8 @@ def main() -> None:
         scratch = Path(place)
         os.environ["MEMDEFRAG_DATA_DIR"] = str(scratch / "own")
         source = folder(scratch / "source", given.n)
-        ways = {"hdev's way": partial(as_hdev, reads=given.reads), "ours": as_we}
+        theirs: Callable[[Path, str], None] = partial(as_hdev, reads=given.reads)
+        ways = {"hdev's way": theirs, "ours": as_we}
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(given.runs):
             for name, way in ways.items():
