@@ -274,6 +274,13 @@ def file_sha256(path: Path) -> str:
         raise NotPermitted(f"{path} may not be read: {error.strerror}.") from error
 
 
+def bytes_of(path: Path) -> int:
+    """The size of a file, or of all files below a folder; 0 where there is nothing."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size if path.exists() else 0
+
+
 def free_bytes(path: Path) -> int:
     """Free space on the file system of `path` (of its nearest existing parent)."""
     while not path.exists():

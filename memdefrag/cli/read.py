@@ -102,5 +102,6 @@ def show_step(run: Run, step: StepName) -> None:
         "state": found.state,
         "left": [list(key) for key in found.left],
         "records": [change.as_dict() for change in found.records],
+        "links": {"made": list(map(asdict, found.linked)), "removed": list(map(asdict, found.unlinked))},
     }
     run.answer({"step": told}, *show.step(found))

@@ -124,6 +124,8 @@ def report(done: ApplyReport) -> Iterator[RenderableType]:
     if done.merged or done.reason == "optimize":
         what.insert(0, f"{count(done.merged, 'group')} {would}merged")
     yield f"{done.records_before:,} memories before, {done.records_after:,} after: {', '.join(what)}."
+    if done.linked or done.unlinked:
+        yield f"Links: {done.linked:,} {would}made, {done.unlinked:,} {would}removed."
     if done.recall:
         yield from show_recall.recall(done.recall, whole=done.dry_run)
     yield from _sizes(done)
@@ -264,6 +266,8 @@ def step(found: StepDetails) -> Iterator[RenderableType]:
             yield styled(f"  {mark} {sentence}", {"-": "red", "+": "green"}.get(mark, ""))
         for field in change.fields:
             yield f"    {field.name}: {_value(field.before)} -> {_value(field.after)}"
+    for what, links in (("link removed", found.unlinked), ("link made", found.linked)):
+        yield from (f"{what}: {each.source} -> {each.target} ({each.type})" for each in links)
     if found.left:
         yield ""
         yield f"Not undone yet: {', '.join(map(str, found.left))}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from memdefrag.base.errors import (
@@ -23,7 +22,7 @@ from memdefrag.base.errors import (
     UnsupportedFormat,
     UsageError,
 )
-from memdefrag.base.fsops import make_private_dir, probe_writable
+from memdefrag.base.fsops import bytes_of, make_private_dir, probe_writable
 from memdefrag.base.progress import Progress, shows_waits
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import catalogue, guards, history, images, in_use, live, recover, resume, search_proof
@@ -200,7 +199,7 @@ class _Application:
         owner = Owner(self.id)
         try:
             facts = {"id": self.id, **owner.facts, **({"store": str(self.address)} if self.kind.is_live else {})}
-            facts |= resume.facts(self.plan)
+            facts |= {**resume.facts(self.plan), "bytes": bytes_of(self.address.path)}
             catalogue.record("job", path=str(self.job.target), **{"store": str(self.address), **facts})
             return self._settled(store, before, resolution, settings, facts)
         finally:
@@ -359,7 +358,9 @@ class _Application:
             merged=resolution.merged,
             written=len(changes.put),
             removed=resolution.removed,
-            bytes_before=_size(self.address.path),
+            linked=len(changes.relate),
+            unlinked=len(changes.unrelate),
+            bytes_before=bytes_of(self.address.path),
             backup=backup.id if backup else None,
             backup_folder=str(backup.folder) if backup else None,
             compacted=StoreStep.REBUILD in self.plan.store_steps,
@@ -383,13 +384,7 @@ class _Application:
             report,
             step=self.id if existed else None,
             records_after=count,
-            bytes_after=_size(place.path),
+            bytes_after=bytes_of(place.path),
             next_steps=next_steps(self.address, report),
             seconds=time.monotonic() - self.started,
         )
-
-
-def _size(path: Path) -> int:
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return path.stat().st_size if path.exists() else 0

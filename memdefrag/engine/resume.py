@@ -13,15 +13,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from memdefrag.base.errors import BackupDamaged, Cancelled, ServerUnreachable, StoreDamaged, StoreInUse
-from memdefrag.base.fsops import write_durable
+from memdefrag.base.fsops import bytes_of, write_durable
 from memdefrag.base.progress import Progress, shows_waits
 from memdefrag.engine import catalogue, history, images, in_place, owner, recover
+from memdefrag.engine.advice import next_steps
 from memdefrag.engine.backups.shelf import all_backups, find
 from memdefrag.engine.commit import state_hash
 from memdefrag.engine.images import Images
 from memdefrag.engine.journal import Facts, Job, JobState, can_go_on, ways_on
 from memdefrag.engine.verify import verify_probes
-from memdefrag.model.address import Address
+from memdefrag.model.address import Address, parse
 from memdefrag.model.capabilities import Commit
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.migration import Pace
@@ -222,7 +223,8 @@ def _report(
     noted: Facts, before: Snapshot, after: Snapshot, done: Changes, foreign: Collection[Key], seconds: float
 ) -> ApplyReport:
     backup = noted.get("backup")
-    return ApplyReport(
+    address = parse(noted["store"])
+    report = ApplyReport(
         store=noted["store"],
         reason=noted["reason"],
         dry_run=False,
@@ -231,10 +233,14 @@ def _report(
         merged=0,
         written=len(done.put),
         removed=done.removed,
-        bytes_before=0,
+        bytes_before=noted.get("bytes", 0),
+        bytes_after=bytes_of(address.path),
+        linked=len(done.relate),
+        unlinked=len(done.unrelate),
         step=noted["id"],
         backup=backup,
         backup_folder=str(find(backup).folder) if backup else None,
         skipped=tuple(Skipped(str(key), CHANGED) for key in foreign),
         seconds=seconds,
     )
+    return replace(report, next_steps=next_steps(address, report))

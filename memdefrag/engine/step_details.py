@@ -11,7 +11,7 @@ from typing import Any
 from memdefrag.engine import history, images
 from memdefrag.engine.history import HistoryStep, StepState
 from memdefrag.model.hashing import canonical_json
-from memdefrag.model.records import Key, MemoryRecord, Metadata
+from memdefrag.model.records import Key, MemoryRecord, Metadata, Relation
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _PLAIN_FIELDS = ("uri", "tags", "created", "updated", "owner", "state")
@@ -72,12 +72,15 @@ class StepDetails:
 
     Attributes:
         left: of a step that was undone in part: the records that were not.
+        linked, unlinked: the links that it made, and those that it removed.
     """
 
     step: HistoryStep
     state: StepState
     left: tuple[Key, ...]
     records: tuple[RecordChange, ...]
+    linked: tuple[Relation, ...] = ()
+    unlinked: tuple[Relation, ...] = ()
 
 
 def show(step: HistoryStep) -> StepDetails:
@@ -87,11 +90,11 @@ def show(step: HistoryStep) -> StepDetails:
         BackupDamaged: what it saved is damaged.
     """
     history.require_whole(step)
-    before, after, *_ = images.load(step.folder)
+    before, after, linked, unlinked = images.load(step.folder)
     records = [RecordChange(key, before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])]
     found = history.state(step)
     left = history.left(step) if found is StepState.PARTLY else ()
-    return StepDetails(step, found, left, tuple(records))
+    return StepDetails(step, found, left, tuple(records), linked, unlinked)
 
 
 def _text(record: MemoryRecord | None) -> list[str]:

@@ -23,6 +23,7 @@ class ApplyReport:
     Attributes:
         step: name of the step in the history, for undo; None when nothing was written.
         backup: id of the backup made before.
+        linked, unlinked: links made and removed; one that follows a merged memory is removed and made.
         bytes_before, bytes_after: of all the store's files.
         skipped: steps that no longer fitted.
         kept: records that an import left alone on purpose, each with the reason.
@@ -42,6 +43,8 @@ class ApplyReport:
     removed: int
     bytes_before: int
     bytes_after: int | None = None
+    linked: int = 0
+    unlinked: int = 0
     step: str | None = None
     backup: str | None = None
     backup_folder: str | None = None

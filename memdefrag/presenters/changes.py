@@ -210,7 +210,9 @@ def _note(details: StepDetails) -> str:
         notes.append(f"The first {MOST_SHOWN:,} of {len(details.records):,} memories are listed.")
     if details.left:
         notes.append(f"{count(len(details.left), 'memory is', 'memories are')} not undone yet.")
-    if not details.records:
+    if details.linked or details.unlinked:
+        notes.append(f"Links: {len(details.linked):,} made, {len(details.unlinked):,} removed.")
+    if not (details.records or details.linked or details.unlinked):
         notes.append("This change put other files in the store's place; its memories are in the backup from before it.")
     return " ".join(notes)
 

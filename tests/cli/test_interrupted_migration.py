@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from memdefrag.base.fsops import bytes_of
 from memdefrag.engine import resume
 from memdefrag.model.address import Address
 from tests.cli.conftest import Cli
@@ -30,6 +31,13 @@ def test_a_command_says_how_to_go_on_and_leaves_it(cli: Cli, migration: Migratio
     assert f"{migration.target} --resume" in cli("history").err
     assert len(content(migration.target)) == written
     assert resume.pending(migration.target) is not None
+
+
+def test_what_was_gone_on_with_tells_its_bytes(migration: Migration) -> None:
+    done = resume.go_on(migration.target)
+    assert done is not None
+    assert (done.written, done.bytes_before) == (20, 0)
+    assert done.bytes_after == bytes_of(migration.target.path) > 0
 
 
 def test_recover_takes_it_back(cli: Cli, migration: Migration) -> None:

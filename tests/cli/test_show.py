@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from memdefrag.cli import show
 from memdefrag.cli.output import print_answer
+from memdefrag.engine.apply import apply
+from memdefrag.model.plan import Plan, Relate
+from memdefrag.model.records import Key, Relation
 from memdefrag.model.report import ApplyReport, Skipped
+from tests.cli.conftest import Cli
+from tests.engine.stores import make_store
 
 
 def report(**told: object) -> ApplyReport:
@@ -66,3 +73,19 @@ def test_losses_warnings_and_next_steps_are_all_said(capsys: pytest.CaptureFixtu
     shown = lines(done, capsys)
     for words in ("lists (2 memories)", "Warning: Mind the gap.", "1. Start it.", "2. Wait."):
         assert words in shown
+
+
+def test_links_that_came_and_went_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Links: 3 made, 4 removed." in lines(report(linked=3, unlinked=4), capsys)
+    assert "Links: 3 would be made, 0 would be removed." in lines(report(linked=3, dry_run=True), capsys)
+    assert "Links" not in lines(report(), capsys)
+
+
+def test_a_step_tells_its_links(cli: Cli, tmp_path: Path) -> None:
+    store = make_store("jsonl", tmp_path, 4)
+    link = Relation(Key("memories", "id000"), Key("memories", "id003"), "because")
+    done = apply(Plan(source=str(store), target=str(store), steps=(Relate(link),)))
+    assert "link made: memories/id000 -> memories/id003 (because)" in cli("show", done.step).out
+    told = cli("show", done.step, "--json").json["step"]["links"]
+    assert [each["type"] for each in told["made"]] == ["because"]
+    assert told["removed"] == []

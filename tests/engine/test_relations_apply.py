@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from memdefrag.base.errors import BackupDamaged, VerificationFailed, WriteError
 from memdefrag.base.progress import Progress
-from memdefrag.engine import history, images, in_place
+from memdefrag.engine import history, images, in_place, step_details
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups.shelf import find
 from memdefrag.engine.history import StepState
@@ -75,7 +75,8 @@ def plan(address: Address, *steps: Step) -> Plan:
 
 def test_links_follow_merged_memories_and_come_back(address: Address) -> None:
     before = state_of(address)
-    apply(merge_plan(address))
+    report = apply(merge_plan(address))
+    assert (report.linked, report.unlinked) == (3, 4)
     merged = state_of(address)
     assert merged[1] == hashes(MERGED)
     [step] = history.steps()
@@ -109,6 +110,9 @@ def test_a_step_of_links_alone_counts_and_is_undone(address: Address) -> None:
     assert links_of(address) == hashes((new, *GRAPH[:3], GRAPH[4]))
     step = history.find(report.step)
     assert (step.links, history.left(step)) == (2, ())
+    assert (report.linked, report.unlinked) == (1, 1)
+    details = step_details.show(step)
+    assert (details.records, details.linked, details.unlinked) == ((), (new,), (GRAPH[3],))
     apply(history.undo_plan(step))
     assert (state_of(address), history.state(step)) == (before, StepState.UNDONE)
     apply(history.redo_plan(step))
