@@ -14,9 +14,17 @@ FIRST_USER = "1"
 """The owner in a database that knows no users yet."""
 
 _COMPRESSION = frozenset({"content_compressed", "content_size"})
-_SAID = frozenset({"id", "title", "content", "owner_id", "is_active"})
-_SAID_OF_LINKS = frozenset({"id", "name", "owner_id", "is_active"})
+_SAID = _COMPRESSION | {"id", "title", "content", "owner_id", "is_active", "memory_metadata", "version", "access_level",
+                        "access_count"}  # fmt: skip
+_SAID_OF_LINKS = frozenset({"id", "name", "owner_id", "is_active", "relation_metadata"})
 """Columns that we have a value for in every row."""
+_NEEDED = {
+    CHUNKS: {"memory_id", "chunk_index", "chunk_data", "compression_type"},
+    USERS: {"id", "username", "email", "hashed_password", "is_active", "is_admin", "created_at", "updated_at"},
+    RELATIONS: {"id", "name", "strength", "relation_metadata", "created_at"}
+    | {f"{end}_{what}_id" for end in ("source", "target") for what in ("memory", "context")},
+}
+"""Columns without which a table is not the system's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,9 @@ class Layout:
 
 def read_layout(connection: sqlite3.Connection) -> Layout:
     """What the open database has."""
-    present = tables(connection)
+    present = frozenset(
+        name for name in tables(connection) if _NEEDED.get(name, set()) <= columns(connection, name)
+    )
     described = list(connection.execute(f"PRAGMA table_info({quote(TABLE)})"))
     return Layout(
         {row[1]: str(row[2]).upper() for row in described},
@@ -87,8 +97,8 @@ def _obstacles(connection: sqlite3.Connection) -> Iterator[str]:
     for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
         yield f"it has a trigger ({name}), which the system does not make and which would act on every write"
     for table, said in ((TABLE, _SAID), (RELATIONS, _SAID_OF_LINKS)):
-        for _, name, declared, required, default, primary in connection.execute(f"PRAGMA table_info({quote(table)})"):
+        for _, name, declared, required, _, primary in connection.execute(f"PRAGMA table_info({quote(table)})"):
             if name == "id" and (not primary or str(declared).upper() != "INTEGER"):
                 yield f"the ids of its table {table} are no row numbers, as the system's are"
-            if required and default is None and name not in said:
+            if required and name not in said:
                 yield f"its table {table} wants a value for {name}, which we do not know"

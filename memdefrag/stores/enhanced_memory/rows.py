@@ -99,7 +99,10 @@ def placed(record: MemoryRecord, layout: Layout, owner: str | None) -> tuple[Mem
     """
     metadata, extras = record.metadata, dict(record.extras)
     losses: list[str] = []
-    for name, loss in _unheld(record, layout):
+    tags = tuple(tag for tag in record.tags if tag)
+    if tags != read(metadata).tags:
+        metadata = _tagged(metadata, tags)
+    for name, loss in _unheld(replace(record, metadata=metadata), layout):
         del extras[name]
         losses.append(loss)
     for name, usual in _USUAL.items():
@@ -107,9 +110,6 @@ def placed(record: MemoryRecord, layout: Layout, owner: str | None) -> tuple[Mem
             del extras[name]
     if "title" in layout.required and "title" not in extras:
         extras["title"] = title_of(record.text)
-    tags = tuple(tag for tag in record.tags if tag)
-    if tags != read(metadata).tags:
-        metadata = _tagged(metadata, tags)
     created, updated = held_time(record.created), held_time(record.updated)
     if "updated_at" not in layout.columns:
         updated = None
