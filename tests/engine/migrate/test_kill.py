@@ -37,7 +37,7 @@ pytestmark = [
 ]
 
 ALL = os.environ.get("MEMDEFRAG_FAULTS") == "all"
-COUNT, KILLS = (2_000, 20) if ALL else (200, 1)
+COUNT, KILLS = (2_000, 20) if ALL else (100, 1)
 BATCH = COUNT // 10
 KINDS = ("jsonl", "chroma", "chroma+http", "served")
 
