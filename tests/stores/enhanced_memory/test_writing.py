@@ -157,8 +157,8 @@ def test_a_deleted_memory_is_inactive_and_comes_back(path: Path) -> None:
 
 
 def test_other_tables_stay_as_they_are(path: Path) -> None:
-    names = "memory_id, version, title, content, created_by"
-    changed(path, f"INSERT INTO memory_versions ({names}) VALUES (5, 1, 'a', 'b', 1)")
+    filled = "memory_id, version, title, content, created_by"
+    changed(path, f"INSERT INTO memory_versions ({filled}) VALUES (5, 1, 'a', 'b', 1)")
     names = [str(name) for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE type = 'table'")]
     before = {name: rows(path, f"SELECT * FROM {name}") for name in names if name != "memories"}
     put(path, SIMPLE)
