@@ -111,6 +111,19 @@ def decimals(collection: str, id: str, metadata: Metadata) -> Iterator[Decimal]:
                 yield Decimal(collection, id, key, position if isinstance(value, list) else None, number)
 
 
+def differ_by_bits(one: Metadata, other: Metadata) -> bool:
+    """Whether two metadata are the same but for floats that are as little off as `restore_decimals` mends."""
+    return one.keys() == other.keys() and all(_is_near(value, other[key]) for key, value in one.items())
+
+
+def _is_near(one: Any, other: Any) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_near, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or abs(one - other) <= CLOSE * abs(other) + TINY
+    return type(one) is type(other) and bool(one == other)
+
+
 def restore_decimals(path: Path, wanted: Iterable[Decimal]) -> int:
     """Set floats that are a bit or two off to what they must be; returns how many.
 

@@ -39,6 +39,9 @@ NEIGHBOURS = 10
 TIE = 1e-5
 """How far two equal distances may differ, for vectors of length one."""
 
+NEAR = 1e-6
+"""How far a stored vector may be off by what its collection's metric does to it."""
+
 NAMED_IDS = 5
 _FIRST_RUST = (1, 0)
 _INT64 = 1 << 63
@@ -77,20 +80,23 @@ def write(store: Store, changes: Changes, progress: Progress) -> list[str]:
     """
     path = store.address.path
     _require_storable(changes)
-    _require_unchanged(store, changes)
+    held = _require_unchanged(store, changes)
     present = {info.name for info in store.collections()}
     created = [info for info in changes.collections if info.name not in present]
-    names = sorted(_touched(changes) | (present if store.settings.chroma_upgrade else set()))
-    places = {name: place(name) for name in names}
-    for ref in changes.delete:
-        places[ref.key.collection]["delete"].append(ref.key.id)
     with _writing(store) as (writer, exact), work_folder() as work:
+        # What only wants its decimals exact is not given to the library, which would make them inexact again.
+        given = [put for put in changes.put if not (writer.is_rust and _is_nearly_held(put.record, held))]
+        touched = {put.record.key.collection for put in given} | {ref.key.collection for ref in changes.delete}
+        names = sorted(touched | (present if store.settings.chroma_upgrade else set()))
+        places = {name: place(name) for name in names}
+        for ref in changes.delete:
+            places[ref.key.collection]["delete"].append(ref.key.id)
         runner.start(work, writer.python)
         numbers = {name: number for number, name in enumerate(names)}
-        for put in sorted(changes.put, key=lambda put: put.record.key.collection):
+        for put in sorted(given, key=lambda put: put.record.key.collection):
             _add(work, numbers, put.record, new=put.before is None)
         work.order("write", path, list(places.values()), create=[creation(info) for info in created])
-        progress.phase(f"Writing with chromadb {writer.chromadb}", len(changes.put) + len(changes.delete))
+        progress.phase(f"Writing with chromadb {writer.chromadb}", len(given) + len(changes.delete))
         result = runner.run(work, writer.python, progress)
         for put in changes.put:
             exact += staged.decimals(*put.record.key, put.record.metadata)
@@ -250,10 +256,6 @@ def _vectors(store: Store, collection: str) -> Iterator[tuple[str, Vector]]:
         yield from ((record.key.id, record.embedding) for record in batch if record.embedding is not None)
 
 
-def _touched(changes: Changes) -> set[str]:
-    return {ref.key.collection for ref in changes.delete} | {put.record.key.collection for put in changes.put}
-
-
 def _add(work: Work, numbers: Mapping[str, int], record: MemoryRecord, *, new: bool) -> None:
     assert record.embedding is not None
     work.add(
@@ -267,12 +269,28 @@ def _add(work: Work, numbers: Mapping[str, int], record: MemoryRecord, *, new: b
     )
 
 
-def _require_unchanged(store: Store, changes: Changes) -> None:
+def _require_unchanged(store: Store, changes: Changes) -> Mapping[Key, MemoryRecord]:
+    """What the store holds now of the records that the changes name, if that is what they expect."""
     named = {put.record.key: put.before for put in changes.put} | {ref.key: ref.hash for ref in changes.delete}
-    present = {record.key: record_hash(record) for record in store.fetch(named)}
+    present = {record.key: record for record in store.fetch(named)}
     for key, before in named.items():
-        if present.get(key) != before:
+        if (record_hash(present[key]) if key in present else None) != before:
             raise StoreChanged(f"The memory {key} is not what it was when the plan was made.")
+    return present
+
+
+def _is_nearly_held(record: MemoryRecord, held: Mapping[Key, MemoryRecord]) -> bool:
+    """Whether the copy holds the record but for decimals that are a bit or two off, as an interrupted write left it."""
+    old = held.get(record.key)
+    if old is None or old.embedding is None or record.embedding is None:
+        return False
+    return (
+        (old.text, old.uri) == (record.text, record.uri)
+        and old.metadata != record.metadata
+        and staged.differ_by_bits(old.metadata, record.metadata)
+        and np.shape(old.embedding) == np.shape(record.embedding)
+        and np.allclose(old.embedding, record.embedding, rtol=NEAR, atol=NEAR * float(np.abs(record.embedding).max()))
+    )
 
 
 def _require_storable(changes: Changes) -> None:

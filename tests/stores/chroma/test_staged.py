@@ -191,3 +191,19 @@ def test_labels_that_name_anything_else_are_refused(data: bytes, tmp_path: Path)
     (tmp_path / "segment/index_metadata.pickle").write_bytes(data)
     with pytest.raises(StoreDamaged):
         staged.require_harmless_labels(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "near"),
+    [
+        ({"a": 1.1}, {"a": 1.1 + 2e-16}, True),
+        ({"a": [1.1, "x"]}, {"a": [1.1 - 2e-16, "x"]}, True),
+        ({"a": 1.1}, {"a": 1.1000001}, False),
+        ({"a": 1.0}, {"a": 1}, False),
+        ({"a": 1.1}, {"a": 1.1, "b": 1}, False),
+        ({"a": [1.1]}, {"a": [1.1, 1.1]}, False),
+        ({"a": "x"}, {"a": "y"}, False),
+    ],
+)
+def test_metadata_that_differ_by_bits(one: dict[str, object], other: dict[str, object], near: bool) -> None:
+    assert staged.differ_by_bits(one, other) is near

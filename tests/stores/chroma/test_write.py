@@ -169,6 +169,37 @@ def test_decimals_are_exact_for_written_and_for_queued_records(tmp_path: Path) -
     verify_content(before, changes, after)
 
 
+def test_decimals_that_an_interrupted_write_left_inexact_are_mended_without_the_library(tmp_path: Path) -> None:
+    folder = made().copy(tmp_path / "chroma")
+    said = {"at": MOMENT + 1 / 7, "list": [MOMENT + 2 / 7, 0.5]}
+    vector = np.array([1, 2, 3, 4], np.float32)
+    wanted = [MemoryRecord(Key(PLAIN, name), "t", said | {"n": 1}, vector) for name in ("off", "moved")]
+    opened(folder).write(Changes(tuple(Put(record, None) for record in wanted)), Progress())
+    with closing(sqlite3.connect(folder / "chroma.sqlite3")) as connection, connection:
+        for table in ("embedding_metadata", "embedding_metadata_array"):
+            connection.execute(f"UPDATE {table} SET float_value = ? WHERE float_value = ?", _next_to(said, table))
+    rows = "SELECT embedding_id, seq_id FROM embeddings ORDER BY id"
+    before, numbers = read_snapshot(opened(folder)), read(folder, rows)
+    wanted[1] = replace(wanted[1], metadata=said | {"n": 2})
+    changes = Changes(tuple(Put(record, record_hash(before.by_key[record.key])) for record in wanted))
+    assert all(before.by_key[record.key].metadata["at"] != said["at"] for record in wanted)
+    opened(folder).write(changes, Progress())
+    verify_content(before, changes, read_snapshot(opened(folder)))
+    after = dict(read(folder, rows))
+    assert {id for id, number in numbers if after[id] != number} == {"moved"}
+
+
+def _next_to(said: dict[str, Any], table: str) -> tuple[float, float]:
+    """A float that is a bit off one of these, and that one."""
+    value = said["at"] if table == "embedding_metadata" else said["list"][0]
+    return np.nextafter(value, 0).item(), value
+
+
+def read(folder: Path, statement: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(folder / "chroma.sqlite3")) as connection:
+        return connection.execute(statement).fetchall()
+
+
 def test_a_fresh_folder_gets_collections_with_their_settings(tmp_path: Path, python: Path | None) -> None:
     if python:
         made_by_old_chroma()
