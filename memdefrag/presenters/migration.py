@@ -277,9 +277,18 @@ class MigrationPresenter:
     def _migrate(self) -> None:
         self._carry_out(self.state.form, self._planned(), self._means())
 
-    def _carry_out(self, form: Form, planned: Sequence[Leg], means: Means, done: jobs.Reports = ()) -> None:
+    def _carry_out(
+        self,
+        form: Form,
+        planned: Sequence[Leg],
+        means: Means,
+        done: jobs.Reports = (),
+        waiting: Interrupted | None = None,
+    ) -> None:
         def over(outcome: jobs.Done) -> None:
             reports = (*done, *outcome.reports)
+            if waiting and outcome.reports:
+                reports = jobs.brought_to_its_end(waiting, reports)
             if reports:
                 self.result.show(planned, form.target, means, reports)
                 self._arrive(Step.RESULT)
@@ -309,7 +318,7 @@ class MigrationPresenter:
         def found(asked: tuple[Form, list[Leg]]) -> None:
             form, planned = asked
             self._show(MigrationState(form=form, stores=self.state.stores, profiles=self.state.profiles))
-            self._carry_out(form, planned, self._means())
+            self._carry_out(form, planned, self._means(), waiting=waiting)
 
         self._stage.run(
             "Looking at what was interrupted", lambda progress: jobs.interrupted_legs(waiting, progress), found

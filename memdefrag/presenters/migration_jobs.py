@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from memdefrag.base import secrets
-from memdefrag.base.errors import Cancelled, MemdefragError, UnsupportedEnvironment
+from memdefrag.base.errors import Cancelled, HistoryNotFound, MemdefragError, UnsupportedEnvironment
 from memdefrag.base.progress import Progress
 from memdefrag.presenters.migration_form import Form, Leg, legs, remembered
 
@@ -195,6 +195,20 @@ def _is_of(form: Form, waiting: Interrupted) -> bool:
         return any(resolve(source).whole() == wanted for source in form.sources)
     except MemdefragError:
         return False
+
+
+def brought_to_its_end(waiting: Interrupted, reports: Sequence[MigrationReport]) -> Reports:
+    """The reports of going on, with the step that was finished first where none of them tells it."""
+    from memdefrag.engine import history
+    from memdefrag.model.migration import MigrationReport
+
+    try:
+        step = history.find(waiting.id).id
+    except HistoryNotFound:
+        return tuple(reports)
+    if any(report.step == step for report in reports):
+        return tuple(reports)
+    return (MigrationReport(waiting.source, waiting.target, dry_run=False, step=step), *reports)
 
 
 def take_back_interrupted(waiting: Interrupted, progress: Progress) -> str:

@@ -49,7 +49,8 @@ def title(reports: Sequence[MigrationReport]) -> str:
         return "Taken back"
     if not went_well(reports):
         return "Migrated, with failures"
-    return "Migrated" if any(each.copied or each.removed for each in reports) else "Nothing had to be copied"
+    wrote = any(each.copied or each.removed or each.step for each in reports)
+    return "Migrated" if wrote else "Nothing had to be copied"
 
 
 def went_well(reports: Sequence[MigrationReport]) -> bool:

@@ -252,6 +252,10 @@ def test_an_interrupted_migration_is_offered_at_the_start_and_gone_on_with(shell
     page.go_on(0)
     assert page.state.step is Step.RESULT and page.state.interrupted == ()
     assert len(texts(str(killed.target))) == 20 and resume.pending(killed.target) is None
+    assert page.result.state.title == "Migrated" and page.result.state.can_take_back
+    page.result.take_back()
+    shell.answer(True)
+    assert texts(str(killed.target)) == []
 
 
 def test_an_interrupted_migration_is_taken_back_once_agreed(shell, window, killed, page):
