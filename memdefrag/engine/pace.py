@@ -12,7 +12,7 @@ from statistics import median
 
 from memdefrag.model.migration import Pace
 
-BATCH = 200
+BATCH = 500
 """Records written between two looks at the store, where nothing else is asked for."""
 
 SLOW = 2.0
