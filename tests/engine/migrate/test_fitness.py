@@ -57,6 +57,7 @@ def test_vectors_of_one_length_pass(tmp_path: Path) -> None:
     assert beside[DIMENSION].passed
 
 
+@pytest.mark.case(23)
 def test_mixed_lengths_are_counted(tmp_path: Path) -> None:
     mixed = [memory(1), memory(2, 16), memory(3, 16), memory(4, None)]
     found = looked_at(source_of(tmp_path, mixed), target_of(tmp_path))
