@@ -13,6 +13,8 @@ _KIND = re.compile(r"^(?P<kind>[a-z][a-z0-9+-]+):(?P<rest>.*)$", re.S)
 _DRIVE_LETTER = 1
 _HDEV = re.compile(r"filesystem(?::(?P<folder>.*))?|http(?::(?P<url>https?://.+)?)?", re.S)
 """How hdev names its stores: ``filesystem``, or ``http:`` before a URL."""
+_SQLITE_URL = "sqlite:///"
+"""Before a path: how the Enhanced Memory System names its database, after SQLAlchemy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def parse(text: str) -> Address:
     """Read ``kind:location#collection``; a bare path gets the kind "" (the registry recognises it).
 
     hdev's own ``filesystem:FOLDER`` and ``http:URL`` are read, too; without a place, as ``hdev:`` alone, they mean
-    the one that hdev's configuration names.
+    the one that hdev's configuration names. ``sqlite:///FILE`` is the Enhanced Memory System's name for its database.
 
     A password in it is kept in memory for its place and does not get into the address.
 
@@ -83,7 +85,9 @@ def parse(text: str) -> Address:
 
 
 def _as_ours(text: str) -> str:
-    """The address of a store that is named as hdev names it; any other text as it is."""
+    """The address of a store that is named as hdev or the Enhanced Memory System name it; any other text as it is."""
+    if text.startswith(_SQLITE_URL) and len(text) > len(_SQLITE_URL):
+        return f"enhanced:{text.removeprefix(_SQLITE_URL)}"
     match = _HDEV.fullmatch(text)
     if not match or Path(text).expanduser().exists():
         return text

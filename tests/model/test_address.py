@@ -44,3 +44,10 @@ def test_an_existing_path_with_a_hash_sign_is_a_path(tmp_path: Path) -> None:
 def test_nothing_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "location"), [("sqlite:///data/m.db", "data/m.db"), ("sqlite:////srv/m.db", "/srv/m.db")]
+)
+def test_the_enhanced_memory_systems_own_names_are_understood(text: str, location: str) -> None:
+    assert parse(text) == Address("enhanced", location)

@@ -113,6 +113,10 @@ class EnhancedMemory(ForeignSqlite):
             with self._reading() as connection:
                 yield from links.read_links(connection)
 
+    def problems(self) -> list[str]:
+        obstacle = self._layout.obstacle
+        return [*super().problems(), *([f"It is only read: {obstacle}."] if obstacle else [])]
+
     def write(self, changes: Changes, progress: Progress) -> None:
         """Carry out the changes in one transaction; rows that are not named keep every byte."""
         progress.phase("Writing", len(changes.put) + len(changes.delete))

@@ -270,6 +270,7 @@ def test_what_the_system_does_not_make_is_not_written(new: Path, statement: str,
         changed(new, each)
     with opened(new) as store:
         assert not store.capabilities.writable
+        assert "only read" in " ".join(store.problems())
         with pytest.raises(UnsupportedFormat, match=word):
             store.write(Changes((Put(store.fit(SIMPLE)[0], None),)), Progress())
     assert rows(new, "SELECT * FROM memories") == []
