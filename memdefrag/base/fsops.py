@@ -100,8 +100,11 @@ def fsync_tree(root: Path) -> None:
         fsync_dir(Path(folder))
 
 
-def rename(source: Path, target: Path) -> None:
+def rename(source: Path, target: Path, *, sync: bool = True) -> None:
     """Rename durably. `target` must not exist, unless both are files, which are then replaced.
+
+    Args:
+        sync: False: the caller pushes the folders to the disk himself (`fsync_dir`), once for many files.
 
     Raises:
         NotPermitted: `target` is a device or the like (/dev/null), which a file must not replace.
@@ -112,6 +115,8 @@ def rename(source: Path, target: Path) -> None:
         os.replace(source, target)
     else:
         os.rename(source, target)
+    if not sync:
+        return
     fsync_dir(target.parent)
     if source.parent != target.parent:
         fsync_dir(source.parent)
@@ -158,8 +163,11 @@ def probe_writable(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
     """Yield a scratch path beside `path`; on success its content durably takes the place of `path`.
+
+    Args:
+        sync_folder: as `sync` of `rename`; the bytes are pushed to the disk before the renaming in any case.
 
     Raises:
         NotPermitted: `path` is a device or the like (/dev/null), which a file must not replace.
@@ -169,7 +177,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield scratch
         fsync_file(scratch)
-        rename(scratch, path)
+        rename(scratch, path, sync=sync_folder)
     finally:
         scratch.unlink(missing_ok=True)
 

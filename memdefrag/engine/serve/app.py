@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +28,9 @@ from memdefrag.engine.serve.entries import Entries
 from memdefrag.engine.serve.writing import Wish, Writer
 
 BODY_BYTES = 64 << 20
-_ENTRY = "/api/memory/entry/"
+BULK_BYTES = 8 << 20
+"""Of a request for many entries, and about as many of the answer to one."""
+_ENTRY, _ENTRIES = "/api/memory/entry/", "/api/memory/entries"
 _PAGE = """<!DOCTYPE html>
 <html><head><title>Memory server</title></head><body>
 <h1>Memory server</h1><p>memdefrag gives out a store of memories here. Health: <a href="/api/health">/api/health</a></p>
@@ -84,14 +86,25 @@ def make(entries: Entries, door: Door) -> Starlette:
         # The path as it was sent, decoded once: no further step may take a part of it for another.
         name = request.scope["path"].removeprefix(_ENTRY)
         if request.method == "GET":
-            return _json(await run_in_threadpool(protocol.entry, entries, name))
-        if request.method == "DELETE":
-            return _json(await run_in_threadpool(protocol.delete, writer, Wish(name)))
-        body = await _body(request)
+            return _json(await run_in_threadpool(lambda: next(protocol.read(entries, [name]))))
+        wish = Wish(name)
+        if request.method == "PUT":
+            body = await _body(request, BODY_BYTES, protocol.body_faults)
+            if isinstance(body, Response):
+                return body
+            wish = Wish(name, body["content"], body.get("metadata"))
+        [answer] = await run_in_threadpool(protocol.change, writer, [wish])
+        return _json(answer)
+
+    async def many(request: Request) -> Response:
+        body = await _body(request, BULK_BYTES, protocol.bulk_faults)
         if isinstance(body, Response):
             return body
-        wish = Wish(name, body["content"], body.get("metadata"))
-        return _json(await run_in_threadpool(protocol.put, writer, wish))
+        asked = body.get("read")
+        if asked is not None:
+            return await run_in_threadpool(lambda: _bounded("entries", protocol.read(entries, asked)))
+        wishes = [Wish(item["path"], item["content"], item.get("metadata")) for item in body["write"]]
+        return _json({"results": await run_in_threadpool(protocol.change, writer, wishes)})
 
     async def search(request: Request) -> Response:
         query = request.query_params.get("q")
@@ -126,6 +139,7 @@ def make(entries: Entries, door: Door) -> Starlette:
             Route("/api/health", health),
             Route("/api/memory/tree", locked(tree)),
             Route(_ENTRY + "{path:path}", locked(entry), methods=["GET", "PUT", "DELETE"]),
+            Route(_ENTRIES, locked(many), methods=["POST"]),
             Route("/api/memory/search", locked(search)),
             Route("/api/memory/backups", locked(backups("list"))),
             Route("/api/memory/backup", locked(backups("make")), methods=["POST"]),
@@ -136,20 +150,22 @@ def make(entries: Entries, door: Door) -> Starlette:
     )
 
 
-async def _body(request: Request) -> dict[str, Any] | Response:
-    """The body of a PUT; or the answer to one that cannot be used."""
+async def _body(
+    request: Request, limit: int, faults_of: Callable[[Any], list[dict[str, Any]]]
+) -> dict[str, Any] | Response:
+    """The body of a request; or the answer to one that cannot be used."""
     raw = bytearray()
     async for part in request.stream():
         raw += part
-        if len(raw) > BODY_BYTES:
-            return _json({"detail": f"The body is larger than {BODY_BYTES >> 20} MB"}, 413, {"Connection": "close"})
+        if len(raw) > limit:
+            return _json({"detail": f"The body is larger than {limit >> 20} MB"}, 413, {"Connection": "close"})
     try:
         body = json.loads(bytes(raw))
     except json.JSONDecodeError as error:
         return _json({"detail": protocol.no_json(error.pos, error.msg)}, 422)
     except (ValueError, RecursionError) as error:
         return _json({"detail": protocol.no_json(0, type(error).__name__)}, 422)
-    faults = protocol.body_faults(body)
+    faults = faults_of(body)
     if faults:
         return _json({"detail": faults}, 422)
     found: dict[str, Any] = body
@@ -157,9 +173,25 @@ async def _body(request: Request) -> dict[str, Any] | Response:
 
 
 def _json(said: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """An answer in the real server's spelling of JSON; half characters, which UTF-8 has none of, as question marks."""
-    text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
-    return Response(text.encode("utf-8", "replace"), status, headers, media_type="application/json")
+    """An answer in the real server's spelling of JSON."""
+    return Response(_bytes(said), status, headers, media_type="application/json")
+
+
+def _bounded(name: str, said: Iterable[Any]) -> Response:
+    """An answer of as many values as it takes to fill it, in their order; whoever asked asks again for the rest."""
+    parts: list[bytes] = []
+    size = 0
+    for value in said:
+        parts.append(_bytes(value))
+        size += len(parts[-1])
+        if size > BULK_BYTES:
+            break
+    return Response(b'{"%s":[%s]}' % (name.encode(), b",".join(parts)), media_type="application/json")
+
+
+def _bytes(said: Any) -> bytes:
+    """JSON; half characters, which UTF-8 has none of, as question marks."""
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 async def _http_failure(request: Request, error: Exception) -> Response:

@@ -84,9 +84,14 @@ class Entries(ABC):
     def is_folder(self, name: str) -> bool:
         """Whether other entries lie below this (sound) name."""
 
-    @abstractmethod
     def look(self, name: str) -> Found:
         """What stands under this (sound) name."""
+        [(_, found)] = self.looks([name])
+        return found
+
+    @abstractmethod
+    def looks(self, asked: Sequence[str]) -> Iterator[tuple[str, Found]]:
+        """What stands under each of these (sound) names, in their order, read as it is asked for."""
 
     @abstractmethod
     def scan(self) -> Iterator[MemoryRecord]:
@@ -136,8 +141,8 @@ class FolderEntries(Entries):
     def is_folder(self, name: str) -> bool:
         return self.store.is_folder(name)
 
-    def look(self, name: str) -> Found:
-        return self.store.look(name)
+    def looks(self, asked: Sequence[str]) -> Iterator[tuple[str, Found]]:
+        return self.store.looks(asked)
 
     def scan(self) -> Iterator[MemoryRecord]:
         for info in self.store.collections():
@@ -202,9 +207,11 @@ class StoreEntries(Entries):
     def is_folder(self, name: str) -> bool:
         return name in self._now().index.folders
 
-    def look(self, name: str) -> Found:
-        record = self._known(self._now(), name)
-        return NOTHING if record is None else Found(_shown(name, record))
+    def looks(self, asked: Sequence[str]) -> Iterator[tuple[str, Found]]:
+        view = self._now()
+        for name in asked:
+            record = self._known(view, name)
+            yield name, NOTHING if record is None else Found(_shown(name, record))
 
     def scan(self) -> Iterator[MemoryRecord]:
         for name, record in self._now().records.items():

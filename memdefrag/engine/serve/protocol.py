@@ -5,15 +5,17 @@ Learned from the real server's answers: what fails inside it is answered with ``
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
-from memdefrag.base.errors import MemdefragError
+from memdefrag.base.errors import MemdefragError, NotPermitted
 from memdefrag.engine.serve.entries import Entries, Index
-from memdefrag.engine.serve.writing import Missing, Wish, Writer
+from memdefrag.engine.serve.writing import AT_ONCE, Wish, Writer
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.hdev import names
+from memdefrag.stores.hdev.store import Found
 
 Answer = dict[str, Any]
 
@@ -39,7 +41,7 @@ def health(entries: Entries) -> Answer:
     return {
         "healthy": True,
         "message": "Backend is healthy",
-        "details": {"backend_type": entries.backend},
+        "details": {"backend_type": entries.backend, "bulk": True},
         "timestamp": datetime.now(UTC).isoformat(),
     }
 
@@ -67,15 +69,23 @@ def _below(index: Index, folder: str, depth: int) -> Answer:
     return items
 
 
-def entry(entries: Entries, name: str) -> Answer:
-    """What stands under a name: an entry, or what lies in a folder."""
-    if name and (fault := names.fault_of(name)):
-        return _entry("error", name, error=f"Error reading memory entry: the path {fault}")
-    if not name or entries.is_folder(name):
-        inside = entries.index().inside.get(name, ())
-        items = [{"type": "node" if is_folder else "leaf", "path": path} for path, is_folder in inside]
-        return _entry("directory", name, items=items)
-    found = entries.look(name)
+def read(entries: Entries, asked: Sequence[str]) -> Iterator[Answer]:
+    """What stands under each name: an entry, or what lies in a folder."""
+    faults = {name: fault for name in asked if name and (fault := names.fault_of(name))}
+    folders = {name for name in asked if not name or (name not in faults and entries.is_folder(name))}
+    inside = entries.index().inside if folders else {}
+    looks = entries.looks([name for name in asked if name not in faults and name not in folders])
+    for name in asked:
+        if name in faults:
+            yield _entry("error", name, error=f"Error reading memory entry: the path {faults[name]}")
+        elif name in folders:
+            items = [{"type": "node" if below else "leaf", "path": path} for path, below in inside.get(name, ())]
+            yield _entry("directory", name, items=items)
+        else:
+            yield _read(*next(looks))
+
+
+def _read(name: str, found: Found) -> Answer:
     if found.record is None and found.fault:
         return _entry("error", name, error=f"Error reading memory entry: {found.fault}")
     if found.record is None:
@@ -88,28 +98,34 @@ def _entry(kind: str, name: str, error: str | None = None, **said: Any) -> Answe
     return {"type": kind, "path": name, **nothing, **said, "success": error is None, "error": error}
 
 
-def put(writer: Writer, wish: Wish) -> Answer:
-    """Write an entry."""
-    return _changed(writer, wish, "Error writing memory entry", f"Memory entry written successfully to {wish.name}")
+def change(writer: Writer, wishes: Sequence[Wish]) -> list[Answer]:
+    """Write entries, or remove some, or folders with all that is in them; what came of each."""
+    faults = [names.fault_of(wish.name) for wish in wishes]
+    try:
+        done = iter(writer.carry_out([wish for wish, fault in zip(wishes, faults, strict=True) if not fault]))
+    except NotPermitted as error:
+        return [_changed(wish, error=error.message) for wish in wishes]
+    return [
+        _changed(wish, error=f"the path {fault}") if fault else _outcome(wish, next(done))
+        for wish, fault in zip(wishes, faults, strict=True)
+    ]
 
 
-def delete(writer: Writer, wish: Wish) -> Answer:
-    """Remove an entry, or a folder with all that is in it."""
-    return _changed(writer, wish, "Error", f"Successfully deleted memory entry {wish.name}")
+def _outcome(wish: Wish, done: Future[bool]) -> Answer:
+    try:
+        return _changed(wish, was_folder=done.result())
+    except MemdefragError as failure:
+        return _changed(wish, error=failure.message)
 
 
-def _changed(writer: Writer, wish: Wish, trouble: str, message: str | None) -> Answer:
-    fault, error = names.fault_of(wish.name), None
-    if fault:
-        error = f"{trouble}: the path {fault}"
-    else:
-        try:
-            if writer.carry_out(wish):
-                message = f"Successfully deleted directory {wish.name} and all its contents"
-        except Missing as missing:
-            error = f"Error: {missing.message}"
-        except MemdefragError as failure:
-            error = f"{trouble}: {failure.message}"
+def _changed(wish: Wish, *, was_folder: bool = False, error: str | None = None) -> Answer:
+    if error:
+        error = ("Error: " if wish.content is None else "Error writing memory entry: ") + error
+    message = f"Memory entry written successfully to {wish.name}"
+    if wish.content is None:
+        message = f"Successfully deleted memory entry {wish.name}"
+    if was_folder:
+        message = f"Successfully deleted directory {wish.name} and all its contents"
     return {"path": wish.name, "success": error is None, "message": None if error else message, "error": error}
 
 
@@ -145,6 +161,23 @@ def body_faults(body: Any) -> list[Answer]:
     metadata = body.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         faults.append(_fault("dict_type", ["body", "metadata"], "Input should be a valid dictionary", metadata))
+    return faults
+
+
+def bulk_faults(body: Any) -> list[Answer]:
+    """What is wrong with the body of a request for many entries; nothing: empty."""
+    if not isinstance(body, dict) or len(body) != 1 or not body.keys() <= {"read", "write"}:
+        return [_fault("bulk", ["body"], "Either `read` or `write` is needed", None)]
+    [(what, items)] = body.items()
+    if not isinstance(items, list) or len(items) > AT_ONCE:
+        return [_fault("list_type", ["body", what], f"Input should be a list of at most {AT_ONCE}", None)]
+    faults = []
+    for number, item in enumerate(items):
+        path = item if what == "read" else item.get("path") if isinstance(item, dict) else None
+        if not isinstance(path, str):
+            faults.append(_fault("string_type", ["body", what, number], "A path is needed", None))
+        elif what == "write":
+            faults += [{**fault, "loc": ["body", what, number, *fault["loc"][1:]]} for fault in body_faults(item)]
     return faults
 
 

@@ -11,7 +11,8 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from memdefrag.base.progress import Progress
 from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Capabilities
 from memdefrag.model.hashing import canonical_json
-from memdefrag.model.plan import Changes
+from memdefrag.model.plan import Changes, touched
 from memdefrag.model.records import Key, MemoryRecord, Metadata
 from memdefrag.stores.base import StoreSettings
 from memdefrag.stores.hdev import config, names
@@ -82,7 +83,14 @@ class HdevFiles(HdevStore):
             raise NotPermitted(f"{self.format} can only be read.", todo="Run hdev's own migration first.")
         if changes.collections:
             self._make_folder(self.root)
-        super().write(changes, progress)
+        try:
+            super().write(changes, progress)
+        finally:
+            # Also after a failure: what stands in spite of it may count as written.
+            inside = {self.root / names.content_file(key.id) for key in touched(changes) if not names.fault_of(key.id)}
+            for folder in sorted({path.parent for path in inside}):
+                if folder.is_dir():
+                    fsops.fsync_dir(folder)
 
     def sweep(self, keys: Iterable[Key]) -> None:
         """Remove half written files, and metadata without a text."""
@@ -105,6 +113,20 @@ class HdevFiles(HdevStore):
     def look(self, name: str) -> Found:
         """What stands under this (sound) name."""
         return self._look([name])[name]
+
+    def looks(self, entries: Sequence[str]) -> Iterator[tuple[str, Found]]:
+        """What stands under each of these (sound) names, read one after the other; every folder is listed once."""
+        asked = Counter(name.rpartition("/")[0] for name in entries)
+        paired: dict[str, Folder] = {}
+        for name in entries:
+            within, slash, last = name.rpartition("/")
+            if within not in paired:
+                files = listed(self.root, within + slash)[0]
+                if asked[within] == 1:
+                    # All that can share files with an entry begins as its text's file does.
+                    files = [file for file in files if file.startswith(names.stem(last))]
+                paired[within] = pair(within + slash, files)
+            yield name, self._found(name, paired[within])
 
     def unreadable(self) -> list[tuple[Key, str]]:
         """Those whose text another one's has replaced are among them."""
@@ -147,19 +169,7 @@ class HdevFiles(HdevStore):
         return sorted(self._entries())
 
     def _look(self, entries: Sequence[str]) -> dict[str, Found]:
-        inside: dict[str, list[str]] = {}
-        for name in entries:
-            inside.setdefault(name.rpartition("/")[0], []).append(name)
-        found: dict[str, Found] = {}
-        for within, asked in inside.items():
-            folder = within + "/" if within else ""
-            files = listed(self.root, folder)[0]
-            if len(asked) == 1:
-                # All that can share files with an entry begins as its text's file does.
-                files = [file for file in files if file.startswith(names.stem(asked[0].removeprefix(folder)))]
-            paired = pair(folder, files)
-            found |= {name: self._found(name, paired) for name in asked}
-        return {name: found[name] for name in entries}
+        return dict(self.looks(entries))
 
     def _found(self, name: str, folder: Folder) -> Found:
         """What stands under a name of this folder."""
@@ -262,12 +272,14 @@ class HdevFiles(HdevStore):
             fsops.remove(self.root / old.content)
         fsops.remove(content)
         fsops.remove(self.root / names.metadata_file(entry))
-        fsops.fsync_dir(content.parent)
 
     def _write_file(self, path: str, data: bytes) -> None:
-        """Put a file in place, with the permissions and the owner of what it replaces, or of its folder."""
+        """Put a file in place, with the permissions and the owner of what it replaces, or of its folder.
+
+        Its folder is pushed to the disk at the end of the batch.
+        """
         target = self.root / path
-        with fsops.replacing(target) as scratch:
+        with fsops.replacing(target, sync_folder=False) as scratch:
             fsops.fault_point(f"write {target.name}")
             with open(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, fsops.PRIVATE_FILE), "wb") as handle:
                 handle.write(data)
@@ -275,8 +287,10 @@ class HdevFiles(HdevStore):
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and those above it that are missing, each like the one it lies in."""
-        for path in (*reversed(folder.parents), folder):
-            with self._making:
+        with self._making:
+            if folder.is_dir():
+                return
+            for path in (*reversed(folder.parents), folder):
                 if not path.exists():
                     path.mkdir()
                     fsops.dress_like(path, path.parent)

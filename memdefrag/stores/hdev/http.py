@@ -2,16 +2,18 @@
 
 Protocol (hdev's memory-server): an answer of status 200 may say ``"success": false``, which is a failure; a PUT
 merges the metadata given over those that are there; a DELETE of a folder's name deletes all below it. There is no
-listing with contents, so that reading all takes one request for each entry and folder. What the server says is
-not believed: every name is checked before it is asked for, every write is read back.
+listing with contents, so that reading all takes one request for each entry and folder; only memdefrag's own server
+takes many at once (`bulk`). What the server says is not believed: every name is checked before it is asked for, every
+write is read back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -23,7 +25,7 @@ from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.stores.base import StoreSettings
-from memdefrag.stores.hdev import config, names
+from memdefrag.stores.hdev import bulk, config, names
 from memdefrag.stores.hdev.store import ALWAYS, AT_ONCE, COLLECTION, NOTHING, Found, HdevStore, fit, record_of
 
 KEY_VARIABLES = (config.KEY_VARIABLE,)
@@ -183,7 +185,7 @@ class HdevHttp(HdevStore):
 
     def _look_for(self, entries: Sequence[str]) -> dict[str, Found]:
         """One request tells which of many are not there at all; a tree with something left out does not."""
-        if len(entries) < _MANY:
+        if len(entries) < _MANY or self._takes_many:
             return self._look(entries)
         tree = self._tree()
         if _is_cut(tree):
@@ -210,9 +212,33 @@ class HdevHttp(HdevStore):
             if found.record is not None:
                 raise UsageError(f"{folder!r} would be hidden by the folder of the same name that is needed.")
 
+    @cached_property
+    def _takes_many(self) -> bool:
+        """Whether the server answers requests for many entries; asked once."""
+        return bulk.is_offered(self._asked("GET", HEALTH))
+
+    def _put_all(self, entries: Sequence[tuple[MemoryRecord, MemoryRecord | None]]) -> None:
+        """Many at once where the server takes them; what it does not say it has written goes by itself."""
+        written: set[str] = set()
+        if len(entries) > AT_ONCE and self._takes_many:
+            fitting = [record for record, present in entries if not _loses_metadata(record, present)]
+            for part, body in bulk.writes(fitting):
+                written |= self._written_together(part, body)
+        super()._put_all([entry for entry in entries if entry[0].key.id not in written])
+
+    def _written_together(self, part: Sequence[MemoryRecord], body: bytes) -> set[str]:
+        """Those of the records that the server says it has written."""
+        asked = [record.key.id for record in part]
+        try:
+            results = bulk.answers(self._asked("POST", bulk.ENTRIES, body=body).get("results"), asked)
+        except (NotAStore, ServerRefused):
+            self._takes_many = False
+            return set()
+        return {name for name, result in zip(asked, results, strict=False) if result.get("success") is True}
+
     def _put(self, record: MemoryRecord, present: MemoryRecord | None) -> None:
         entry = record.key.id
-        if present is not None and present.metadata.keys() - record.metadata.keys():
+        if _loses_metadata(record, present):
             # The server merges metadata; what is to be gone from them goes only with the entry.
             self._delete(entry)
         with self._judged_by_reading(entry, record_hash(record)):
@@ -244,9 +270,20 @@ class HdevHttp(HdevStore):
                 raise
 
     def _entries(self, asked: Sequence[str]) -> list[dict[str, Any]]:
-        """The server's answers for these names, some at a time."""
+        """The server's answers for these names, many in a request or some at a time."""
+        if len(asked) > AT_ONCE and self._takes_many:
+            with suppress(NotAStore, ServerRefused):
+                return self._entries_together(asked)
+            self._takes_many = False
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(lambda entry: self._asked("GET", _path(entry)), asked))
+
+    def _entries_together(self, asked: Sequence[str]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while len(found) < len(asked):
+            part = asked[len(found) : len(found) + bulk.READ_AT_ONCE]
+            found += bulk.answers(self._asked("POST", bulk.ENTRIES, body={"read": part}).get("entries"), part)
+        return found
 
     def _asked(
         self, method: str, path: str, *, query: dict[str, str] | None = None, body: Any = None
@@ -311,6 +348,11 @@ def _items(folder: str, answer: dict[str, Any], hostile: set[str]) -> Iterator[t
             hostile.add(str(name))
         else:
             yield name, item.get("type") == "node"
+
+
+def _loses_metadata(record: MemoryRecord, present: MemoryRecord | None) -> bool:
+    """Whether metadata that are there are to be gone."""
+    return present is not None and bool(present.metadata.keys() - record.metadata.keys())
 
 
 def _found(entry: str, answer: dict[str, Any]) -> Found:

@@ -165,8 +165,12 @@ class HdevStore(Store):
         """
         progress.check()
         present = self._checked(changes)
-        self._each(lambda put: self._put(put.record, present[put.record.key.id].record), changes.put)
+        self._put_all([(put.record, present[put.record.key.id].record) for put in changes.put])
         self._each(lambda ref: self._delete(ref.key.id), changes.delete)
+
+    def _put_all(self, entries: Sequence[tuple[MemoryRecord, MemoryRecord | None]]) -> None:
+        """Write each entry over what is present."""
+        self._each(lambda entry: self._put(*entry), entries)
 
     def _each(self, work: Callable[[T], None], items: Iterable[T]) -> None:
         """Do the work for each, some at a time: disks and servers both keep one waiting. After a failure nothing more
