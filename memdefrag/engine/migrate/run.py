@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from memdefrag.analysis.embedding.embed import Embedder
 from memdefrag.base.errors import StoreDamaged, UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.engine import resume
@@ -77,14 +78,36 @@ def migrate(
     began = time.monotonic()
     place = resolve_new(target) if isinstance(target, str) else target
 
-    def work(store: Store, state: State) -> MigrationReport:
+    def decide(store: Store, state: State) -> tuple[_Migration, _Decided]:
         migration = _Migration(state.address, place, options, means, progress)
-        report = migration.run(store)
-        copied = (f"A private copy of the source was read: {state}.",) if state.was_copied else ()
-        return replace(report, warnings=(*copied, *report.warnings), seconds=time.monotonic() - began)
+        if state.was_copied:
+            migration.notes += (f"A private copy of the source was read: {state}.",)
+        return migration, migration.decided(store)
 
     with _everything_kept():
-        return steadily(resolve(source) if isinstance(source, str) else source, progress, work)
+        migration, decided = steadily(resolve(source) if isinstance(source, str) else source, progress, decide)
+        report = decided.report if options.dry_run else migration.carried_out(decided)
+    return replace(report, seconds=time.monotonic() - began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """All that is known before anything is written; the source is needed no more.
+
+    Attributes:
+        report: the rehearsal's.
+        snapshot, present: what source and target hold.
+        links: to be made.
+        makers: of missing vectors, as `vectors.makers` has them.
+    """
+
+    report: MigrationReport
+    snapshot: Snapshot
+    present: Snapshot
+    done: Sorted
+    way: Route
+    links: Sequence[Relate]
+    makers: Mapping[str, Embedder | str]
 
 
 @contextmanager
@@ -124,7 +147,8 @@ class _Migration:
                 raise
             return None
 
-    def run(self, store: Store) -> MigrationReport:
+    def decided(self, store: Store) -> _Decided:
+        """Read both ends and decide; an interrupted migration into a live target is brought to its end before."""
         snapshot = read_snapshot(store, self.progress)
         with open_store(self.target, must_exist=False) as there:
             self.live = there.capabilities.commit.is_live
@@ -134,7 +158,7 @@ class _Migration:
             checks = preflight.checks(store, there, snapshot, self.options, origin=self.source, progress=self.progress)
             self.means.checked(checks)
             preflight.require(checks)
-            done, way = self._decided(store, snapshot, there, present)
+            done, way, makers = self._sorted(store, snapshot, there, present)
             fit = there.fit_relation if there.capabilities.writes_relations else None
             wanted, lost = links.linked(snapshot.relations, done.placed, present.relations, fit)
             report = MigrationReport(
@@ -142,19 +166,20 @@ class _Migration:
                 gone=tuple(done.gone),
                 warnings=(*self.notes, *preflight.warnings(checks), *advice.warnings(way, self.target)),
             )  # fmt: skip
-            if self.options.dry_run:
-                size, seconds = estimate(done.write.values(), self.target, self.options.pace)
-                return replace(report, bytes=size, estimate=seconds)
-        return self._carried_out(report, snapshot, present, done, way, wanted)
+        if self.options.dry_run:
+            size, seconds = estimate(done.write.values(), self.target, self.options.pace)
+            report = replace(report, bytes=size, estimate=seconds)
+        return _Decided(report, snapshot, present, done, way, wanted, makers)
 
     def _go_on(self) -> None:
-        """Bring an interrupted migration into a live target to its end before anything is compared."""
         went_on = resume.go_on(self.target, self.progress, self.options.pace)
         if went_on:
-            self.notes = (f"Went on with the interrupted migration: {went_on.written:,} memories are there now.",)
+            self.notes += (f"Went on with the interrupted migration: {went_on.written:,} memories are there now.",)
 
-    def _decided(self, store: Store, snapshot: Snapshot, there: Store, present: Snapshot) -> tuple[Sorted, Route]:
-        """What becomes of every memory, and into which collections they go."""
+    def _sorted(
+        self, store: Store, snapshot: Snapshot, there: Store, present: Snapshot
+    ) -> tuple[Sorted, Route, Mapping[str, Embedder | str]]:
+        """What becomes of every memory, into which collections they go, and who makes missing vectors."""
         way = route(
             [info for info in snapshot.collections if self.source.collection in (None, info.name)],
             present.collections,
@@ -167,11 +192,11 @@ class _Migration:
         long_work = self.means.model.long_work or self.options.dry_run
         model = replace(self.means.model, long_work=long_work, name=self.options.re_embed or self.means.model.name)
         self.progress.phase("Comparing", len(records))
-        self.makers = vectors.makers(
+        makers = vectors.makers(
             records, present, way, there.capabilities, model, self.progress, re_embed=bool(self.options.re_embed)
         )
         known = self.known if self.options.catch_up else None
-        classifier = Classifier(present, there, way, self.options, self.makers, known)
+        classifier = Classifier(present, there, way, self.options, makers, known)
         classifier.take(records)
         prefix = self.options.selection.prefix
         classifier.fail((key, reason) for key, reason in store.unreadable() if key.id.startswith(prefix))
@@ -183,22 +208,16 @@ class _Migration:
         if known is not None:
             classifier.catch_up((record.key for record in snapshot.records), mirror=self.options.mirror)
             self.notes += advice.removed_meanwhile(classifier.done.entries)
-        return classifier.done, way
+        return classifier.done, way, makers
 
-    def _carried_out(
-        self,
-        report: MigrationReport,
-        snapshot: Snapshot,
-        present: Snapshot,
-        done: Sorted,
-        way: Route,
-        wanted: Sequence[Relate],
-    ) -> MigrationReport:
-        records = vectors.made(done, self.makers, self.progress)
-        said = Snapshot(str(self.source), snapshot.collections, tuple(_as_source(records).values()))
-        plan = self._plan(records, said, present, done, way, wanted)
+    def carried_out(self, decided: _Decided) -> MigrationReport:
+        """Write what was decided, look at the target again, and note what it holds now."""
+        report, done = decided.report, decided.done
+        records = vectors.made(done, decided.makers, self.progress)
+        said = Snapshot(str(self.source), decided.snapshot.collections, tuple(_as_source(records).values()))
+        plan = self._plan(records, said, decided)
         if not (plan.steps or plan.collections):
-            self._remember(report, snapshot, present, {})
+            self._remember(report, decided, {})
             return replace(report, next_steps=advice.next_steps(self.source, self.target, report))
         options = ApplyOptions(
             writer=self.means.writer,
@@ -212,39 +231,32 @@ class _Migration:
         if applied.output:
             self.target = self.target.at(Path(applied.output))
         report = self._told(replace(report, target=str(self.target)), applied, done)
-        written = {key: record for key, record in records.items() if not _left(applied, record.key)}
+        skipped = {each.record for each in applied.skipped}
+        written = {key: record for key, record in records.items() if str(record.key) not in skipped}
         checked = proof.checked(
-            written.values(), wanted, set(done.stale), self.target, self.options.verify, self.progress,
+            written.values(), decided.links, set(done.stale), self.target, self.options.verify, self.progress,
             searches=self.live,
         )  # fmt: skip
         report = replace(report, checked=checked)
         if checked.differences and self.options.rollback_on_failure:
             return self._taken_back(report, written)
-        self._remember(report, snapshot, present, written)
+        self._remember(report, decided, written)
         return replace(report, next_steps=advice.next_steps(self.source, self.target, report))
 
-    def _plan(
-        self,
-        records: dict[Key, MemoryRecord],
-        said: Snapshot,
-        present: Snapshot,
-        done: Sorted,
-        way: Route,
-        wanted: Sequence[Relate],
-    ) -> Plan:
+    def _plan(self, records: Mapping[Key, MemoryRecord], said: Snapshot, decided: _Decided) -> Plan:
+        present, stale = decided.present.by_key, decided.done.stale
         steps: list[Step] = []
         for source in said.records:
             key = records[source.key].key
-            old = present.by_key.get(key)
+            old = present.get(key)
             steps.append(Write(Ref.of(source), key, record_hash(old) if old else None, reason="migrate"))
-        steps += [Drop(Ref.of(present.by_key[key]), "disappeared from the source", archive=False) for key in done.stale]
+        steps += [Drop(Ref.of(present[key]), "disappeared from the source", archive=False) for key in stale]
         return Plan(
             source=str(self.source),
             target=str(self.target.select(None)),
-            source_fingerprint=snapshot_content(said),
-            settings={"reason": "migrate", "agreed_removals": len(done.stale)},
-            collections=way.new,
-            steps=(*steps, *wanted),
+            settings={"reason": "migrate", "agreed_removals": len(stale)},
+            collections=decided.way.new,
+            steps=(*steps, *decided.links),
         )
 
     def _told(self, report: MigrationReport, applied: ApplyReport, done: Sorted) -> MigrationReport:
@@ -265,7 +277,7 @@ class _Migration:
             warnings=(*report.warnings, *applied.warnings),
         )
 
-    def _taken_back(self, report: MigrationReport, written: dict[Key, MemoryRecord]) -> MigrationReport:
+    def _taken_back(self, report: MigrationReport, written: Mapping[Key, MemoryRecord]) -> MigrationReport:
         """The target as it was before, by the inverse plan; a store that is new is emptied."""
         from memdefrag.engine import history
 
@@ -279,32 +291,23 @@ class _Migration:
         apply(plan, ApplyOptions(writer=self.means.writer), self.progress)
         return replace(report, rolled_back=True)
 
-    def _remember(
-        self, report: MigrationReport, snapshot: Snapshot, present: Snapshot, written: dict[Key, MemoryRecord]
-    ) -> None:
+    def _remember(self, report: MigrationReport, decided: _Decided, written: Mapping[Key, MemoryRecord]) -> None:
         """Note what the target holds of the source now, for catching up later."""
+        source, present = decided.snapshot.by_key, decided.present.by_key
         notes = dict(self.known or {})
         for entry in report.entries:
             if entry.outcome not in (Outcome.COPY, Outcome.SAME):
                 continue
-            record = written.get(entry.source) or present.by_key.get(entry.target)
+            record = written.get(entry.source) or present.get(entry.target)
             if record is not None:
-                hashes = record_hash(snapshot.by_key[entry.source]), record_hash(record)
+                hashes = record_hash(source[entry.source]), record_hash(record)
                 notes[entry.source] = ledger.Written(hashes[0], entry.target, hashes[1])
         if self.options.mirror:
-            notes = {key: note for key, note in notes.items() if key not in report.gone}
+            gone = set(report.gone)
+            notes = {key: note for key, note in notes.items() if key not in gone}
         ledger.save(self.source, self.target, notes)
 
 
-def snapshot_content(snapshot: Snapshot) -> str:
-    """The content's hash where it is known."""
-    return snapshot.fingerprint.content if snapshot.fingerprint else ""
-
-
-def _as_source(records: dict[Key, MemoryRecord]) -> dict[Key, MemoryRecord]:
+def _as_source(records: Mapping[Key, MemoryRecord]) -> dict[Key, MemoryRecord]:
     """What is to be written, under the keys that it has in the source."""
     return {key: record.with_key(key) for key, record in records.items()}
-
-
-def _left(applied: ApplyReport, key: Key) -> bool:
-    return any(each.record == str(key) for each in applied.skipped)
