@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memdefrag.analysis.embedding.embed import Embedder
-from memdefrag.base.errors import StoreDamaged, UsageError
+from memdefrag.base.errors import StoreChanged, StoreDamaged, UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.engine import resume
 from memdefrag.engine.apply import ApplyOptions, apply
@@ -85,8 +85,17 @@ def migrate(
         return migration, migration.decided(store)
 
     with _everything_kept():
-        migration, decided = steadily(resolve(source) if isinstance(source, str) else source, progress, decide)
-        report = decided.report if options.dry_run else migration.carried_out(decided)
+        origin = resolve(source) if isinstance(source, str) else source
+        migration, decided = steadily(origin, progress, decide)
+        report = decided.report
+        if not options.dry_run:
+            try:
+                report = migration.carried_out(decided)
+            except StoreChanged:
+                migration, decided = steadily(origin, progress, decide)
+                migration.notes += ("Somebody wrote to the target meanwhile; it was compared once more.",)
+                report = migration.carried_out(decided)
+        report = replace(report, warnings=(*migration.notes, *report.warnings))
     return replace(report, seconds=time.monotonic() - began)
 
 
@@ -164,7 +173,7 @@ class _Migration:
             report = MigrationReport(
                 str(self.source), str(self.target), self.options.dry_run, tuple(done.entries), len(wanted), lost,
                 gone=tuple(done.gone),
-                warnings=(*self.notes, *preflight.warnings(checks), *advice.warnings(way, self.target)),
+                warnings=(*preflight.warnings(checks), *advice.warnings(way, self.target)),
             )  # fmt: skip
         if self.options.dry_run:
             size, seconds = estimate(done.write.values(), self.target, self.options.pace)
@@ -174,7 +183,8 @@ class _Migration:
     def _go_on(self) -> None:
         went_on = resume.go_on(self.target, self.progress, self.options.pace)
         if went_on:
-            self.notes += (f"Went on with the interrupted migration: {went_on.written:,} memories are there now.",)
+            done = f"Went on with the interrupted migration: {went_on.written:,} memories are there now."
+            self.notes += (done, f"To take that back: memdefrag undo {went_on.step}")
 
     def _sorted(
         self, store: Store, snapshot: Snapshot, there: Store, present: Snapshot
