@@ -151,3 +151,17 @@ def test_what_is_no_file_is_neither_replaced_nor_removed(tmp_path: Path) -> None
             fsops.remove(special)
     assert pipe.is_fifo()
     assert names(tmp_path) == ["file", "link", "pipe"]
+
+
+def test_whoever_replaces_many_files_pushes_their_folder_himself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    (tmp_path / "in").mkdir()
+    monkeypatch.setenv(fsops.FAULT_VARIABLE, f"list:{log}")
+    with fsops.replacing(tmp_path / "in" / "a", sync_folder=False) as scratch:
+        scratch.write_bytes(b"new")
+    points = log.read_text().splitlines()
+    assert [point.partition(" ")[0] for point in points] == ["fsync", "rename"]
+    assert not any(point.startswith("fsync folder") for point in points)
+    assert (tmp_path / "in" / "a").read_bytes() == b"new"
