@@ -26,6 +26,7 @@ from tests.stores.hdev import server
 
 ENTRY, ENTRIES = "/api/memory/entry/", "/api/memory/entries"
 NAMES = ["a", "a/b", "a.1", "a.2", "b/c", "b/c/d", "ünï/日本", "q?#100%", "broken", "shy", "old", "b"]
+TROUBLE = "Error writing memory entry"
 HOSTILE = ["..", "../secret", "/etc/passwd", "a//b", "a\\b", "C:x", "b/../../secret", "x" * 300]
 
 
@@ -120,6 +121,7 @@ def test_many_are_written_as_one_after_the_other(
     assert results == [
         apart.one("PUT", each["path"], {name: each[name] for name in each.keys() - {"path"}}) for each in wanted
     ]
+    assert all(result["error"].startswith(f"{TROUBLE}: the path ") for result in results if result["path"] in HOSTILE)
     assert without_times(together.root) == without_times(apart.root)
     assert (together.root.parent / "secret.md").read_text() == "not yours"
 
