@@ -43,6 +43,8 @@ class Capabilities:
         loose_relations: a link may name memories that are not there, or not any more.
         links_of_deleted: where deleted records stay, marked as such, they keep their links.
         new_collections: collections can be made; False where they are fixed, such as tables of another program.
+        shared_metrics: where all collections are searched in one index, so that they have one metric and vectors of one
+            length: the metrics that a new one may have, the usual one first.
         empty_collections: a collection may hold nothing; where False, one is there as long as a record is in it.
         content_ids: a record's id is a hash of its text; under another text it is another record.
         searched: its program searches by vectors, and so never finds a record that may lack one and does.
@@ -67,6 +69,7 @@ class Capabilities:
     loose_relations: bool = False
     links_of_deleted: bool = True
     new_collections: bool = True
+    shared_metrics: tuple[str, ...] = ()
     empty_collections: bool = True
     archive: bool = False
     content_ids: bool = False

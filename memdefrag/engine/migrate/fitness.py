@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -37,9 +37,12 @@ def dimensions(coming: Coming, target: Store, way: Route, options: MigrateOption
     """Whether the vectors that meet in a collection are equally long."""
     if options.re_embed or _takes_any_vector(target):
         return
+    if target.capabilities.shared_metrics:
+        yield from _shared_dimension(coming, target, way)
+        return
     for name, records in coming.items():
-        found = Counter(len(record.embedding) for record in records if record.embedding is not None)
-        told = ", ".join(f"{count(n, 'vector')} of {length:,} dimensions" for length, n in sorted(found.items()))
+        found = _lengths(records)
+        told = _told(found)
         taken = way.dimension(name)
         title = f"dimension of {plain(name)}"
         if len(found) > 1:
@@ -51,19 +54,43 @@ def dimensions(coming: Coming, target: Store, way: Route, options: MigrateOption
             yield Check(title, True, f"{told[:1].upper()}{told[1:]}.")
 
 
-def metrics(sources: Sequence[CollectionInfo], way: Route) -> Iterator[Check]:
+def _shared_dimension(coming: Coming, target: Store, way: Route) -> Iterator[Check]:
+    """The same where the vectors of all collections meet."""
+    found = _lengths(record for records in coming.values() for record in records)
+    taken = next((info.dimension for info in way.present.values() if info.dimension), None)
+    told, title = _told(found), "dimension"
+    remedy = "Make all vectors anew with --re-embed MODEL, or make a store for each."
+    if len(found) > 1:
+        yield Check(title, False, f"{target.format} has vectors of one length; the source has {told}.", remedy)
+    elif found and taken not in (None, *found):
+        holds = f"{target.address.location} holds vectors of {taken:,} dimensions"
+        yield Check(title, False, f"{holds}; the source has {told}.", remedy)
+    elif found:
+        yield Check(title, True, f"{told[:1].upper()}{told[1:]}.")
+
+
+def _lengths(records: Iterable[MemoryRecord]) -> Counter[int]:
+    return Counter(len(record.embedding) for record in records if record.embedding is not None)
+
+
+def _told(lengths: Counter[int]) -> str:
+    return ", ".join(f"{count(n, 'vector')} of {length:,} dimensions" for length, n in sorted(lengths.items()))
+
+
+def metrics(sources: Sequence[CollectionInfo], target: Store, way: Route) -> Iterator[Check]:
     """Whether distances will mean what they mean in the source."""
     for info in sources:
         name = way.collection(info.name)
-        present = way.present.get(name)
-        if present is None or not info.with_embedding:
+        shared, found = bool(target.capabilities.shared_metrics), way.metric(name)
+        if not info.with_embedding or not (shared or name in way.present):
             continue
         title = f"metric of {plain(name)}"
-        if present.metric == info.metric:
+        if found == info.metric:
             yield Check(title, True, f"Both measure by {info.metric}.")
         else:
-            differs = f"{name!r} measures by {present.metric}, the source by {info.metric}: distances will differ."
-            yield Check(title, True, differs, f"To keep the source's, {_ELSEWHERE}.")
+            differs = f"{name!r} measures by {found}, the source by {info.metric}: distances will differ."
+            elsewhere = "Only another store can keep the source's" if shared else f"To keep the source's, {_ELSEWHERE}"
+            yield Check(title, True, differs, f"{elsewhere}.")
 
 
 def same_models(

@@ -89,7 +89,7 @@ def _checks(
     for record in records:
         coming.setdefault(way.collection(record.key.collection), []).append(record)
     yield from fitness.dimensions(coming, target, way, options)
-    yield from fitness.metrics(infos, way)
+    yield from fitness.metrics(infos, target, way)
     yield from fitness.same_models(infos, coming, target, way, options, progress)
     yield from fitness.largest(coming, target)
     yield from _timeless(records, options)
@@ -107,8 +107,9 @@ def _way(
     named = options.target_collection or chosen
     if fixed and named not in (None, fixed):
         raise UsageError(f"{target.format} has one collection, {fixed!r}, and none of the name {named!r}.")
-    makes = target.capabilities.new_collections
-    return route(infos, present, options, chosen=chosen, fixed=fixed, makes=makes)
+    can = target.capabilities
+    makes, shared = can.new_collections, can.shared_metrics
+    return route(infos, present, options, chosen=chosen, fixed=fixed, makes=makes, shared=shared)
 
 
 def _apart(source: Address, target: Address, way: Route, options: MigrateOptions) -> Check:

@@ -29,6 +29,10 @@ class Route:
         """The target's name for a collection of the source."""
         return self.names[source]
 
+    def metric(self, collection: str) -> str | None:
+        """By what a collection of the target measures, or will; None: the target has no such collection."""
+        return next((info.metric for info in (*self.present.values(), *self.new) if info.name == collection), None)
+
     def dimension(self, collection: str) -> int | None:
         """The length of the vectors that a collection of the target holds already; None: any."""
         info = self.present.get(collection)
@@ -43,6 +47,7 @@ def route(
     chosen: str | None = None,
     fixed: str | None = None,
     makes: bool = True,
+    shared: tuple[str, ...] = (),
 ) -> Route:
     """Decide where each collection of the source goes.
 
@@ -50,6 +55,7 @@ def route(
         chosen: the collection that the target's address names.
         fixed: the only collection that the target's format has.
         makes: whether collections can be made in the target.
+        shared: the target's `Capabilities.shared_metrics`.
 
     Raises:
         CollectionNotFound: one that is to be renamed is not in the source, or one that the target would have to
@@ -79,7 +85,17 @@ def route(
             todo=f"Collections of the target: {_listed(have)}.",
         )
     first = {names[info.name]: info for info in reversed(source)}
-    return Route(names, tuple(_like(first[name], name, settings=not fixed) for name in missing), have)
+    made = [_like(first[name], name, settings=not fixed) for name in missing]
+    if shared:
+        metric = _shared_metric([*have.values()] or made, shared)
+        made = [replace(info, metric=metric) for info in made]
+    return Route(names, tuple(made), have)
+
+
+def _shared_metric(infos: Sequence[CollectionInfo], possible: tuple[str, ...]) -> str:
+    """The one metric of all these collections; where they have several or one that cannot be, the usual one."""
+    told = {info.metric for info in infos}
+    return told.pop() if len(told) == 1 and told <= set(possible) else possible[0]
 
 
 def _like(info: CollectionInfo, name: str, *, settings: bool) -> CollectionInfo:

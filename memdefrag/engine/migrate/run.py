@@ -197,6 +197,7 @@ class _Migration:
             chosen=self.target.collection,
             fixed=getattr(store_class(self.target.kind), "collection_name", None),
             makes=there.capabilities.new_collections,
+            shared=there.capabilities.shared_metrics,
         )
         records = chosen(snapshot.records, self.options.selection)
         long_work = self.means.model.long_work or self.options.dry_run

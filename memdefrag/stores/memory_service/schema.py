@@ -15,6 +15,8 @@ from memdefrag.stores.memory_service.layout import SEARCH_TABLE, TRIGGERS, Layou
 from memdefrag.stores.memory_service.library import Execute
 from memdefrag.stores.memory_service.vectors import VECTORS
 
+METRICS = ("cosine", "l2")
+"""By which a database can be searched, the service's own first; versions before 8 have the other."""
 USUAL_DIMENSION = 384
 """Of the model that the service takes where it is told of none."""
 
@@ -145,8 +147,8 @@ def metric_of(changes: Changes) -> str:
     Raises:
         UsageError: the collections have different ones, or one that the service has not.
     """
-    told = {info.metric for info in changes.collections} or {"cosine"}
-    if len(told) > 1 or not told <= {"cosine", "l2"}:
+    told = {info.metric for info in changes.collections} or {METRICS[0]}
+    if len(told) > 1 or not told <= set(METRICS):
         raise UsageError(
             f"A database of Memory Service is searched by cosine or l2, not by {' and '.join(sorted(told))}."
         )

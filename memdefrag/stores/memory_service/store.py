@@ -62,6 +62,7 @@ class MemoryService(ForeignSqlite):
             loose_relations=True,
             links_of_deleted=False,
             new_collections=layout.has_stores,
+            shared_metrics=schema.METRICS,
             empty_collections=False,
             content_ids=True,
             searched=True,

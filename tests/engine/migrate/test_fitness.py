@@ -98,11 +98,12 @@ def test_where_no_vector_is_kept_none_is_looked_at(tmp_path: Path) -> None:
 def test_another_metric_is_told(tmp_path: Path) -> None:
     here = CollectionInfo("memories", 1, 1, 1, 8, metric="l2")
     way = Route({"memories": "memories"}, (), {"memories": replace(here, metric="cosine")})
-    [differs] = fitness.metrics([here], way)
-    assert differs.is_warning and "distances will differ" in differs.detail
-    [same] = fitness.metrics([here], replace(way, present={"memories": here}))
-    assert same.detail == "Both measure by l2."
-    assert list(fitness.metrics([here], replace(way, present={}))) == []
+    with open_store(target_of(tmp_path), must_exist=False) as target:
+        [differs] = fitness.metrics([here], target, way)
+        assert differs.is_warning and "distances will differ" in differs.detail
+        [same] = fitness.metrics([here], target, replace(way, present={"memories": here}))
+        assert same.detail == "Both measure by l2."
+        assert list(fitness.metrics([here], target, replace(way, present={}))) == []
 
 
 def test_two_known_models_are_refused_and_one_passes(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from memdefrag.base.errors import UsageError
 from memdefrag.engine.migrate.run import migrate
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import content_hash, relation_hash
@@ -45,3 +47,24 @@ def test_a_database_is_copied_with_all_that_it_says(shared: Path, tmp_path: Path
     assert content_hash(after.records) == content_hash(before.records)
     assert sorted(map(relation_hash, after.relations)) == sorted(map(relation_hash, before.relations))
     assert {record.state for record in after} >= ({State.LIVE} if "v7" in name else {State.DELETED, State.SUPERSEDED})
+
+
+def test_a_new_store_of_a_database_measures_as_the_database_does(tmp_path: Path) -> None:
+    source, other = Address("jsonl", str(tmp_path / "a.jsonl")), Address("jsonl", str(tmp_path / "b.jsonl"))
+    there = Address("memory-service", str(tmp_path / "sqlite_vec.db"))
+    for place, metric in ((source, "cosine"), (other, "l2")):
+        head = {"memdefrag": 1, "collection": metric, "metric": metric}
+        memory = {"id": metric, "text": f"Measured by {metric}.", "embedding": [0.5] * 8}
+        place.path.write_text(f"{json.dumps(head)}\n{json.dumps(memory)}\n", "utf-8")
+    migrate(source, there)
+    report = migrate(other, there)
+    assert (report.copied, report.failed) == (1, 0)
+    assert any("distances will differ. Only another store" in warning for warning in report.warnings)
+
+
+def test_vectors_of_two_lengths_are_told_before_a_database_is_made(tmp_path: Path) -> None:
+    source = Address("jsonl", str(tmp_path / "a.jsonl"))
+    told = [{"text": f"Number {length}.", "collection": f"c{length}", "embedding": [0.5] * length} for length in (4, 8)]
+    source.path.write_text("".join(f"{json.dumps(memory)}\n" for memory in told), "utf-8")
+    with pytest.raises(UsageError, match="1 vector of 4 dimensions, 1 vector of 8 dimensions"):
+        migrate(source, f"memory-service:{tmp_path / 'new.db'}", MigrateOptions(dry_run=True))

@@ -75,3 +75,11 @@ def test_a_fixed_collection_that_is_not_there_is_refused() -> None:
 def test_the_dimension_of_what_is_there_counts() -> None:
     way = route([ONE], [CollectionInfo("one", 1, 1, 1, 384)], MigrateOptions())
     assert (way.dimension("one"), way.dimension("new")) == (384, None)
+
+
+def test_where_all_share_an_index_a_new_collection_measures_as_the_others_do() -> None:
+    shared = ("cosine", "l2")
+    assert route([ONE], [TWO], MigrateOptions(), shared=shared).metric("one") == "cosine"
+    assert route([ONE], [], MigrateOptions(), shared=shared).metric("one") == "l2"
+    assert route([ONE, TWO], [], MigrateOptions(), shared=shared).metric("one") == "cosine"
+    assert route([CollectionInfo("ip", 1, 1, 1, 8, "ip")], [], MigrateOptions(), shared=shared).metric("ip") == "cosine"
