@@ -1,14 +1,14 @@
 """What a store has no place for travels in the metadata, so that a later store that has a place gets it back. Pure.
 
 Under the key ``memdefrag_carried`` stands an object with those of `id`, `uri`, `owner`, `created`, `updated`, `tags`
-and `extras` that the store would have dropped. Stores without nested values hold it as `model.codec` escapes it.
+and `extras` that the store would have dropped; and what the metadata said under this key of their own accord. Stores
+without nested values hold it as `model.codec` escapes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from memdefrag.model.codec import unfit
 from memdefrag.model.records import Key, MemoryRecord, Metadata
@@ -20,6 +20,9 @@ SAME_MOMENT = 0.001
 Fit = Callable[[MemoryRecord], tuple[MemoryRecord, tuple[str, ...]]]
 _PLAIN = ("uri", "owner", "tags")
 _TIMES = ("created", "updated")
+_KINDS: dict[str, type] = {
+    "id": str, "uri": str, "owner": str, "created": float, "updated": float, "tags": list, "extras": dict,
+}  # fmt: skip
 
 
 def carry(record: MemoryRecord, key: Key, fit: Fit) -> tuple[MemoryRecord, tuple[str, ...]]:
@@ -30,8 +33,10 @@ def carry(record: MemoryRecord, key: Key, fit: Fit) -> tuple[MemoryRecord, tuple
     dropped = _dropped(named, fitted)
     if key.id != record.key.id:
         dropped["id"] = record.key.id
-    if not dropped:
+    if not dropped and _told(record.metadata) is None:
         return fitted, losses
+    if CARRIED in record.metadata:
+        dropped[CARRIED] = record.metadata[CARRIED]
     kept = {name: value for name, value in named.extras.items() if name not in dropped.get("extras", {})}
     packed = replace(
         named,
@@ -43,23 +48,34 @@ def carry(record: MemoryRecord, key: Key, fit: Fit) -> tuple[MemoryRecord, tuple
 
 
 def uncarry(record: MemoryRecord) -> MemoryRecord:
-    """The record with everything back in its place that an earlier store had none for; its id too."""
-    told = unfit({CARRIED: record.metadata.get(CARRIED)})[CARRIED]
-    if not isinstance(told, dict):
+    """The record with everything back in its place that an earlier store had none for; its id too.
+
+    What `carry` cannot have written under its key is metadata like any other.
+    """
+    told = _told(record.metadata)
+    if told is None:
         return record
     metadata = {name: value for name, value in record.metadata.items() if name != CARRIED}
-    extras = told.get("extras")
     return replace(
         record,
-        key=Key(record.key.collection, _as(str, told, "id", record.key.id)),
-        metadata=metadata,
-        uri=record.uri or _as(str, told, "uri", None),
-        owner=record.owner or _as(str, told, "owner", None),
-        tags=record.tags or tuple(tag for tag in _as(list, told, "tags", []) if isinstance(tag, str)),
-        created=_as(float, told, "created", None) if record.created is None else record.created,
-        updated=_as(float, told, "updated", None) if record.updated is None else record.updated,
-        extras={**(extras if isinstance(extras, dict) else {}), **record.extras},
+        key=Key(record.key.collection, told.get("id", record.key.id)),
+        metadata={**metadata, CARRIED: told[CARRIED]} if CARRIED in told else metadata,
+        uri=record.uri or told.get("uri"),
+        owner=record.owner or told.get("owner"),
+        tags=record.tags or tuple(told.get("tags", ())),
+        created=told.get("created") if record.created is None else record.created,
+        updated=told.get("updated") if record.updated is None else record.updated,
+        extras={**told.get("extras", {}), **record.extras},
     )
+
+
+def _told(metadata: Metadata) -> Metadata | None:
+    """What is carried in the metadata; None: nothing, or what stands there is not of our making."""
+    told = unfit({CARRIED: metadata.get(CARRIED)})[CARRIED]
+    if not isinstance(told, dict) or not told:
+        return None
+    ours = all(name == CARRIED or isinstance(value, _KINDS.get(name, ())) for name, value in told.items())
+    return told if ours and all(isinstance(tag, str) for tag in told.get("tags", [])) else None
 
 
 def _dropped(record: MemoryRecord, fitted: MemoryRecord) -> Metadata:
@@ -75,9 +91,3 @@ def _dropped(record: MemoryRecord, fitted: MemoryRecord) -> Metadata:
             dropped[name] = value
     extras = {name: value for name, value in record.extras.items() if name not in fitted.extras}
     return {**dropped, "extras": extras} if extras else dropped
-
-
-def _as(kind: type[Any], told: Metadata, name: str, otherwise: Any) -> Any:
-    """The value of that name where it is of the kind it must be."""
-    value = told.get(name)
-    return value if isinstance(value, kind) else otherwise

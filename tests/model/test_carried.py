@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,16 @@ def test_a_name_that_had_to_change_comes_back() -> None:
 
 @given(records)
 def test_there_and_back_nothing_is_lost(record: MemoryRecord) -> None:
+    there, _ = into(record, NARROW, "other")
+    back, _ = into(there, WIDE, uncarry(there).key.id)
+    assert back == record.with_key(Key("b", "one"))
+
+
+@pytest.mark.parametrize("said", ["words", {"note": 1}, {"id": 5}, {"tags": [1]}, {"created": "x"}, {}, None, [1]])
+@pytest.mark.parametrize("uri", [None, "file:///x"])
+def test_what_stands_under_our_key_and_is_not_ours_stays(said: Any, uri: str | None) -> None:
+    record = replace(RECORD, uri=uri, metadata={CARRIED: said})
+    assert uncarry(record) == record
     there, _ = into(record, NARROW, "other")
     back, _ = into(there, WIDE, uncarry(there).key.id)
     assert back == record.with_key(Key("b", "one"))

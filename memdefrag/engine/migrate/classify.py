@@ -21,6 +21,7 @@ from memdefrag.model.records import Key, MemoryRecord, Snapshot, State
 from memdefrag.stores.base import Store
 
 NO_VECTOR = "the vector: no model made one, and searches by meaning will not find it"
+_DEAD = (State.DELETED, State.SUPERSEDED)
 REMOVED = "is unchanged since the last migration; the target has removed it since"
 
 
@@ -63,14 +64,17 @@ class Classifier:
 
     def __post_init__(self) -> None:
         self._capabilities = self.store.capabilities
+        # Where ids are hashes of texts: the collection into which each goes.
+        self._texts: dict[str, str] = {}
 
     def take(self, records: Iterable[MemoryRecord]) -> None:
         """Decide about these records.
 
         Where ids are paths and the target cannot have a memory beside a folder of its name, the one gives way, not
-        the many in the folder: it is looked at after them.
+        the many in the folder: it is looked at after them. Of a name that a live and a dead memory want, such as the
+        hash of their text, the live one gets it.
         """
-        for record in sorted(records, key=_folders_first):
+        for record in sorted(records, key=lambda record: (record.state in _DEAD, *_folders_first(record))):
             try:
                 self._take(record)
             except UsageError as error:
@@ -89,15 +93,30 @@ class Classifier:
         ]  # fmt: skip
 
     def catch_up(self, source: Iterable[Key], *, mirror: bool) -> None:
-        """Note what disappeared from the source since the last migration, and what of it is to be removed here."""
-        here = set(source)
-        for key, known in (self.ledger or {}).items():
+        """Note what disappeared from the source since the last migration, and what of it is to be removed here.
+
+        What another memory of the source is in the target, too, stays.
+
+        Args:
+            source: all that is in the source, taking part or not, readable or not.
+        """
+        here = set(source) - {entry.source for entry in self.done.entries if entry.outcome is Outcome.DEAD}
+        ledger = self.ledger or {}
+        needed = {*self.done.placed.values(), *(known.target for key, known in ledger.items() if key in here)}
+        for key, known in ledger.items():
             if key in here:
                 continue
             self.done.gone.append(key)
             present = self.target.by_key.get(known.target)
-            if mirror and present is not None and record_hash(present) == known.written:
+            unchanged = present is not None and record_hash(present) == known.written
+            if mirror and unchanged and known.target not in needed:
                 self.done.stale.append(known.target)
+                needed.add(known.target)
+
+    def staying(self) -> Snapshot:
+        """What the target holds now and after the migration, too."""
+        going = {*self.pending, *self.done.stale}
+        return replace(self.target, records=tuple(each for each in self.target if each.key not in going))
 
     def fail(self, unreadable: Iterable[tuple[Key, str]]) -> None:
         """Note the memories that the source itself cannot read."""
@@ -119,7 +138,7 @@ class Classifier:
             else:
                 self._note(record, known.target, Outcome.SAME, REMOVED)
             return
-        if fitted.state is not record.state and record.state in (State.DELETED, State.SUPERSEDED):
+        if fitted.state is not record.state and record.state in _DEAD:
             self._note(record, key, Outcome.DEAD, f"is {record.state.value} in the source")
             return
         needs_vector = self._needs_vector(fitted)
@@ -148,7 +167,9 @@ class Classifier:
     ) -> None:
         """The name is taken by something else: what is done is the person's choice."""
         differs = f"differs in {differences(fitted, present)} from the one that is there"
-        choice = self.options.conflict
+        rival = self.pending.get(present.key)
+        only_dead = record.state in _DEAD and rival is not None and rival.state not in _DEAD
+        choice = Conflict.SKIP if only_dead else self.options.conflict
         if choice is Conflict.KEEP_BOTH:
             beside = self._beside(fitted)
             if beside is None:
@@ -196,6 +217,9 @@ class Classifier:
         taken = self.route.dimension(fitted.key.collection)
         if vector is not None and taken not in (None, len(vector)):
             return f"has a vector of {len(vector)} dimensions; {fitted.key.collection} takes {taken}"
+        there = self._texts.get(fitted.key.id, fitted.key.collection)
+        if there != fitted.key.collection:
+            return f"the target keeps a text once, and this one goes into {there!r}"
         if made:
             fitted = replace(fitted, embedding=np.ones(taken or 1, np.float32))
         return self.store.refusal(fitted)
@@ -237,6 +261,8 @@ class Classifier:
             losses = (*losses, NO_VECTOR)
         self.done.write[record.key] = fitted
         self.pending[fitted.key] = fitted
+        if self._capabilities.content_ids:
+            self._texts[fitted.key.id] = fitted.key.collection
         self.done.placed[record.key] = fitted.key
         self.done.entries.append(Entry(record.key, fitted.key, Outcome.COPY, reason, losses, replaces))
 

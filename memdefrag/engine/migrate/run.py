@@ -169,7 +169,9 @@ class _Migration:
             preflight.require(checks)
             done, way, makers = self._sorted(store, snapshot, there, present)
             fit = there.fit_relation if there.capabilities.writes_relations else None
-            wanted, lost = links.linked(snapshot.relations, done.placed, present.relations, fit)
+            wanted, lost = links.linked(
+                snapshot.relations, done.placed, present.relations, fit, parallel=there.capabilities.parallel_relations
+            )
             report = MigrationReport(
                 str(self.source), str(self.target), self.options.dry_run, tuple(done.entries), len(wanted), lost,
                 gone=tuple(done.gone),
@@ -210,15 +212,17 @@ class _Migration:
         classifier = Classifier(present, there, way, self.options, makers, known)
         classifier.take(records)
         prefix = self.options.selection.prefix
-        classifier.fail((key, reason) for key, reason in store.unreadable() if key.id.startswith(prefix))
+        unreadable = store.unreadable()
+        classifier.fail((key, reason) for key, reason in unreadable if key.id.startswith(prefix))
+        if known is not None:
+            here = [record.key for record in snapshot.records] + [key for key, _ in unreadable]
+            classifier.catch_up(here, mirror=self.options.mirror)
+            self.notes += advice.removed_meanwhile(classifier.done.entries)
         if self.options.skip_duplicates and classifier.done.write:
             copied = Snapshot(str(self.source), snapshot.collections, tuple(_as_source(classifier.done.write).values()))
-            found, notes = surely_said(present, copied, model, self.progress)
+            found, notes = surely_said(classifier.staying(), copied, model, self.progress)
             self.notes += notes
             classifier.leave_out(found)
-        if known is not None:
-            classifier.catch_up((record.key for record in snapshot.records), mirror=self.options.mirror)
-            self.notes += advice.removed_meanwhile(classifier.done.entries)
         return classifier.done, way, makers
 
     def carried_out(self, decided: _Decided) -> MigrationReport:

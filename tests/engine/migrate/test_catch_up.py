@@ -16,7 +16,7 @@ from memdefrag.model.address import Address, parse
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.migration import MigrateOptions, MigrationReport, Outcome
 from memdefrag.model.plan import Changes, Put, Ref
-from memdefrag.model.records import Key, MemoryRecord
+from memdefrag.model.records import Key, MemoryRecord, State
 from memdefrag.stores.registry import open_store
 from tests.engine.migrate.kinds import FILES, NAME, NO_MODEL, make
 from tests.engine.stores import snapshot_of
@@ -161,3 +161,46 @@ def test_damaged_notes_stop_only_what_needs_them(source: Address, target: Addres
     assert migrate(source, target, None, NO_MODEL).count(Outcome.SAME) == 3
     change(source, [memory("d")])
     assert migrate(source, target, CATCH_UP, NO_MODEL).copied == 1
+
+
+def test_a_mirror_keeps_what_another_memory_of_the_source_is_there_too(tmp_path: Path) -> None:
+    twice = [replace(memory("a"), key=Key(collection, "a")) for collection in ("one", "two")]
+    source = make(Address("jsonl", str(tmp_path / "twice.jsonl")), [*twice, memory("b")])
+    target = Address("jsonl", str(tmp_path / "target.jsonl"))
+    migrate(source, target, MigrateOptions(target_collection="all"), NO_MODEL)
+    with open_store(source) as store:
+        store.write(Changes(delete=(Ref.of(twice[0]),)), Progress())
+    report = migrate(source, target, replace(MIRROR, target_collection="all"), NO_MODEL)
+    assert (report.gone, report.removed) == ((twice[0].key,), 0)
+    assert texts(target) == {"Memory a", "Memory b"}
+
+
+def test_a_mirror_keeps_what_the_source_cannot_read_any_more(source: Address, tmp_path: Path) -> None:
+    folder, target = tmp_path / "entries", Address("jsonl", str(tmp_path / "target.jsonl"))
+    folder.mkdir()
+    entries = Address("hdev", str(folder))
+    migrate(source, entries, None, NO_MODEL)
+    migrate(entries, target, None, NO_MODEL)
+    (folder / "b.metadata.json").write_text("{broken")
+    report = migrate(entries, target, MIRROR, NO_MODEL)
+    assert (report.failed, report.gone, report.removed) == (1, (), 0)
+    assert "Memory b" in texts(target)
+
+
+def test_a_mirror_keeps_the_words_of_what_got_another_name(source: Address, tmp_path: Path) -> None:
+    target = Address("jsonl", str(tmp_path / "target.jsonl"))
+    migrate(source, target, None, NO_MODEL)
+    change(source, [memory("renamed", "Memory b")], ["Memory b"])
+    report = migrate(source, target, replace(MIRROR, skip_duplicates=True), NO_MODEL)
+    assert (report.copied, report.removed) == (1, 1)
+    assert texts(target) == {"Memory a", "Memory b", "Memory c"}
+
+
+@pytest.mark.parametrize("target", ["hdev", "memory-export"], indirect=True)
+def test_what_the_source_marks_as_deleted_has_disappeared(source: Address, target: Address) -> None:
+    change(source, [replace(memory("b"), state=State.DELETED)])
+    told = migrate(source, target, CATCH_UP, NO_MODEL)
+    assert (told.gone, told.removed, "Memory b" in texts(target)) == ((Key(NAME, "b"),), 0, True)
+    report = migrate(source, target, MIRROR, NO_MODEL)
+    assert (report.gone, report.removed) == (told.gone, 1)
+    assert "Memory b" not in texts(target)

@@ -48,3 +48,14 @@ def test_two_memories_that_became_one_are_not_linked_with_themselves() -> None:
 def test_missing_links_are_counted() -> None:
     wanted = [Relate(Relation(NEW_A, NEW_B)), Relate(Relation(NEW_B, NEW_A))]
     assert missing(wanted, [Relation(NEW_A, NEW_B, strength=1.0)]) == 1
+
+
+def test_where_two_memories_have_room_for_one_link_the_others_are_lost() -> None:
+    first, second = Relation(A, B, "supports"), Relation(A, B, "contradicts")
+    made, lost = linked([first, second], PLACED, [], keeps, parallel=False)
+    assert (made, lost) == ([Relate(Relation(NEW_A, NEW_B, "supports"))], 1)
+    assert linked([first], PLACED, [Relation(NEW_A, NEW_B, "related")], keeps, parallel=False) == ([], 1)
+
+
+def test_a_link_of_a_memory_with_itself_is_told() -> None:
+    assert linked([Relation(A, A)], PLACED, [], keeps) == ([], 1)

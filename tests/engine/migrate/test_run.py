@@ -301,3 +301,11 @@ def test_memories_of_the_chroma_years_come_back_into_a_folder_of_their_own_chrom
     found = {record.key.id: record.metadata for record in snapshot_of(back)}
     assert found.keys() == wanted.keys()
     assert all(wanted[id].items() <= found[id].items() for id in wanted)
+
+
+def test_what_is_overwritten_says_nothing_twice(tmp_path: Path, target: Address) -> None:
+    words = "The deploy script lives in tools/deploy.sh and wants to be run by root."
+    make(target, [memory("a", words)])
+    source = source_of(tmp_path, memory("a", "Cats sleep for most of the day."), memory("b", words))
+    migrate(source, target, MigrateOptions(Conflict.OVERWRITE, skip_duplicates=True), NO_MODEL)
+    assert texts(target) == {f"{NAME}/a": "Cats sleep for most of the day.", f"{NAME}/b": words}
