@@ -154,9 +154,9 @@ def test_a_store_that_a_program_holds_is_not_written(cli: Cli, store: Address, p
 def interrupting(function: Callable[..., object]) -> Callable[..., object]:
     """The function, with Ctrl-C pressed just before it begins."""
 
-    def call(*arguments: object) -> object:
+    def call(*arguments: object, **named: object) -> object:
         signal.raise_signal(signal.SIGINT)
-        return function(*arguments)
+        return function(*arguments, **named)
 
     return call
 

@@ -159,7 +159,7 @@ def test_killed_anywhere_the_name_means_the_old_or_the_new(address: Address, tmp
     in_child(f"list:{listing}", partial(recollect, str(address), metric="ip"))
     points = listing.read_text().splitlines()
     first = next(number for number, name in enumerate(points, 1) if name.startswith("rename memories"))
-    written = next(number for number, name in enumerate(points, 1) if name.startswith("write 8 and"))
+    written = next(number for number, name in enumerate(points, 1) if name.startswith("write 7 and"))
     metrics, came = set(), dict[str, str]()
     for point in (written, first - 2, first, first + 1, first + 2, len(points) - 1):
         old = infos(address)["memories"]
