@@ -46,7 +46,8 @@ class QuestionBar(QFrame):
 
     def _height(self) -> int:
         """Of all lines. The layout's own hint leaves out labels that were not shown yet."""
-        labels = [self._lines.itemAt(number).widget() for number in range(self._lines.count())]
+        items = [self._lines.itemAt(number) for number in range(self._lines.count())]
+        labels = [item.widget() for item in items if item is not None]
         gaps = self._lines.spacing() * max(0, len(labels) - 1)
         return sum(each.sizeHint().height() for each in labels if each is not None) + gaps
 
