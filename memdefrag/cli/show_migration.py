@@ -106,7 +106,10 @@ def _is_worth(entry: Entry, report: MigrationReport) -> bool:
 
 def _listed(title: str, entries: Sequence[Entry], *, every: bool) -> Iterator[RenderableType]:
     shown = entries if every else entries[:SHOWN]
-    yield table(title[0].upper() + title[1:], "As", "Why", rows=[_row(entry) for entry in shown])
+    rows = [_row(entry) for entry in shown]
+    titles = (title[0].upper() + title[1:], "As", "Why")
+    told = [0, *(column for column in (1, 2) if any(row[column] for row in rows))]
+    yield table(*(titles[column] for column in told), rows=[tuple(row[column] for column in told) for row in rows])
     if len(entries) > len(shown):
         yield f"… and {len(entries) - len(shown):,} more (--verbose or --json tells all)."
 
@@ -116,10 +119,19 @@ def _row(entry: Entry) -> tuple[str, str, str]:
     return str(entry.source), as_name, entry.reason or ("loses " + ", ".join(entry.losses) if entry.losses else "")
 
 
+def _to_write(report: MigrationReport) -> str:
+    if not (report.copied or report.gone or report.relations):
+        return "There is nothing to write."
+    if report.estimate is None:
+        how_long = "how long that takes is not known before the first time"
+    else:
+        how_long = f"that takes about {max(1, round(report.estimate)):,} s"
+    return f"To write: about {size(report.bytes)}; {how_long}. Nothing was written."
+
+
 def _outcome(report: MigrationReport) -> Iterator[RenderableType]:
     if report.dry_run:
-        how_long = "not known yet" if report.estimate is None else f"about {max(1, round(report.estimate)):,} s"
-        yield f"To write: about {size(report.bytes)}; it will take {how_long}. Nothing was written."
+        yield _to_write(report)
         return
     if report.rolled_back:
         yield styled("The comparison found differences; everything was taken back.", "bold red")

@@ -20,6 +20,9 @@ SERVICE_STORE = "default"
 PORTABLE = ("jsonl", "parquet", "memory-export", "memory-service-json")
 """Files that are handed on; nobody switches over to them."""
 
+_HANDED_ON = (*PORTABLE, "backup", "mem0")
+"""No program goes on writing to these."""
+
 _SERVICE = ("memory-service", "memory-service-json")
 _CHROMA = ("chroma", "chroma+http", "chroma+https")
 
@@ -37,8 +40,19 @@ def warnings(way: Route, target: Address) -> Iterator[str]:
     if target.kind in _SERVICE and others:
         yield (
             f"Memory Service searches its store {SERVICE_STORE!r} unless a client names another: it will not find what "
-            f"goes into {', '.join(others)}. To change that: --target-collection {SERVICE_STORE}."
+            f"goes into {', '.join(others)}. To change that: --target-collection {SERVICE_STORE}, from the first "
+            "migration on, since the service keeps a text in one store only."
         )
+
+
+def older_service(version: str | None) -> tuple[str, ...]:
+    """What the service of a Chroma folder cannot do with a new one; `version`: that it needs, if not the built-in."""
+    if version is None:
+        return ()
+    return (
+        f"The source belongs to a service with chromadb {version} or its like, which cannot open the new folder: it is "
+        "made by the built-in chromadb. To make one that it can open: --chroma-python PATH, its own Python.",
+    )
 
 
 def removed_meanwhile(entries: Sequence[Entry]) -> tuple[str, ...]:
@@ -54,7 +68,7 @@ def next_steps(source: Address, target: Address, report: MigrationReport) -> tup
     """The way from the old store to the new one, in order."""
     if report.failed or (report.checked and report.checked.differences):
         return ("Look at what failed, mend it, and migrate again: what is there already is not copied twice.",)
-    if target.kind in PORTABLE:
+    if target.kind in PORTABLE or source.kind in _HANDED_ON:
         return ()
     again = f"memdefrag migrate '{source}' '{target}' --catch-up"
     return (

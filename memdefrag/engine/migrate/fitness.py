@@ -23,7 +23,7 @@ from memdefrag.stores.base import Store
 SAMPLE = 64
 """Memories by which the models of two collections are compared."""
 
-_DEFAULT_DIMENSION = 384
+DEFAULT_DIMENSION = 384
 """Of the default model's vectors, known without loading it."""
 
 _ELSEWHERE = "choose another collection with --target-collection NAME"
@@ -187,7 +187,7 @@ def _probed(
         f"Which model made the vectors of {name!r} and of the source is not known.",
         "If they are two, searches compare what cannot be compared: make all anew with --re-embed MODEL.",
     )
-    if present.dimension != _DEFAULT_DIMENSION or not models.is_available():
+    if present.dimension != DEFAULT_DIMENSION or not models.is_available():
         return unknown
     embedder = models.load()
     there = islice((record for batch in target.scan(name, batch=SAMPLE) for record in batch), SAMPLE)

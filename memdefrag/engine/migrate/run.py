@@ -175,12 +175,21 @@ class _Migration:
             report = MigrationReport(
                 str(self.source), str(self.target), self.options.dry_run, tuple(done.entries), len(wanted), lost,
                 gone=tuple(done.gone),
-                warnings=(*preflight.warnings(checks), *advice.warnings(way, self.target)),
+                warnings=(
+                    *preflight.warnings(checks),
+                    *advice.warnings(way, self.target),
+                    *advice.older_service(self._left_behind(store, there)),
+                ),
             )  # fmt: skip
         if self.options.dry_run:
             size, seconds = estimate(done.write.values(), self.target, self.options.pace)
             report = replace(report, bytes=size, estimate=seconds)
         return _Decided(report, snapshot, present, done, way, wanted, makers)
+
+    def _left_behind(self, store: Store, there: Store) -> str | None:
+        """The chromadb of a source whose service could not open the folder that is to be made."""
+        is_made = self.target.kind == "chroma" and not there.exists and self.means.writer == WriterOptions()
+        return store.capabilities.written_by if is_made else None
 
     def _go_on(self) -> None:
         went_on = resume.go_on(self.target, self.progress, self.options.pace)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from memdefrag.analysis.embedding import embed as models
 from memdefrag.analysis.embedding.embed import Embedder
 from memdefrag.base.progress import Progress
 from memdefrag.engine.compare import ModelOptions, fitting_model
 from memdefrag.engine.migrate.classify import Sorted
+from memdefrag.engine.migrate.fitness import DEFAULT_DIMENSION
 from memdefrag.engine.migrate.routing import Route
 from memdefrag.model.capabilities import Capabilities
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
@@ -45,8 +47,16 @@ def makers(
         beside = [record for record in coming if record.embedding is not None and not re_embed]
         beside += [record for record in target if record.key.collection == name and record.embedding is not None]
         info = route.present.get(name) or CollectionInfo(name, 0, 0, 0)
-        found[name] = fitting_model(info, beside, lacking, model, progress)
+        found[name] = fitting_model(info, beside, lacking, _tried(model, beside), progress)
     return found
+
+
+def _tried(model: ModelOptions, beside: Sequence[MemoryRecord]) -> ModelOptions:
+    """With the default model to be tried where none is named and the vectors there could be its own."""
+    could_be = any(record.embedding is not None and len(record.embedding) == DEFAULT_DIMENSION for record in beside)
+    if model.name is None and could_be and models.is_available():
+        return replace(model, name=models.DEFAULT_MODEL)
+    return model
 
 
 def made(done: Sorted, makers: Mapping[str, Embedder | str], progress: Progress) -> dict[Key, MemoryRecord]:

@@ -1,0 +1,33 @@
+"""What a person is told before and after a migration."""
+
+from __future__ import annotations
+
+from memdefrag.engine.migrate import advice
+from memdefrag.engine.migrate.routing import route
+from memdefrag.model.address import Address
+from memdefrag.model.migration import MigrateOptions, MigrationReport
+from memdefrag.model.records import CollectionInfo
+
+FOLDER, NEW = Address("chroma", "/old"), Address("chroma", "/new")
+
+
+def steps(source: Address, target: Address) -> tuple[str, ...]:
+    return advice.next_steps(source, target, MigrationReport(str(source), str(target), False, ()))
+
+
+def test_nobody_switches_over_from_or_to_a_file_that_is_handed_on() -> None:
+    file = Address("jsonl", "/notes.jsonl")
+    assert steps(FOLDER, NEW)[0] == f"Stop the programs that write to {FOLDER.location}."
+    assert steps(file, NEW) == steps(FOLDER, file) == steps(Address("mem0", "/all.json"), NEW) == ()
+
+
+def test_a_folder_that_the_services_own_chroma_cannot_open_is_told() -> None:
+    [told] = advice.older_service("0.5.23")
+    assert "chromadb 0.5.23" in told and "--chroma-python" in told
+    assert advice.older_service(None) == ()
+
+
+def test_a_store_that_is_not_searched_is_told_with_the_remedy() -> None:
+    way = route([CollectionInfo("memory_collection", 1, 1, 1, 8)], [], MigrateOptions())
+    [told] = advice.warnings(way, Address("memory-service", "/sqlite_vec.db"))
+    assert "--target-collection default" in told
