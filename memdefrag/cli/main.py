@@ -90,6 +90,6 @@ def run_app(app: typer.Typer, arguments: Sequence[str], name: str) -> int:
 def _wrong_usage(error: Exception, as_json: bool) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "memdefrag"
-    told = UsageError(error.format_message(), todo=f"See {path} --help.")  # type: ignore[attr-defined]
+    told = UsageError(error.format_message().replace("Value error, ", ""), todo=f"See {path} --help.")  # type: ignore[attr-defined]
     output.print_error(told, as_json=as_json)
     return told.exit_code

@@ -46,6 +46,12 @@ def test_on_failure_too_stdout_is_one_object(cli: Cli, tmp_path: Path) -> None:
     assert ended.json["error"]["safe"]
 
 
+def test_a_word_that_an_option_does_not_know_is_told_with_those_that_it_knows(cli: Cli, old: Path) -> None:
+    ended = cli("migrate", old, old, "--on-conflict", "merge")
+    assert ended.code == 2
+    assert ended.err.startswith("Error: Invalid value for '--on-conflict': 'merge' is not one of 'skip', ")
+
+
 @pytest.mark.skipif(not models.is_available(), reason="needs the models extra")
 def test_a_second_store_without_vectors_joins_the_first(cli: Cli, old: Path, tmp_path: Path) -> None:
     """The model that made the first one's vectors is recognised and makes the second one's."""

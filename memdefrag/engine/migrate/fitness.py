@@ -123,7 +123,9 @@ def largest(coming: Coming, target: Store) -> Iterator[Check]:
     # Under a name of its own: what is wrong with the record's is another matter, and a target may remember whom it saw.
     anonymous = record.with_key(Key(name, "memdefrag-longest-text"))
     try:
-        refusal = target.refusal(target.fit(anonymous.with_key(target.key_for(name, anonymous)))[0])
+        # A name that is made of the text would be the record's again.
+        key = anonymous.key if target.capabilities.content_ids else target.key_for(name, anonymous)
+        refusal = target.refusal(target.fit(anonymous.with_key(key))[0])
     except UsageError:
         # It cannot be said there at all, and is listed as failed for that.
         return

@@ -68,3 +68,13 @@ def test_vectors_of_two_lengths_are_told_before_a_database_is_made(tmp_path: Pat
     source.path.write_text("".join(f"{json.dumps(memory)}\n" for memory in told), "utf-8")
     with pytest.raises(UsageError, match="1 vector of 4 dimensions, 1 vector of 8 dimensions"):
         migrate(source, f"memory-service:{tmp_path / 'new.db'}", MigrateOptions(dry_run=True))
+
+
+def test_that_a_text_is_there_already_is_not_told_as_its_length(tmp_path: Path) -> None:
+    """What the target has against a memory is said of that memory, and not that it were too long."""
+    source = Address("jsonl", str(tmp_path / "a.jsonl"))
+    source.path.write_text('{"id": "one", "text": "The long one.", "embedding": [1, 0]}\n', "utf-8")
+    there = f"memory-service:{tmp_path / 'new.db'}"
+    migrate(source, there, MigrateOptions(target_collection="default"))
+    report = migrate(source, there, MigrateOptions(target_collection="other", dry_run=True))
+    assert report.failed == 1 and not any("longest" in warning for warning in report.warnings)
