@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from memdefrag.model.codec import unfit
 from memdefrag.model.records import Key, MemoryRecord, Metadata
+from memdefrag.model.service_metadata import CREATED_KEYS, TAG_KEYS, UPDATED_KEYS, moment, read
 
 CARRIED = "memdefrag_carried"
 SAME_MOMENT = 0.001
@@ -34,7 +35,7 @@ def carry(record: MemoryRecord, key: Key, fit: Fit) -> tuple[MemoryRecord, tuple
     if key.id != record.key.id:
         dropped["id"] = record.key.id
     if not dropped and _told(record.metadata) is None:
-        return fitted, losses
+        return fitted, (*losses, *_overruled(named, fitted))
     if CARRIED in record.metadata:
         dropped[CARRIED] = record.metadata[CARRIED]
     kept = {name: value for name, value in named.extras.items() if name not in dropped.get("extras", {})}
@@ -44,7 +45,22 @@ def carry(record: MemoryRecord, key: Key, fit: Fit) -> tuple[MemoryRecord, tuple
         metadata={**named.metadata, CARRIED: dropped},
         **{name: getattr(fitted, name) for name in (*_PLAIN, *_TIMES) if name in dropped},
     )
-    return fit(packed)
+    fitted, losses = fit(packed)
+    return fitted, (*losses, *_overruled(named, fitted))
+
+
+def _overruled(record: MemoryRecord, fitted: MemoryRecord) -> list[str]:
+    """The metadata that spoke of other tags or times than the memory's own, and had to give way to these."""
+    told = [key for key in TAG_KEYS if _tags(record, key) != _tags(fitted, key)]
+    for key in (*CREATED_KEYS, *UPDATED_KEYS):
+        said, now = record.metadata.get(key), fitted.metadata.get(key)
+        if said != now and moment(said) != moment(unfit({key: now})[key]):
+            told.append(key)
+    return [f"the value of {key!r}" for key in told if key in record.metadata]
+
+
+def _tags(record: MemoryRecord, key: str) -> tuple[str, ...]:
+    return read({key: record.metadata.get(key)}).tags
 
 
 def uncarry(record: MemoryRecord) -> MemoryRecord:

@@ -76,3 +76,19 @@ def test_what_stands_under_our_key_and_is_not_ours_stays(said: Any, uri: str | N
 @given(st.recursive(values, lambda inner: st.dictionaries(words, inner, max_size=3)))
 def test_whatever_stands_under_our_key_is_read_without_failing(told: Any) -> None:
     assert uncarry(replace(RECORD, metadata={CARRIED: told})).text == RECORD.text
+
+
+TAGGED = Capabilities(Commit.DIRECTORY, tags_in_metadata=True)
+
+
+@pytest.mark.parametrize("said", [{"tags": "old,older"}, {"tags": ["old"]}, {"timestamp": "n/a"}, {"created_at": 5}])
+def test_metadata_that_give_way_to_the_memorys_own_tags_and_times_are_told(said: dict[str, Any]) -> None:
+    written, losses = into(replace(RECORD, metadata=said, tags=("new",), created=1.7e9), TAGGED, "one")
+    [key] = said
+    assert written.metadata[key] != said[key]
+    assert losses == (f"the value of {key!r}",)
+
+
+@pytest.mark.parametrize("said", [{"tags": "new"}, {"tags": ["new"]}, {"timestamp": 1.7e9}, {"tags_str": '["new"]'}])
+def test_metadata_that_say_the_same_tags_and_times_are_no_loss(said: dict[str, Any]) -> None:
+    assert into(replace(RECORD, metadata=said, tags=("new",), created=1.7e9), TAGGED, "one")[1] == ()

@@ -23,6 +23,8 @@ from memdefrag.stores.base import Store
 NO_VECTOR = "the vector: no model made one, and searches by meaning will not find it"
 _DEAD = (State.DELETED, State.SUPERSEDED)
 REMOVED = "is unchanged since the last migration; the target has removed it since"
+CHANGED = "is unchanged since the last migration; the target's was changed since, and stays"
+UNCHANGED = "is unchanged since the last migration"
 
 
 @dataclass
@@ -133,8 +135,10 @@ class Classifier:
         fitted, losses = carry(meant, key, self.store.fit)
         known = self.ledger.get(record.key) if self.ledger else None
         if known and known.source == record_hash(record):
-            if known.target in self.target.by_key:
-                self._place(record, known.target, Outcome.SAME, "is unchanged since the last migration")
+            present = self.target.by_key.get(known.target)
+            if present is not None:
+                reason = UNCHANGED if record_hash(present) == known.written else CHANGED
+                self._place(record, known.target, Outcome.SAME, reason)
             else:
                 self._note(record, known.target, Outcome.SAME, REMOVED)
             return

@@ -312,7 +312,8 @@ class _Migration:
             settings = {"reason": "take back", "agreed_removals": len(steps)}
             place = str(self.target.select(None))
             plan = Plan(source=place, target=place, settings=settings, steps=steps)
-        apply(plan, ApplyOptions(writer=self.means.writer), self.progress)
+        # What is removed was written a moment ago; that it should go was agreed to beforehand.
+        apply(plan, ApplyOptions(writer=self.means.writer, confirm_shrink=True), self.progress)
         return replace(report, rolled_back=True)
 
     def _remember(self, report: MigrationReport, decided: _Decided, written: Mapping[Key, MemoryRecord]) -> None:
@@ -323,9 +324,11 @@ class _Migration:
             if entry.outcome not in (Outcome.COPY, Outcome.SAME):
                 continue
             record = written.get(entry.source) or present.get(entry.target)
+            said, known = record_hash(source[entry.source]), notes.get(entry.source)
+            if entry.outcome is Outcome.SAME and known and (known.source, known.target) == (said, entry.target):
+                continue  # What the target has made of it since is no work of ours that may be written over.
             if record is not None:
-                hashes = record_hash(source[entry.source]), record_hash(record)
-                notes[entry.source] = ledger.Written(hashes[0], entry.target, hashes[1])
+                notes[entry.source] = ledger.Written(said, entry.target, record_hash(record))
         if self.options.mirror:
             gone = set(report.gone)
             notes = {key: note for key, note in notes.items() if key not in gone}

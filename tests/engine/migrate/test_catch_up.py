@@ -204,3 +204,16 @@ def test_what_the_source_marks_as_deleted_has_disappeared(source: Address, targe
     report = migrate(source, target, MIRROR, NO_MODEL)
     assert (report.gone, report.removed) == (told.gone, 1)
     assert "Memory b" not in texts(target)
+
+
+@pytest.mark.parametrize("target", ["jsonl", "hdev"], indirect=True)
+def test_what_was_merged_in_the_target_is_never_written_over_by_catching_up(source: Address, target: Address) -> None:
+    [mine] = [record for record in snapshot_of(target) if record.text == "Memory b"]
+    change(target, [replace(mine, text="Memory b, merged")])
+    told = migrate(source, target, CATCH_UP, NO_MODEL)
+    assert "was changed since" in next(entry.reason for entry in told.entries if entry.source.id == "b")
+    change(source, [memory("b", "Memory b, edited")])
+    assert outcomes(migrate(source, target, CATCH_UP, NO_MODEL))["b"] is Outcome.CONFLICT
+    change(source, delete=["Memory b, edited"])
+    assert migrate(source, target, MIRROR, NO_MODEL).removed == 0
+    assert "Memory b, merged" in texts(target)

@@ -14,7 +14,7 @@ from memdefrag.base.errors import CollectionNotFound, NotAStore, StoreInUse, Usa
 from memdefrag.base.progress import Progress, Tick
 from memdefrag.engine import history
 from memdefrag.engine.apply import ApplyOptions, apply
-from memdefrag.engine.migrate.run import migrate
+from memdefrag.engine.migrate.run import Means, migrate
 from memdefrag.engine.writers import WriterOptions
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import content_hash, record_hash
@@ -309,3 +309,14 @@ def test_what_is_overwritten_says_nothing_twice(tmp_path: Path, target: Address)
     source = source_of(tmp_path, memory("a", "Cats sleep for most of the day."), memory("b", words))
     migrate(source, target, MigrateOptions(Conflict.OVERWRITE, skip_duplicates=True), NO_MODEL)
     assert texts(target) == {f"{NAME}/a": "Cats sleep for most of the day.", f"{NAME}/b": words}
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_many_memories_are_taken_back_without_asking(tmp_path: Path, target: Address, is_new: bool) -> None:
+    if not is_new:
+        make(target, [memory("old", "Old")])
+    source = source_of(tmp_path, *(memory(str(number), f"Memory {number}") for number in range(9)))
+    spoilt = hooked("Comparing with the source", lambda: rewritten(target, "5", "Spoilt"))
+    report = migrate(source, target, FAILING, Means(NO_MODEL.writer, NO_MODEL.model), spoilt)
+    assert report.rolled_back
+    assert texts(target) == {f"{NAME}/5": "Spoilt", **({} if is_new else {f"{NAME}/old": "Old"})}
