@@ -170,8 +170,8 @@ class Folder:
 def write(folder: Folder, order: dict[str, Any], records: Iterator[dict[str, Any]], say: Say) -> None:
     """Delete, then put each record whole, because an update would merge its metadata.
 
-    What follows a delete is an upsert: up to 0.5.4 the index ignores an `add` whose delete it has not yet carried
-    out, and the vector is lost for good.
+    What may follow a delete is an upsert: up to 0.5.4 the index ignores an `add` whose delete it has not yet carried
+    out, and the vector is lost for good. In a collection that is new it takes a fifth longer for nothing.
     """
     places = order["collections"]
     for place in places:
@@ -184,7 +184,7 @@ def write(folder: Folder, order: dict[str, Any], records: Iterator[dict[str, Any
         if stale:
             collection.delete(ids=stale)
         for alike in _alike(batch):
-            collection.upsert(**alike)
+            (collection.add if places[number]["new"] else collection.upsert)(**alike)
         _read_back(collection, places[number], batch, whole=not folder.has_configuration)
         say(len(batch))
 

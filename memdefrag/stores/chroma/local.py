@@ -26,6 +26,7 @@ from memdefrag.stores.base import Sizes, Store, StoreSettings
 from memdefrag.stores.chroma import tables, versions
 from memdefrag.stores.chroma.contents import Contents
 from memdefrag.stores.chroma.index import INDEX_FILES, HnswIndex
+from memdefrag.stores.chroma.server_fit import with_taken_keys
 from memdefrag.stores.chroma.tables import FILE, Collection
 from memdefrag.stores.chroma.wal import Operation, read_operations
 
@@ -132,6 +133,12 @@ class ChromaLocal(Store):
                 uri=True,
             )
         return self._capabilities
+
+    def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
+        """As every store, and: keys that the library that writes keeps for itself."""
+        fitted, losses = super().fit(record)
+        fitted, more = with_taken_keys(fitted, is_rust=self.capabilities.written_by is None)
+        return fitted, (*losses, *more)
 
     def collections(self) -> list[CollectionInfo]:
         if not self.exists:

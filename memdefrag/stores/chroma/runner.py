@@ -124,7 +124,8 @@ def place(collection: str) -> dict[str, Any]:
     """Where the child finds a collection that the reader calls so (`tables.Collection.name`)."""
     home, _, name = collection.rpartition("/")
     tenant, _, database = home.partition("/")
-    return {"tenant": tenant or DEFAULT_TENANT, "database": database or DEFAULT_DATABASE, "name": name, "delete": []}
+    where = {"tenant": tenant or DEFAULT_TENANT, "database": database or DEFAULT_DATABASE, "name": name}
+    return {**where, "delete": [], "new": False}
 
 
 def start(work: Work, python: Path | None) -> None:

@@ -43,21 +43,26 @@ def fit_metadata(record: MemoryRecord, *, is_rust: bool) -> tuple[MemoryRecord, 
     Args:
         is_rust: the server is Chroma 1.0 or newer.
     """
-    losses: list[str] = []
+    record, losses = with_taken_keys(record, is_rust=is_rust)
     metadata: Metadata = {}
-    for key, value in record.metadata.items():
-        name = key
-        if is_refused(key, is_rust=is_rust):
-            name = RENAMED + key
-            losses.append(f"the name of {key!r} (kept as {name!r})")
+    for name, value in record.metadata.items():
         metadata[name] = _each(value, kept_decimal if is_rust else _without_sign_of_zero)
         if metadata[name] != value:
-            losses.append(f"the last digit of {key!r} (the server rounds it)")
+            losses.append(f"the last digit of {name!r} (the server rounds it)")
     return replace(record, metadata=metadata, **read(metadata)._asdict()), losses
 
 
+def with_taken_keys(record: MemoryRecord, *, is_rust: bool) -> tuple[MemoryRecord, list[str]]:
+    """A record whose metadata have other names in the place of those that Chroma refuses; and which, in words."""
+    names = {key: RENAMED + key for key in record.metadata if is_refused(key, is_rust=is_rust)}
+    if not names:
+        return record, []
+    metadata = {names.get(key, key): value for key, value in record.metadata.items()}
+    return replace(record, metadata=metadata), [f"the name of {key!r} (kept as {names[key]!r})" for key in names]
+
+
 def is_refused(key: str, *, is_rust: bool) -> bool:
-    """Whether the server refuses a metadata key, or takes it for something else."""
+    """Whether Chroma refuses a metadata key, or takes it for something else."""
     return key.startswith(RESERVED) or (is_rust and (not key or key.startswith(_REFUSED)))
 
 

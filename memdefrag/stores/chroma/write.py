@@ -88,7 +88,8 @@ def write(store: Store, changes: Changes, progress: Progress) -> list[str]:
         given = [put for put in changes.put if not (writer.is_rust and _is_nearly_held(put.record, held))]
         touched = {put.record.key.collection for put in given} | {ref.key.collection for ref in changes.delete}
         names = sorted(touched | (present if store.settings.chroma_upgrade else set()))
-        places = {name: place(name) for name in names}
+        fresh = {info.name for info in created}
+        places = {name: {**place(name), "new": name in fresh} for name in names}
         for ref in changes.delete:
             places[ref.key.collection]["delete"].append(ref.key.id)
         runner.start(work, writer.python)
