@@ -29,6 +29,7 @@ from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Drop, Plan, Put, Ref, Result, VectorRule, Write
 from memdefrag.model.records import Key, MemoryRecord
+from memdefrag.model.service_metadata import CREATED_KEYS, UPDATED_KEYS
 from memdefrag.stores.base import Store, file_stats
 from memdefrag.stores.hdev import names
 from memdefrag.stores.hdev.files import HdevFiles
@@ -63,6 +64,9 @@ class Index:
     def below(self, folder: str) -> list[str]:
         """The entries in a folder and in those below it."""
         return sorted(name for name in self.names if not folder or name.startswith(folder + "/"))
+
+
+_TIMES = frozenset((*CREATED_KEYS, *UPDATED_KEYS))
 
 
 class Entries(ABC):
@@ -211,11 +215,11 @@ class StoreEntries(Entries):
         view = self._now()
         for name in asked:
             record = self._known(view, name)
-            yield name, NOTHING if record is None else Found(_shown(name, record))
+            yield name, NOTHING if record is None else Found(self._shown(name, record))
 
     def scan(self) -> Iterator[MemoryRecord]:
         for name, record in self._now().records.items():
-            yield _shown(name, record)
+            yield self._shown(name, record)
 
     def write(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> None:
         view = self._now()
@@ -289,7 +293,11 @@ class StoreEntries(Entries):
         found = (record for batch in store.scan(self._collection, vectors=False) for record in batch)
         return _View(stats, {entry_name(record.key.id): record for record in found})
 
-
-def _shown(name: str, record: MemoryRecord) -> MemoryRecord:
-    """A memory as an entry of this name."""
-    return fit(record)[0].with_key(Key(record.key.collection, name))
+    def _shown(self, name: str, record: MemoryRecord) -> MemoryRecord:
+        """A memory as an entry of this name: without what the store itself writes into metadata to tell the times."""
+        metadata = record.metadata
+        if self._store.capabilities.tags_in_metadata and not _TIMES.isdisjoint(metadata):
+            own = {name: value for name, value in metadata.items() if name not in _TIMES}
+            again = self._store.fit(replace(record, metadata=own))[0].metadata
+            metadata = {key: value for key, value in metadata.items() if key in own or again.get(key) != value}
+        return fit(replace(record, metadata=metadata))[0].with_key(Key(record.key.collection, name))
