@@ -163,6 +163,8 @@ def said_again(record: MemoryRecord, id: str) -> MemoryRecord:
 @given(st.sampled_from(["memory-export", "hdev", "memory-service", "memory-service-json"]), ids, bodies, st.booleans())
 def test_what_is_told_as_lost_is_what_is_lost(kind: str, id: str, body: Any, textless: bool) -> None:
     with both(kind, {id: {**body, "text": None if textless else body["text"]}}, {}) as ends:
+        if kind == "memory-service":
+            ends.target.path.unlink()  # One that is there has vectors of one length, and takes no others.
         report = migrate(ends.source, ends.target, None, NO_MODEL)
         [entry] = report.entries
         assume(entry.outcome is Outcome.COPY)
