@@ -19,8 +19,8 @@ def test_what_a_store_writes_into_metadata_to_tell_the_times_is_not_given_out(tm
     with open_store(address) as store:
         assert store.capabilities.tags_in_metadata
         given = entries.of(store)
-        one, two = (given.look(name).record for name in ("one", "two"))
-        assert one and two
-        assert (one.metadata["mine"], two.metadata["mine"]) == (1, 2)
-        given_times = {"timestamp", "created_at_iso", "updated_at_iso"} & {*one.metadata, *two.metadata}
+        first, second = (given.look(name).record for name in ("one", "two"))
+        assert first is not None and second is not None
+        assert (first.metadata["mine"], second.metadata["mine"]) == (1, 2)
+        given_times = {"timestamp", "created_at_iso", "updated_at_iso"} & {*first.metadata, *second.metadata}
         assert not given_times
