@@ -225,19 +225,24 @@ class _Application:
         except BaseException as error:
             if resume.stays(self.job, error):
                 raise
-            if self._settle(error) == recover.APPLIED:
+            settled = self._settle(error)
+            if settled.outcome == recover.APPLIED:
                 self.safe = NEW_IN_PLACE
                 raise told_with(error, NEW_IN_PLACE) from error
             self.safe = MemdefragError.default_safe
+            if settled.note:
+                # Not all is as it was: what reads as neither the old nor the new may be somebody's.
+                self.safe = f"All else was taken back. {settled.note}"
+                raise told_with(error, self.safe) from error
             raise
         self.safe = NEW_IN_PLACE
         recover.settle(self.job, self.id)
         return self._finished(report, existed)
 
-    def _settle(self, error: BaseException) -> str:
+    def _settle(self, error: BaseException) -> recover.Settled:
         """Bring the failed job to its end; what cannot be taken back yet is told with the error that led to it."""
         try:
-            return recover.settle(self.job, self.id).outcome
+            return recover.settle(self.job, self.id)
         except MemdefragError as trouble:
             trouble.safe = HALF_WAY if self.kind.is_live else self.safe
             raise trouble from error

@@ -162,6 +162,10 @@ class Store(ABC):
         """Memories that are there but cannot be read, each with the reason."""
         return []
 
+    def name_fault(self, collection: str) -> str | None:
+        """Why no collection can be made under this name, in words; None when one can."""
+        return None
+
     def is_placeholder(self, record: MemoryRecord) -> bool:
         """Whether the owning program made this record by itself and nobody has written to it since.
 

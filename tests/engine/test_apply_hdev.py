@@ -28,9 +28,10 @@ from memdefrag.model.address import Address, parse
 from memdefrag.model.capabilities import Commit
 from memdefrag.model.hashing import content_hash
 from memdefrag.model.plan import Plan, Ref, VectorRule, Write
-from memdefrag.model.records import CollectionInfo, Key
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.hdev import names
+from memdefrag.stores.hdev.files import HdevFiles
 from memdefrag.stores.registry import open_store
 from tests.engine.stores import fill_store, make_store, merge_plan, snapshot_of
 from tests.faults import ledger, worker
@@ -339,3 +340,23 @@ def test_a_folder_interrupted_anywhere_is_old_or_new(scene: Scene, fault: str) -
 def test_a_recovery_interrupted_anywhere_is_recovered(scene: Scene) -> None:
     removal = next(number for number, name in enumerate(scene.points, 1) if name == "remove id003.md")
     strike_twice(scene, removal, None if ledger.ALL_POINTS else range(1, 99, 12))
+
+
+def test_what_a_store_made_something_else_of_is_named_where_it_stays(
+    root: Path, jsonl_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Address("hdev", str(root))
+    fill_store(place, OLD)
+    [record, *_] = read_snapshot(open_store(str(jsonl_file))).records
+    real = HdevFiles._put
+
+    def altering(store: HdevFiles, record: MemoryRecord, present: MemoryRecord | None) -> None:
+        real(store, replace(record, text="Something else", metadata={"odd": True}), present)
+
+    monkeypatch.setattr(HdevFiles, "_put", altering)
+    write = Write(Ref.of(record), Key("memories", "new"))
+    with pytest.raises(VerificationFailed) as caught:
+        apply(Plan(source=f"jsonl:{jsonl_file}", target=str(place), steps=(write,)))
+    assert "left alone, the first is memories/new" in caught.value.safe
+    assert "not changed" not in caught.value.safe
+    assert len(snapshot_of(place)) == OLD + 1

@@ -82,6 +82,7 @@ def _checks(
     except MemdefragError as error:
         yield Check.failed("collections", error)
         return
+    yield from _names(target, way)
     yield _apart(origin, target.address, way, options)
     yield from writable(target)
     yield from _free(target, options)
@@ -110,6 +111,15 @@ def _way(
     can = target.capabilities
     makes, shared = can.new_collections, can.shared_metrics
     return route(infos, present, options, chosen=chosen, fixed=fixed, makes=makes, shared=shared)
+
+
+def _names(target: Store, way: Route) -> Iterator[Check]:
+    """Whether the collections that are to be made can have their names."""
+    for info in way.new:
+        fault = target.name_fault(info.name)
+        if fault:
+            told = f"The target cannot make a collection {info.name!r}: {fault}."
+            yield Check("names", False, told, "Name another with --target-collection or --rename-collection.")
 
 
 def _apart(source: Address, target: Address, way: Route, options: MigrateOptions) -> Check:

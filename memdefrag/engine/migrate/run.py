@@ -17,7 +17,7 @@ from pathlib import Path
 from memdefrag.analysis.embedding.embed import Embedder
 from memdefrag.base.errors import StoreChanged, StoreDamaged, UsageError
 from memdefrag.base.progress import Progress
-from memdefrag.engine import resume
+from memdefrag.engine import history, resume
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.compare import ModelOptions
 from memdefrag.engine.migrate import advice, ledger, links, preflight, proof, vectors
@@ -31,7 +31,7 @@ from memdefrag.engine.steady import State, steadily
 from memdefrag.engine.writers import WriterOptions
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
-from memdefrag.model.migration import MigrateOptions, MigrationReport, Outcome
+from memdefrag.model.migration import Checked, MigrateOptions, MigrationReport, Outcome
 from memdefrag.model.plan import Drop, Plan, Ref, Relate, Step, Write
 from memdefrag.model.records import Key, MemoryRecord, Snapshot
 from memdefrag.model.report import ApplyReport
@@ -140,6 +140,7 @@ class _Migration:
         self.source, self.target = source, target
         self.options, self.means, self.progress = options, means, progress
         self.notes: tuple[str, ...] = ()
+        self.finished: ApplyReport | None = None
         self.known = self._known()
         if options.catch_up and self.known is None:
             raise UsageError(
@@ -181,6 +182,7 @@ class _Migration:
                     *advice.older_service(self._left_behind(store, there)),
                 ),
             )  # fmt: skip
+        report = self._with_finished(report, present)
         if self.options.dry_run:
             size, seconds = estimate(done.write.values(), self.target, self.options.pace)
             report = replace(report, bytes=size, estimate=seconds)
@@ -192,10 +194,29 @@ class _Migration:
         return store.capabilities.written_by if is_made else None
 
     def _go_on(self) -> None:
-        went_on = resume.go_on(self.target, self.progress, self.options.pace)
-        if went_on:
-            done = f"Went on with the interrupted migration: {went_on.written:,} memories are there now."
-            self.notes += (done, f"To take that back: memdefrag undo {went_on.step}")
+        self.finished = resume.go_on(self.target, self.progress, self.options.pace)
+        if self.finished:
+            done = f"Went on with the interrupted migration: {self.finished.written:,} memories are there now."
+            self.notes += (done, f"To take that back: memdefrag undo {self.finished.step}")
+
+    def _with_finished(self, report: MigrationReport, present: Snapshot) -> MigrationReport:
+        """The report with what the interrupted migration wrote, before and after the interruption, as copied."""
+        if self.finished is None or self.finished.step is None:
+            return report
+        undo = history.undo_plan(history.find(self.finished.step))
+        there = {step.record.key for step in undo.steps if isinstance(step, Drop)}
+        entries = [
+            replace(entry, outcome=Outcome.COPY, reason="was written by the interrupted migration")
+            if entry.outcome is Outcome.SAME and entry.target in there
+            else entry
+            for entry in report.entries
+        ]
+        found = [record for record in present if record.key in there]
+        vectors = sum(record.embedding is not None for record in found)
+        # Each was just found to be the source's own.
+        checked = Checked(len(found), vectors, 0, 0, len(found))
+        step, backup = self.finished.step, self.finished.backup
+        return replace(report, entries=tuple(entries), checked=checked, step=step, backup=backup)
 
     def _sorted(
         self, store: Store, snapshot: Snapshot, there: Store, present: Snapshot
@@ -303,8 +324,6 @@ class _Migration:
 
     def _taken_back(self, report: MigrationReport, written: Mapping[Key, MemoryRecord]) -> MigrationReport:
         """The target as it was before, by the inverse plan; a store that is new is emptied."""
-        from memdefrag.engine import history
-
         if report.step:
             plan = history.undo_plan(history.find(report.step))
         else:

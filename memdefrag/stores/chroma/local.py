@@ -23,7 +23,7 @@ from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
 from memdefrag.stores import sqlite_safe
 from memdefrag.stores.base import Sizes, Store, StoreSettings
-from memdefrag.stores.chroma import tables, versions
+from memdefrag.stores.chroma import names, tables, versions
 from memdefrag.stores.chroma.contents import Contents
 from memdefrag.stores.chroma.index import INDEX_FILES, HnswIndex
 from memdefrag.stores.chroma.server_fit import with_taken_keys
@@ -175,6 +175,9 @@ class ChromaLocal(Store):
     def links(self) -> list[Path]:
         """Links inside the folder, which are neither followed nor backed up."""
         return sorted(path for path in _walk(self.path) if path.is_symlink())
+
+    def name_fault(self, collection: str) -> str | None:
+        return names.fault_of(collection)
 
     def problems(self) -> list[str]:
         from memdefrag.stores.chroma import health

@@ -20,7 +20,7 @@ from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.plan import Changes, touched
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, State
 from memdefrag.stores.base import Store, StoreSettings
-from memdefrag.stores.chroma import server_api
+from memdefrag.stores.chroma import names, server_api
 from memdefrag.stores.chroma.server_api import Place, Row, Server
 from memdefrag.stores.chroma.server_fit import fit_metadata, too_large
 
@@ -113,6 +113,9 @@ class ChromaHttp(Store):
 
     def raw_files(self) -> list[Path]:
         return []
+
+    def name_fault(self, collection: str) -> str | None:
+        return names.fault_of(collection)
 
     def problems(self) -> list[str]:
         return [fault for place in self.server.places() for fault in self._faults(place)]

@@ -127,6 +127,9 @@ def test_a_killed_migration_ends_as_one_that_was_not(place: Places, source: Addr
             report = resumed(source, there)
             assert content(there) == wanted, f"kill {number} of {kind}"
             assert (report["failed"], report["conflicts"], report["found"]) == (0, 0, COUNT)
+            # What was written before the interruption is copied, too; unless all was done when the kill came.
+            assert report["copied"] in (0, COUNT)
+            assert report["verified"] is (report["copied"] == COUNT)
             assert catalogue.unfinished_jobs() == {}
             assert not any(job.exists() for job in jobs_of(there))
     assert in_time
