@@ -54,13 +54,14 @@ def store(request: pytest.FixtureRequest) -> Path:
 def window(qtbot: QtBot) -> Iterator[MainWindow]:
     """The program's window."""
     theme.apply()
+    # Not given to qtbot, which deletes at once: a window that still works closes when its work has stopped.
     made = MainWindow()
-    qtbot.addWidget(made)
     made.show()
     qtbot.waitExposed(made)
     yield made
     made.close()
-    qtbot.waitUntil(lambda: not made.isVisible(), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: not made.isVisible() and not made.tasks.busy, timeout=PATIENCE_MS)
+    made.deleteLater()
 
 
 @pytest.fixture
