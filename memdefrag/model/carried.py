@@ -51,6 +51,8 @@ def carry(record: MemoryRecord, key: Key, fit: Fit) -> tuple[MemoryRecord, tuple
 
 def _overruled(record: MemoryRecord, fitted: MemoryRecord) -> list[str]:
     """The metadata that spoke of other tags or times than the memory's own, and had to give way to these."""
+    if fitted.metadata is record.metadata:
+        return []
     told = [key for key in TAG_KEYS if _tags(record, key) != _tags(fitted, key)]
     for key in (*CREATED_KEYS, *UPDATED_KEYS):
         said, now = record.metadata.get(key), fitted.metadata.get(key)

@@ -42,6 +42,8 @@ def in_columns(record: MemoryRecord, columns: Collection[str]) -> MemoryRecord:
 
     The metadata keeps what it says. A title that is only how the text begins is not taken over from a column.
     """
+    if not columns and not record.extras:
+        return record
     extras, metadata = dict(record.extras), dict(record.metadata)
     for name, keys in COLUMNS.items():
         said = next((metadata[key] for key in keys if metadata.get(key) and isinstance(metadata[key], str)), None)
