@@ -41,6 +41,8 @@ class ChromaServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # Its own log goes where it was started.
+                cwd=self.folder.parent,
             )
         deadline = time.monotonic() + READY_SECONDS
         while not self.answers():
