@@ -42,7 +42,7 @@ def link(one: int, other: int, type: str = "related", strength: float | None = N
     return Relation(key(one), key(other), type, strength, {"n": one}, 1.7e9)
 
 
-GRAPH = (link(1, 8, strength=0.4), link(8, 1, "because"), link(0, 1), link(9, 10), Relation(key(3), "issue 5", "see"))
+GRAPH = (link(1, 8, strength=0.4), link(8, 1, "because"), link(0, 1), link(9, 10), Relation(key(3), "ticket 7", "see"))
 """The first six memories are merged two by two, the even ones stay."""
 MERGED = (
     replace(GRAPH[0], source=key(0)), replace(GRAPH[1], target=key(0)), GRAPH[3], replace(GRAPH[4], source=key(2))
