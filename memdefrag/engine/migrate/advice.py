@@ -3,13 +3,14 @@ switch over. Pure."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from memdefrag.base.wording import count
 from memdefrag.engine.migrate.classify import REMOVED
 from memdefrag.engine.migrate.routing import Route
 from memdefrag.model.address import Address
-from memdefrag.model.migration import Entry, MigrationReport
+from memdefrag.model.migration import Entry, MigrateOptions, MigrationReport
 
 SERVICE_COLLECTION = "memory_collection"
 """The one collection that Memory Service reads, unless MCP_MEMORY_COLLECTION_NAME says otherwise."""
@@ -64,13 +65,15 @@ def removed_meanwhile(entries: Sequence[Entry]) -> tuple[str, ...]:
     return (f"{were} removed from the target since the last migration. Without --catch-up they are copied again.",)
 
 
-def next_steps(source: Address, target: Address, report: MigrationReport) -> tuple[str, ...]:
-    """The way from the old store to the new one, in order."""
+def next_steps(
+    source: Address, target: Address, report: MigrationReport, options: MigrateOptions | None = None
+) -> tuple[str, ...]:
+    """The way from the old store to the new one, in order. Catching up takes the options that say what goes where."""
     if report.failed or (report.checked and report.checked.differences):
         return ("Look at what failed, mend it, and migrate again: what is there already is not copied twice.",)
     if target.kind in PORTABLE or source.kind in _HANDED_ON:
         return ()
-    again = f"memdefrag migrate '{source}' '{target}' --catch-up"
+    again = shlex.join(["memdefrag", "migrate", str(source), str(target), *_again(options or MigrateOptions())])
     return (
         f"Stop the programs that write to {_place(source)}.",
         f"Catch up with what they wrote since: {again}",
@@ -78,6 +81,24 @@ def next_steps(source: Address, target: Address, report: MigrationReport) -> tup
         f"Let your programs use {_place(target)} from now on.",
         f"Keep {_place(source)} as it is, unused, until you are sure.",
     )
+
+
+def _again(options: MigrateOptions) -> Iterator[str]:
+    """The options of a migration that its repetition needs, as they are typed."""
+    named = {
+        "--target-collection": [options.target_collection or ""],
+        "--rename-collection": [f"{old}={new}" for old, new in options.rename.items()],
+        "--re-embed": [options.re_embed or ""],
+        "--prefix": [options.selection.prefix],
+        "--where": [f"{key}={value}" for key, value in options.selection.where.items()],
+        "--tag": sorted(options.selection.tags),
+    }
+    for name, values in named.items():
+        for value in filter(None, values):
+            yield from (name, value)
+    if options.skip_duplicates:
+        yield "--skip-duplicates"
+    yield "--catch-up"
 
 
 def _place(address: Address) -> str:

@@ -263,7 +263,7 @@ class _Migration:
         plan = self._plan(records, said, decided)
         if not (plan.steps or plan.collections):
             self._remember(report, decided, {})
-            return replace(report, next_steps=advice.next_steps(self.source, self.target, report))
+            return replace(report, next_steps=advice.next_steps(self.source, self.target, report, self.options))
         options = ApplyOptions(
             writer=self.means.writer,
             confirm_shrink=self.means.confirm_shrink,
@@ -286,7 +286,7 @@ class _Migration:
         if checked.differences and self.options.rollback_on_failure:
             return self._taken_back(report, written)
         self._remember(report, decided, written)
-        return replace(report, next_steps=advice.next_steps(self.source, self.target, report))
+        return replace(report, next_steps=advice.next_steps(self.source, self.target, report, self.options))
 
     def _plan(self, records: Mapping[Key, MemoryRecord], said: Snapshot, decided: _Decided) -> Plan:
         present, stale = decided.present.by_key, decided.done.stale

@@ -5,7 +5,7 @@ from __future__ import annotations
 from memdefrag.engine.migrate import advice
 from memdefrag.engine.migrate.routing import route
 from memdefrag.model.address import Address
-from memdefrag.model.migration import MigrateOptions, MigrationReport
+from memdefrag.model.migration import MigrateOptions, MigrationReport, Selection
 from memdefrag.model.records import CollectionInfo
 
 FOLDER, NEW = Address("chroma", "/old"), Address("chroma", "/new")
@@ -31,3 +31,11 @@ def test_a_store_that_is_not_searched_is_told_with_the_remedy() -> None:
     way = route([CollectionInfo("memory_collection", 1, 1, 1, 8)], [], MigrateOptions())
     [told] = advice.warnings(way, Address("memory-service", "/sqlite_vec.db"))
     assert "--target-collection default" in told
+
+
+def test_catching_up_goes_where_the_migration_went() -> None:
+    options = MigrateOptions(target_collection="all of it", selection=Selection(tags=frozenset({"b", "a"})))
+    report = MigrationReport("", "", False, ())
+    told = advice.next_steps(Address("chroma", "/a b"), Address("chroma", "/c"), report, options)
+    wanted = "memdefrag migrate 'chroma:/a b' chroma:/c --target-collection 'all of it' --tag a --tag b --catch-up"
+    assert wanted in told[1]
