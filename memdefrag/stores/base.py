@@ -126,6 +126,10 @@ class Store(ABC):
             WriterFailed: the library that writes the format failed.
         """
 
+    def expecting_write(self) -> AbstractContextManager[None]:
+        """Inside it a write is likely to follow: what takes long to load may be loaded meanwhile."""
+        return nullcontext()
+
     def sweep(self, keys: Iterable[Key]) -> None:  # noqa: B027 - most writes leave nothing
         """Remove from a store that is written live what a crash left beside these records."""
 

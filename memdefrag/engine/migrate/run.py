@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from memdefrag.engine.migrate.selection import chosen
 from memdefrag.engine.steady import State, steadily
 from memdefrag.engine.writers import WriterOptions
 from memdefrag.model.address import Address
+from memdefrag.model.capabilities import Commit
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.migration import Checked, MigrateOptions, MigrationReport, Outcome
 from memdefrag.model.plan import Drop, Plan, Ref, Relate, Step, Write
@@ -84,7 +85,7 @@ def migrate(
             migration.notes += (f"A private copy of the source was read: {state}.",)
         return migration, migration.decided(store)
 
-    with _everything_kept():
+    with _everything_kept(), _prepared(place, options, means):
         origin = resolve(source) if isinstance(source, str) else source
         migration, decided = steadily(origin, progress, decide)
         report = decided.report
@@ -97,6 +98,15 @@ def migrate(
                 report = migration.carried_out(decided)
         report = replace(report, warnings=(*migration.notes, *report.warnings))
     return replace(report, seconds=time.monotonic() - began)
+
+
+def _prepared(target: Address, options: MigrateOptions, means: Means) -> AbstractContextManager[None]:
+    """A folder that is to be made is written in any case: what writes it is started while the source is read."""
+    if options.dry_run or means.writer.python is not None:
+        return nullcontext()
+    with open_store(target, must_exist=False) as there:
+        is_new = there.capabilities.commit is Commit.DIRECTORY and not there.exists
+        return there.expecting_write() if is_new else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)

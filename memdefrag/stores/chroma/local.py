@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from sqlite3 import Connection
 from typing import ClassVar
@@ -195,6 +195,11 @@ class ChromaLocal(Store):
 
         self._migrations = self._capabilities = None
         write.write(self, changes, progress)
+
+    def expecting_write(self) -> AbstractContextManager[None]:
+        from memdefrag.stores.chroma import runner
+
+        return runner.ahead()
 
     def rebuild(self, progress: Progress) -> None:
         from memdefrag.stores.chroma import write

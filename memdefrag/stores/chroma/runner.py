@@ -120,6 +120,38 @@ def work_folder() -> Iterator[Work]:
         yield work
 
 
+_ahead: list[Work] = []
+"""Work folders whose child was started before anybody had an order for it."""
+
+
+@contextmanager
+def ahead() -> Iterator[None]:
+    """The built-in chromadb is going to be asked: its child loads the library meanwhile. One that is not asked ends."""
+    with work_folder() as work:
+        start(work, None)
+        _ahead.append(work)
+        try:
+            yield
+        finally:
+            if work in _ahead:
+                _ahead.remove(work)
+
+
+@contextmanager
+def started(python: Path | None) -> Iterator[Work]:
+    """A new work folder with its child, removed afterwards; the one of `ahead`, where there is one.
+
+    Raises:
+        WriterFailed: as `start`.
+    """
+    if python is None and _ahead:
+        yield _ahead.pop()
+        return
+    with work_folder() as work:
+        start(work, python)
+        yield work
+
+
 def place(collection: str) -> dict[str, Any]:
     """Where the child finds a collection that the reader calls so (`tables.Collection.name`)."""
     home, _, name = collection.rpartition("/")

@@ -83,7 +83,7 @@ def write(store: Store, changes: Changes, progress: Progress) -> list[str]:
     held = _require_unchanged(store, changes)
     present = {info.name for info in store.collections()}
     created = [info for info in changes.collections if info.name not in present]
-    with _writing(store) as (writer, exact), work_folder() as work:
+    with _writing(store) as (writer, exact), runner.started(writer.python) as work:
         # What only wants its decimals exact is not given to the library, which would make them inexact again.
         given = [put for put in changes.put if not (writer.is_rust and _is_nearly_held(put.record, held))]
         touched = {put.record.key.collection for put in given} | {ref.key.collection for ref in changes.delete}
@@ -92,7 +92,6 @@ def write(store: Store, changes: Changes, progress: Progress) -> list[str]:
         places = {name: {**place(name), "new": name in fresh} for name in names}
         for ref in changes.delete:
             places[ref.key.collection]["delete"].append(ref.key.id)
-        runner.start(work, writer.python)
         numbers = {name: number for number, name in enumerate(names)}
         for put in sorted(given, key=lambda put: put.record.key.collection):
             _add(work, numbers, put.record, new=put.before is None)

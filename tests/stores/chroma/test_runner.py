@@ -177,3 +177,19 @@ def test_the_program_as_child_does_the_work(tmp_path: Path) -> None:
 def test_places_follow_the_readers_names(name: str, expected: tuple[str, str, str]) -> None:
     found = place(name)
     assert (found["tenant"], found["database"], found["name"]) == expected
+
+
+def test_a_child_that_is_started_ahead_is_the_one_that_works() -> None:
+    with runner.ahead(), runner.started(None) as work:
+        first = work.process
+    assert first is not None
+    assert first.poll() is not None
+
+
+def test_a_child_that_nobody_asked_ends() -> None:
+    with runner.ahead():
+        [work] = runner._ahead
+        child = work.process
+    assert child is not None and child.poll() is not None
+    assert runner._ahead == []
+    assert not work.folder.exists()
