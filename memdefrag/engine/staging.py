@@ -76,7 +76,8 @@ class Staging:
             VerificationFailed, WriterFailed: the copy is not what it has to be.
         """
         probes = PROBES if left is None else PROBES_AFTER_CRASH
-        with self._opened() as staged:
+        # The search is asked after the write; what answers is loaded beside it.
+        with self._opened() as staged, staged.expecting_use():
             if changes or self.settings.chroma_upgrade:
                 staged.write(changes if left is None else left, self.progress)
             if rebuild:

@@ -83,7 +83,7 @@ def _fit_body(record: MemoryRecord, capabilities: Capabilities, losses: list[str
     if record.uri is not None and not capabilities.uri:
         losses.append("the uri")
         record = replace(record, uri=None)
-    if not capabilities.extras:
+    if not capabilities.extras and (record.owner is not None or record.extras):
         if record.owner is not None:
             losses.append("the owner")
         losses += [f"the value of {name!r}" for name in record.extras]

@@ -70,6 +70,8 @@ class MemoryRecord:
 
     def with_key(self, key: Key) -> MemoryRecord:
         """The same memory under another name."""
+        if key == self.key:
+            return self
         renamed = replace(self, key=key)
         object.__setattr__(renamed, "hashed", self.hashed)
         return renamed

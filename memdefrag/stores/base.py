@@ -126,8 +126,8 @@ class Store(ABC):
             WriterFailed: the library that writes the format failed.
         """
 
-    def expecting_write(self) -> AbstractContextManager[None]:
-        """Inside it a write is likely to follow: what takes long to load may be loaded meanwhile."""
+    def expecting_use(self) -> AbstractContextManager[None]:
+        """Inside it a write or a search is likely to follow: what takes long to load may be loaded meanwhile."""
         return nullcontext()
 
     def sweep(self, keys: Iterable[Key]) -> None:  # noqa: B027 - most writes leave nothing

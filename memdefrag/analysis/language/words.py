@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from memdefrag.analysis.language import vocabulary as v
 from memdefrag.analysis.language.canonical import CANONICAL, DATE, EAST_ASIAN_NUMBER, MONTH, TIME
@@ -139,8 +139,7 @@ _SIGN = rf"[^\W{UNSPACED}]"
 _START, _END = rf"(?<!{_SIGN})", rf"(?!{_SIGN})"
 """A letter or digit, and the edges of words of them, beside scripts without spaces too."""
 
-_TOKEN = re.compile(
-    rf"""
+_TOKEN = rf"""
     (?P<plain>(?<!\S)(?!{MONTH}\b)[^\W\d_{UNSPACED}]+(?!\S))
   | (?P<url>\b[a-z][a-z0-9+.-]{{0,30}}://[^\s<>"'`)\]]*[\w/]|\bwww\.[^\s<>"'`)\]]*[\w/])
   | (?P<mail>[\w.+-]{{1,80}}@[\w-]{_LONGEST}(?:\.[\w-]{_LONGEST})+)
@@ -166,9 +165,13 @@ _TOKEN = re.compile(
   | (?P<acronym>(?-i:(?:[A-Z]\.){{2,}}))
   | (?P<word>[^\W\d_{UNSPACED}]+(?:'[^\W\d_]+)*\+{{0,2}}\#?)
   | (?P<sign>[!=<>]=|[^\w\s.,;:!'"()\[\]{{}}*_`…–—«»•。、「」『』・-])
-    """,
-    re.X | re.I,
-)
+    """
+
+
+@cache
+def _token() -> re.Pattern[str]:
+    """Compiled when the first text is taken apart: it takes longer than loading everything else that we are."""
+    return re.compile(_TOKEN, re.X | re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +242,7 @@ def _words(text: str) -> Words:
     bare, stamps = peel(fold(text))
     found = [
         (_KINDS.get(kind := match.lastgroup or "", kind), match[0], match.start(), bare[match.end() : match.end() + 1])
-        for match in _TOKEN.finditer(bare)
+        for match in _token().finditer(bare)
     ]
     unspaced = any(kind in ("unspaced", "numeral") for kind, *_ in found)
     words = [raw.casefold() for kind, raw, *_ in found if kind == "word"]

@@ -106,7 +106,7 @@ def _prepared(target: Address, options: MigrateOptions, means: Means) -> Abstrac
         return nullcontext()
     with open_store(target, must_exist=False) as there:
         is_new = there.capabilities.commit is Commit.DIRECTORY and not there.exists
-        return there.expecting_write() if is_new else nullcontext()
+        return there.expecting_use() if is_new else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The process that lets a chromadb, whichever it is, change a staged copy of its folder.
 
 One plain script without a line of memdefrag in it: it runs in the Python that owns the folder, from 3.8 on, under
-any chromadb from 0.4 to 1.5, and a crash of the library ends this process only. `runner` starts it with a
-work folder as its argument, and says by a byte on standard input when the folder is complete. It finds there
+any chromadb from 0.4 to 1.5 (all bring numpy), and a crash of the library ends this process only. `runner` starts it
+with a work folder as its argument, and says by a byte on standard input when the folder is complete. It finds there
 
     work.json       {"do": "write" | "index" | "query", "path", "create": [...], "collections": [...], ...}
     records.jsonl   one record a line: {"collection": number, "id", "new", "dimension", "document", "metadata", "uri"}
@@ -13,7 +13,6 @@ and leaves ``result.json`` there. Standard output carries one line of JSON after
 
 from __future__ import annotations
 
-import array
 import contextlib
 import json
 import os
@@ -23,8 +22,8 @@ import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-BATCH_RECORDS = int(os.environ.get("MEMDEFRAG_CHROMA_BATCH", "1000"))
-BATCH_BYTES = 8_000_000
+BATCH_RECORDS = int(os.environ.get("MEMDEFRAG_CHROMA_BATCH", "5000"))
+BATCH_BYTES = 16_000_000
 OLDEST_MAX_BATCH = 100
 """For releases that do not say how much they take at once."""
 
@@ -312,15 +311,15 @@ def _alike(batch: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield arguments
 
 
-def _records(work: Path) -> Iterator[dict[str, Any]]:
-    """The records of the work folder with their vectors as lists, which every release takes."""
+def _records(work: Path, as_lists: bool) -> Iterator[dict[str, Any]]:
+    """The records of the work folder with their vectors as arrays, or as the lists that every release takes."""
+    import numpy
+
     with (work / "records.jsonl").open(encoding="utf-8") as lines, (work / "vectors.f32").open("rb") as vectors:
         for line in lines:
             record = json.loads(line)
-            numbers = array.array("f", vectors.read(4 * record["dimension"]))
-            if sys.byteorder == "big":
-                numbers.byteswap()
-            record["vector"] = numbers.tolist()
+            vector = numpy.frombuffer(vectors.read(4 * record["dimension"]), "<f4")
+            record["vector"] = vector.tolist() if as_lists else vector
             record["size"] = len(line) + 4 * record["dimension"]
             yield record
 
@@ -332,7 +331,7 @@ def _carry_out(work: Path, say: Say) -> dict[str, Any]:
         for place in order["create"]:
             folder.make_home(place)
             folder.create(place)
-        answers = DEEDS[order["do"]](folder, order, _records(work), say)
+        answers = DEEDS[order["do"]](folder, order, _records(work, not folder.has_configuration), say)
         counts = [folder.collection(place).count() for place in order["collections"]]
         told = {"chromadb": folder.version, "counts": counts, "answers": answers, "warnings": folder.warnings}
         return {"ok": True, **told}

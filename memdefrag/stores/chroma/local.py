@@ -196,10 +196,10 @@ class ChromaLocal(Store):
         self._migrations = self._capabilities = None
         write.write(self, changes, progress)
 
-    def expecting_write(self) -> AbstractContextManager[None]:
+    def expecting_use(self) -> AbstractContextManager[None]:
         from memdefrag.stores.chroma import runner
 
-        return runner.ahead()
+        return runner.ahead(self.settings.chroma_python)
 
     def rebuild(self, progress: Progress) -> None:
         from memdefrag.stores.chroma import write

@@ -120,32 +120,38 @@ def work_folder() -> Iterator[Work]:
         yield work
 
 
-_ahead: list[Work] = []
-"""Work folders whose child was started before anybody had an order for it."""
+_ahead: list[tuple[Path | None, Work]] = []
+"""Work folders whose child was started before anybody had an order for it, and their Pythons."""
 
 
 @contextmanager
-def ahead() -> Iterator[None]:
-    """The built-in chromadb is going to be asked: its child loads the library meanwhile. One that is not asked ends."""
-    with work_folder() as work:
-        start(work, None)
-        _ahead.append(work)
-        try:
-            yield
-        finally:
-            if work in _ahead:
-                _ahead.remove(work)
-
-
-@contextmanager
-def started(python: Path | None) -> Iterator[Work]:
-    """A new work folder with its child, removed afterwards; the one of `ahead`, where there is one.
+def ahead(python: Path | None) -> Iterator[None]:
+    """A chromadb is going to be asked: a child loads the library meanwhile. One that is not asked ends.
 
     Raises:
         WriterFailed: as `start`.
     """
-    if python is None and _ahead:
-        yield _ahead.pop()
+    with work_folder() as work:
+        start(work, python)
+        _ahead.append((python, work))
+        try:
+            yield
+        finally:
+            if (python, work) in _ahead:
+                _ahead.remove((python, work))
+
+
+@contextmanager
+def started(python: Path | None) -> Iterator[Work]:
+    """A new work folder with its child, removed afterwards; one of `ahead`, where there is one.
+
+    Raises:
+        WriterFailed: as `start`.
+    """
+    waiting = next((each for each in _ahead if each[0] == python), None)
+    if waiting:
+        _ahead.remove(waiting)
+        yield waiting[1]
         return
     with work_folder() as work:
         start(work, python)

@@ -27,7 +27,7 @@ from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Vector
 from memdefrag.stores.base import Store
 from memdefrag.stores.chroma import pythons, runner, staged
-from memdefrag.stores.chroma.runner import Result, Work, place, work_folder
+from memdefrag.stores.chroma.runner import Result, Work, place
 from memdefrag.stores.chroma.staged import Decimal
 from memdefrag.stores.chroma.tables import FILE, read_collections
 from memdefrag.stores.chroma.versions import fits, version_tuple, words, writer_for
@@ -85,7 +85,8 @@ def write(store: Store, changes: Changes, progress: Progress) -> list[str]:
     created = [info for info in changes.collections if info.name not in present]
     with _writing(store) as (writer, exact), runner.started(writer.python) as work:
         # What only wants its decimals exact is not given to the library, which would make them inexact again.
-        given = [put for put in changes.put if not (writer.is_rust and _is_nearly_held(put.record, held))]
+        exempt = held if writer.is_rust else {}
+        given = [put for put in changes.put if not _is_nearly_held(put.record, exempt)]
         touched = {put.record.key.collection for put in given} | {ref.key.collection for ref in changes.delete}
         names = sorted(touched | (present if store.settings.chroma_upgrade else set()))
         fresh = {info.name for info in created}
@@ -115,8 +116,7 @@ def rebuild(store: Store, progress: Progress) -> None:
         WriterNeeded, WriterFailed, StoreDamaged: as `write`.
     """
     path = store.address.path
-    with _writing(store) as (writer, _), work_folder() as work:
-        runner.start(work, writer.python)
+    with _writing(store) as (writer, _), runner.started(writer.python) as work:
         names = _collect_vectors(store, work, progress, finite=writer.is_rust)
         staged.strip_indexes(path, names)
         work.order("index", path, [place(name) for name in names])
@@ -143,10 +143,9 @@ def check_opens(
     """
     progress = progress or Progress()
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    with scratch_folder() as folder, work_folder() as work:
+    with scratch_folder() as folder, runner.started(python) as work:
         if free_bytes(folder) < size * 2:
             raise NoSpace(f"There is no room in {folder} for a private copy of {path}.")
-        runner.start(work, python)
         copy = Path(shutil.copytree(path, folder / "copy", symlinks=True))
         staged.require_harmless_labels(copy)
         names = list(dict.fromkeys(name for name, _ in probes))

@@ -180,15 +180,20 @@ def test_places_follow_the_readers_names(name: str, expected: tuple[str, str, st
 
 
 def test_a_child_that_is_started_ahead_is_the_one_that_works() -> None:
-    with runner.ahead(), runner.started(None) as work:
+    with runner.ahead(None), runner.started(None) as work:
         first = work.process
     assert first is not None
     assert first.poll() is not None
 
 
+def test_a_child_of_another_python_is_not_taken_for_it() -> None:
+    with runner.ahead(None), runner.started(Path(sys.executable)) as work:
+        assert [waiting for _, waiting in runner._ahead] != [work]
+
+
 def test_a_child_that_nobody_asked_ends() -> None:
-    with runner.ahead():
-        [work] = runner._ahead
+    with runner.ahead(None):
+        [(_, work)] = runner._ahead
         child = work.process
     assert child is not None and child.poll() is not None
     assert runner._ahead == []
