@@ -54,7 +54,7 @@ def analyze(
     from memdefrag.base.fsops import write_durable
     from memdefrag.cli import reporting
     from memdefrag.model.plan import dump
-    from memdefrag.reports.rows import as_bytes, require_known
+    from memdefrag.reports.files import as_bytes, require_known
 
     if report:
         require_known(report)

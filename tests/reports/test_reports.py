@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from memdefrag.base.errors import UsageError
 from memdefrag.reports import csv_file, html_file
-from memdefrag.reports.rows import COLUMNS, Report, Row, require_known
+from memdefrag.reports.files import require_known
+from memdefrag.reports.rows import COLUMNS, Report, Row
 
 EVIL = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\n=1", "＝1", "'=1"]
 MARKUP = ["<script>alert(1)</script>", '<img src="file:///red.png">', "</td></table><b>", "&lt;", '" on="', "\x1b[31m"]
