@@ -53,9 +53,9 @@ class Job:
     target: Path
 
     @classmethod
-    def of_live(cls, store: Address) -> Job:
-        """The job of a store that is no file of ours to exchange."""
-        return cls(data_dir() / "jobs" / store_id(store))
+    def of_live(cls, store: Address, data: Path | None = None) -> Job:
+        """The job of a store that is no file of ours to exchange. `data`: another data folder than ours."""
+        return cls((data or data_dir()) / "jobs" / store_id(store))
 
     @property
     def folder(self) -> Path:

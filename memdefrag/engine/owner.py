@@ -47,7 +47,7 @@ def works(facts: Mapping[str, Any]) -> bool:
     """Whether somebody, maybe this very process, still works on the job of these facts."""
     place = Path(str(facts.get("lock", "")))
     if place.parent != _folder():
-        return _process_lives(facts)
+        return process_lives(facts)
     if not place.exists():
         return False
     try:
@@ -85,7 +85,8 @@ def _lock(place: Path) -> FileLock:
     return FileLock(place, timeout=0, thread_local=False)
 
 
-def _process_lives(facts: Mapping[str, Any]) -> bool:
+def process_lives(facts: Mapping[str, Any]) -> bool:
+    """Whether the process of these facts is another one that still runs, as far as that can be told."""
     pid = facts.get("pid")
     if pid is None or pid == os.getpid():
         return False

@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from memdefrag.base.errors import BackupDamaged, MemdefragError, StoreDamaged, StoreInUse, UnfinishedJob
+from memdefrag.base.errors import BackupDamaged, MemdefragError, StoreDamaged, StoreInUse, UnfinishedJob, WriteError
 from memdefrag.base.fsops import rename
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
 from memdefrag.base.wording import count
-from memdefrag.engine import catalogue, history, images, in_place, owner
+from memdefrag.engine import catalogue, history, images, in_place, owner, sign
 from memdefrag.engine.commit import ABSENT, finish_rollback, state_hash
 from memdefrag.engine.journal import Facts, Job, JobState, can_go_on, ways_on
 from memdefrag.model.address import Address, parse
@@ -82,11 +82,17 @@ def begin(job: Job, **facts: Any) -> None:
     """Begin a job where there is none. Whoever looks at the same time sees none, or all that tells whose it is.
 
     Raises:
-        StoreInUse, UnfinishedJob: as `require_none`.
+        StoreInUse, UnfinishedJob: as `require_none`; of another data folder, too, where the store's own can tell
+            (`sign`).
     """
     with owner.settling(job.folder):
         _require_none(job)
         job.begin(**facts)
+        try:
+            sign.put(facts)
+        except WriteError:
+            job.remove()
+            raise
 
 
 def _require_none(job: Job) -> None:
@@ -203,6 +209,7 @@ def settle(job: Job, job_id: str | None = None) -> Settled:
             history.discard(job_id)
         catalogue.record("outcome", id=job_id, outcome=settled.outcome)
     job.remove()
+    sign.take_away(facts)
     if job_id:
         catalogue.record("tidied", id=job_id)
     return settled

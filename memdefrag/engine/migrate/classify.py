@@ -18,6 +18,7 @@ from memdefrag.model.carried import carry, uncarry
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.migration import Conflict, Entry, MigrateOptions, Outcome
 from memdefrag.model.records import Key, MemoryRecord, Snapshot, State
+from memdefrag.model.terms import service_tags
 from memdefrag.stores.base import Store
 
 NO_VECTOR = "the vector: no model made one, and searches by meaning will not find it"
@@ -97,7 +98,7 @@ class Classifier:
     def catch_up(self, source: Iterable[Key], *, mirror: bool) -> None:
         """Note what disappeared from the source since the last migration, and what of it is to be removed here.
 
-        What another memory of the source is in the target, too, stays.
+        What another memory of the source is in the target, too, stays; and what was there before any migration.
 
         Args:
             source: all that is in the source, taking part or not, readable or not.
@@ -111,7 +112,7 @@ class Classifier:
             self.done.gone.append(key)
             present = self.target.by_key.get(known.target)
             unchanged = present is not None and record_hash(present) == known.written
-            if mirror and unchanged and known.target not in needed:
+            if mirror and unchanged and known.ours and known.target not in needed:
                 self.done.stale.append(known.target)
                 needed.add(known.target)
 
@@ -127,12 +128,14 @@ class Classifier:
     def _take(self, record: MemoryRecord) -> None:
         # Computed before anything is made of it: what says the same by another name keeps it.
         record_hash(record)
-        meant = mapped(self.store.adopted(uncarry(record)), self.options.metadata)
+        original = uncarry(record)
+        meant = mapped(self.store.adopted(original), self.options.metadata)
         collection = self.route.collection(record.key.collection)
         key = self.store.key_for(collection, meant)
         if self.options.re_embed:
             meant = replace(meant, embedding=None)
-        fitted, losses = carry(meant, key, self.store.fit)
+        spelled = meant.tags == service_tags(original.tags)
+        fitted, losses = carry(meant, key, self.store.fit, original.tags if spelled else None)
         known = self.ledger.get(record.key) if self.ledger else None
         if known and known.source == record_hash(record):
             present = self.target.by_key.get(known.target)

@@ -1,7 +1,8 @@
 """What a finished migration wrote, so that a later one can catch up with what changed since.
 
 ``<data dir>/migrations/<id>.jsonl``, one file for each pair of stores: a header with both addresses and the time, then
-``[collection, id, hash, collection, id, hash]`` for each memory: its key and hash in the source, and in the target.
+``[collection, id, hash, collection, id, hash, ours]`` for each memory: its key and hash in the source, and in the
+target, and whether a migration wrote it there.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ from memdefrag.engine import catalogue
 from memdefrag.model.address import Address
 from memdefrag.model.records import Key
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Written(NamedTuple):
-    """One memory as a migration left it: the source's hash then, its key in the target and the hash it got there."""
+    """One memory as a migration left it: the source's hash then, its key in the target and the hash it has there.
+
+    `ours`: a migration wrote it; else it was found there, and is not to be removed.
+    """
 
     source: str
     target: Key
     written: str
+    ours: bool
 
 
 Ledger = Mapping[Key, Written]
@@ -46,7 +51,7 @@ def load(source: Address, target: Address) -> Ledger | None:
         rows = [json.loads(line) for line in lines]
         if json.loads(header)["memdefrag_migration"] != FORMAT or json.loads(header)["records"] != len(rows):
             raise ValueError(header)
-        return {Key(row[0], row[1]): Written(row[2], Key(row[3], row[4]), row[5]) for row in rows}
+        return {Key(row[0], row[1]): Written(row[2], Key(row[3], row[4]), row[5], row[6]) for row in rows}
     except FileNotFoundError:
         return None
     except (ValueError, LookupError, TypeError) as error:
@@ -61,7 +66,7 @@ def save(source: Address, target: Address, ledger: Ledger) -> None:
         "memdefrag_migration": FORMAT, "source": str(source), "target": str(target), "time": catalogue.utc_now(),
         "records": len(ledger),
     }  # fmt: skip
-    rows = [[*key, written.source, *written.target, written.written] for key, written in ledger.items()]
+    rows = [[*key, note.source, *note.target, note.written, note.ours] for key, note in ledger.items()]
     data = "\n".join(json.dumps(row) for row in [said, *rows])
     make_private_dir(_path(source, target).parent)
     write_durable(_path(source, target), data.encode())

@@ -357,7 +357,8 @@ class _Migration:
             if entry.outcome is Outcome.SAME and known and (known.source, known.target) == (said, entry.target):
                 continue  # What the target has made of it since is no work of ours that may be written over.
             if record is not None:
-                notes[entry.source] = ledger.Written(said, entry.target, record_hash(record))
+                ours = entry.outcome is Outcome.COPY
+                notes[entry.source] = ledger.Written(said, entry.target, record_hash(record), ours)
         if self.options.mirror:
             gone = set(report.gone)
             notes = {key: note for key, note in notes.items() if key not in gone}

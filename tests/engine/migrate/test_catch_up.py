@@ -163,6 +163,19 @@ def test_damaged_notes_stop_only_what_needs_them(source: Address, target: Addres
     assert migrate(source, target, CATCH_UP, NO_MODEL).copied == 1
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "hdev", "memory-export"])
+def test_a_mirror_keeps_what_the_target_had_before(source: Address, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "there").mkdir()
+    target = Address(kind, str(tmp_path / "there" / FILES[kind]))
+    first = make(Address("jsonl", str(tmp_path / "first.jsonl")), [memory("b")])
+    migrate(first, target, None, NO_MODEL)
+    assert migrate(source, target, None, NO_MODEL).count(Outcome.SAME) == 1
+    change(source, delete=["Memory b", "Memory c"])
+    report = migrate(source, target, MIRROR, NO_MODEL)
+    assert (len(report.gone), report.removed) == (2, 1)
+    assert texts(target) == {"Memory a", "Memory b"}
+
+
 def test_a_mirror_keeps_what_another_memory_of_the_source_is_there_too(tmp_path: Path) -> None:
     twice = [replace(memory("a"), key=Key(collection, "a")) for collection in ("one", "two")]
     source = make(Address("jsonl", str(tmp_path / "twice.jsonl")), [*twice, memory("b")])

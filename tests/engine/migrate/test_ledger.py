@@ -11,7 +11,7 @@ from memdefrag.model.address import Address
 from memdefrag.model.records import Key
 
 ONE, OTHER = Address("jsonl", "/a"), Address("jsonl", "/b")
-NOTES = {Key("c", "é #1"): ledger.Written("1" * 64, Key("d", "x\ny"), "2" * 64)}
+NOTES = {Key("c", "é #1"): ledger.Written("1" * 64, Key("d", "x\ny"), "2" * 64, True)}
 
 
 def test_what_was_saved_is_loaded() -> None:
