@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from memdefrag.base import secrets
+from memdefrag.base import settings as config
 from memdefrag.base.progress import Progress
 from memdefrag.model.address import Address
 from memdefrag.model.plan import Changes, Put
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
 from memdefrag.model.service_metadata import content_hash, iso
 from memdefrag.stores.registry import open_store
+from tests.keyrings import MemoryKeyring
 
 SHARED = Path(__file__).resolve().parents[1] / "../shared"
 """Real stores, made by the programs that own them; not part of the repository."""
@@ -44,6 +49,17 @@ def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
     monkeypatch.setenv("ANONYMIZED_TELEMETRY", "False")
     monkeypatch.delenv("MEMDEFRAG_FAULT", raising=False)
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryKeyring]:
+    """A keyring of the test's own, and no secrets from before."""
+    monkeypatch.setattr(secrets, "_kept", {})
+    monkeypatch.setattr(config, "_hidden", set())
+    before, mine = keyring.get_keyring(), MemoryKeyring()
+    keyring.set_keyring(mine)
+    yield mine
+    keyring.set_keyring(before)
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,11 @@ def keep(place: str, secret: str) -> None:
     _kept[normalised(place)] = Secret(secret)
 
 
+def kept(place: str) -> Secret | None:
+    """The secret that was kept for a place, or for anywhere, since this process began."""
+    return _kept.get(normalised(place)) or _kept.get(ANYWHERE)
+
+
 def find(place: str, *variables: str) -> Secret | None:
     """The secret for a place; None where there is none.
 
@@ -73,9 +78,9 @@ def find(place: str, *variables: str) -> Secret | None:
         NotPermitted: the key file may be read by others, or the keyring does not open.
     """
     wanted = normalised(place)
-    kept = _kept.get(wanted) or _kept.get(ANYWHERE)
-    if kept:
-        return kept
+    held = kept(place)
+    if held:
+        return held
     for variable in (KEY_VARIABLE, FILE_VARIABLE, *variables):
         value = os.environ.get(variable)
         if value:
@@ -90,13 +95,15 @@ def save(place: str, secret: str) -> None:
         UnsupportedEnvironment: this system has no keyring that works.
     """
     import keyring
-    from keyring.errors import KeyringError
+    from keyring.errors import KeyringError, NoKeyringError
 
     hide(secret)
     wanted = normalised(place)
     try:
         keyring.set_password(KEYRING_SERVICE, wanted, secret)
         stored = keyring.get_password(KEYRING_SERVICE, wanted) == secret
+    except NoKeyringError as error:
+        raise _no_keyring("it has none that works here, or none is running") from error
     except KeyringError as error:
         raise _no_keyring(error) from error
     if not stored:

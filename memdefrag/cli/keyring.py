@@ -23,17 +23,28 @@ def add_to(app: typer.Typer) -> None:
 
 def save(run: Run, server: Server) -> None:
     """Ask for a server's key or password (or read a line from stdin) and keep it in the keyring."""
+    from memdefrag.base import secrets
+    from memdefrag.model.profiles import expanded
+
+    place = secrets.normalised(expanded(server))
+    secrets.save(place, asked(run, place))
+    run.answer({"saved": place}, f"The key for {place} is in the system's keyring.")
+
+
+def asked(run: Run, place: str) -> str:
+    """The key or password that the person types, unseen, or that stands in a line on stdin.
+
+    Raises:
+        UsageError: there is none.
+    """
     from getpass import getpass
 
-    from memdefrag.base import secrets
     from memdefrag.base.errors import UsageError
 
-    place = secrets.normalised(server)
     secret = getpass(f"Key or password for {place}: ") if run.interactive else sys.stdin.readline().rstrip("\r\n")
     if not secret:
         raise UsageError("No key was given.")
-    secrets.save(place, secret)
-    run.answer({"saved": place}, f"The key for {place} is in the system's keyring.")
+    return secret
 
 
 def list_saved(run: Run) -> None:
@@ -47,7 +58,8 @@ def list_saved(run: Run) -> None:
 def forget(run: Run, server: Server) -> None:
     """Take a server's key out of the keyring."""
     from memdefrag.base import secrets
+    from memdefrag.model.profiles import expanded
 
-    place = secrets.normalised(server)
+    place = secrets.normalised(expanded(server))
     gone = secrets.forget(place)
     run.answer({"forgotten": place if gone else None}, f"The key for {place} {'is gone' if gone else 'was not kept'}.")

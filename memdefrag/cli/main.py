@@ -23,6 +23,7 @@ from memdefrag.cli import (
     migrate_memory,
     optimize,
     output,
+    profile,
     read,
     secrets,
     serve,
@@ -60,7 +61,7 @@ def _entry(
 
 for module in (
     window, demo, read, junk, apart, calibrate, optimize, write, answer, exchange, migrate, migrate_memory, backup,
-    keyring, serve,
+    keyring, profile, serve,
 ):  # fmt: skip
     module.add_to(app)
 

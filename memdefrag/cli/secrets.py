@@ -10,11 +10,14 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from memdefrag.base.errors import UsageError
 from memdefrag.base.secrets import ANYWHERE, KEY_VARIABLE, keep, normalised, without_credentials
 from memdefrag.cli import text_form
+from memdefrag.model import profiles
 
 HINT = (
     "The secret on the command line is used, but other programs and the shell's history see it there. "
@@ -24,6 +27,7 @@ CHROMA_PORT = 8000
 _NAME = r"(?:(?P<side>source|target|from|to)[-_])?(?P<name>(?:[\w-]+[-_])?(?:api[-_]?key|token|password|passwd|secret))"
 _OPTION = re.compile(rf"--?{_NAME}(?:=(?P<value>.*))?", re.I | re.S)
 _PAIR = re.compile(rf"{_NAME}=(?P<value>.+)", re.I | re.S)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+-]+:", re.I)
 _SIDE = re.compile(r"(?:--?)?(?P<side>source|target|from|to)(?:_config)?\b", re.I)
 
 
@@ -122,11 +126,18 @@ def server_url(config: Mapping[str, Any]) -> str:
 
 
 def _servers(words: Sequence[str]) -> Iterator[_Typed]:
-    """The servers among the arguments."""
-    for before, word in zip(["", *words], words, strict=False):
+    """The servers among the arguments; of the stores that `migrate` takes without more words the last is the target."""
+    stores = [number for number, word in enumerate(words) if _ADDRESS.match(word)] if words[:1] == ["migrate"] else []
+    for number, (before, word) in enumerate(zip(["", *words], words, strict=False)):
+        # A name that is not kept is told of when the command itself looks at it.
+        with suppress(UsageError):
+            word = profiles.expanded(word)
         if "://" in word:
-            side = _SIDE.match(word) or (_SIDE.match(before) if before.startswith("-") else None)
-            yield _Typed(normalised(word), _side(side and side["side"]), "postgres" in word)
+            said = _SIDE.match(word) or (_SIDE.match(before) if before.startswith("-") else None)
+            side = _side(said and said["side"])
+            if len(stores) > 1 and side is None:
+                side = "target" if number == stores[-1] else "source"
+            yield _Typed(normalised(word), side, "postgres" in word)
 
 
 def _keep_all(secrets: list[_Typed], servers: list[_Typed]) -> None:

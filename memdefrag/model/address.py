@@ -8,6 +8,7 @@ from pathlib import Path
 
 from memdefrag.base.errors import UsageError
 from memdefrag.base.secrets import without_credentials
+from memdefrag.model import profiles
 
 _KIND = re.compile(r"^(?P<kind>[a-z][a-z0-9+-]+):(?P<rest>.*)$", re.S)
 _DRIVE_LETTER = 1
@@ -66,16 +67,16 @@ def parse(text: str) -> Address:
 
     hdev's own ``filesystem:FOLDER`` and ``http:URL`` are read, too; without a place, as ``hdev:`` alone, they mean
     the one that hdev's configuration names. ``sqlite:///FILE`` is the Enhanced Memory System's name for its database.
+    ``profile:NAME`` is the server that is kept by that name.
 
     A password in it is kept in memory for its place and does not get into the address.
 
     Raises:
-        UsageError: the text is empty, or cannot be a path.
+        UsageError: the text is empty, cannot be a path, or no server is kept by the name in it.
     """
     if not text.strip() or "\0" in text:
         raise UsageError("No store was named.", todo="Give a path or an address such as chroma:FOLDER.")
-    text = without_credentials(text)
-    text = _as_ours(text)
+    text = _as_ours(profiles.expanded(without_credentials(text)))
     match = _KIND.match(text)
     kind, rest = (match["kind"], match["rest"]) if match and len(match["kind"]) > _DRIVE_LETTER else ("", text)
     if kind and Path(text).expanduser().exists():

@@ -25,8 +25,8 @@ from memdefrag.presenters.wording import named_place, place_of
 if TYPE_CHECKING:
     from memdefrag.engine.inspect import Summary
     from memdefrag.engine.migrate.run import Means
-    from memdefrag.engine.profiles import Profile
     from memdefrag.engine.resume import Interrupted
+    from memdefrag.model.profiles import Profile
 
 WRITTEN = "You can cancel; what this window then says tells whether what was written stays or was taken back."
 

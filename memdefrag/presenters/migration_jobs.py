@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from memdefrag.engine.inspect import Summary
     from memdefrag.engine.migrate.check import Check
     from memdefrag.engine.migrate.run import Means
-    from memdefrag.engine.profiles import Profile
     from memdefrag.engine.resume import Interrupted
     from memdefrag.model.migration import MigrationReport
     from memdefrag.model.plan import Plan
+    from memdefrag.model.profiles import Profile
     from memdefrag.presenters.rehearsal import WriterChoice
 
 Reports = tuple["MigrationReport", ...]
@@ -72,8 +72,9 @@ class Around:
 
 def look_around(progress: Progress) -> Around:
     """Read what was kept. Nothing is opened."""
-    from memdefrag.engine import catalogue, profiles, resume
+    from memdefrag.engine import catalogue, resume
     from memdefrag.engine.journal import Job
+    from memdefrag.model import profiles
     from memdefrag.model.address import parse
 
     waiting = {}
@@ -271,7 +272,7 @@ def keep_server(profile: Profile, key: str, *, remember: bool) -> Kept:
     Raises:
         UsageError: the address means nothing.
     """
-    from memdefrag.engine import profiles
+    from memdefrag.model import profiles
 
     address = profile.address
     if key:
@@ -291,9 +292,8 @@ def forget_server(profile: Profile) -> None:
     """Forget a server and its key in the keyring.
 
     Raises:
-        UnsupportedEnvironment: the keyring does not work.
+        NotPermitted, UnsupportedEnvironment: the keyring does not give the key away.
     """
-    from memdefrag.engine import profiles
+    from memdefrag.model import profiles
 
-    profiles.remove(profile.name)
-    secrets.forget(profile.place)
+    profiles.forget(profile.name)

@@ -16,7 +16,7 @@ from memdefrag.presenters.wording import place_of
 
 if TYPE_CHECKING:
     from memdefrag.engine.migrate.check import Check
-    from memdefrag.engine.profiles import Profile
+    from memdefrag.model.profiles import Profile
 
 
 class Step(IntEnum):

@@ -6,7 +6,6 @@ import copy
 import json
 import pickle
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,36 +13,17 @@ import keyring
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 
 from memdefrag.base import secrets, settings
 from memdefrag.base.errors import NotPermitted, UnsupportedEnvironment
 from memdefrag.base.secrets import Secret, find, keep, normalised, without_credentials
 from memdefrag.base.settings import redact
+from tests.keyrings import MemoryKeyring
 
 pytestmark = pytest.mark.case(38)
 
 CANARY = "canary-9f/3:x@7"
-
-
-class MemoryKeyring(KeyringBackend):  # type: ignore[misc]
-    """A keyring that lives as long as the test."""
-
-    priority = 1.0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.held.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.held[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        del self.held[service, username]
 
 
 @pytest.fixture(autouse=True)
@@ -52,14 +32,6 @@ def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "_hidden", set())
     for name in (secrets.KEY_VARIABLE, secrets.FILE_VARIABLE):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def ring() -> Iterator[MemoryKeyring]:
-    before, mine = keyring.get_keyring(), MemoryKeyring()
-    keyring.set_keyring(mine)
-    yield mine
-    keyring.set_keyring(before)
 
 
 def revealed(place: str, *variables: str) -> str | None:

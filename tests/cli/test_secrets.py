@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import keyring
 import pytest
 import zstandard
 from hypothesis import given
@@ -20,8 +19,8 @@ from memdefrag.base import secrets, settings
 from memdefrag.base.progress import Progress
 from memdefrag.cli.secrets import HINT, taken_out
 from memdefrag.stores.chroma import environment
-from tests.base.test_secrets import MemoryKeyring
 from tests.cli.conftest import Cli
+from tests.keyrings import MemoryKeyring
 
 pytestmark = pytest.mark.case(38)
 
@@ -73,6 +72,12 @@ def kept() -> dict[str, str]:
          "x --source-url https://a --target-url https://b", {"a": "K", "b": "K"}),
         ("x --source-url https://a --target-url https://b --source-api-key A --target-api-key B",
          "x --source-url https://a --target-url https://b", {"a": "A", "b": "B"}),
+        ("migrate hdev+https://a --dry-run chroma+https://b --source-api-key A --target-api-key B",
+         "migrate hdev+https://a --dry-run chroma+https://b", {"a": "A", "b": "B"}),
+        ("migrate hdev+https://a chroma+https://b jsonl:x --source-api-key A",
+         "migrate hdev+https://a chroma+https://b jsonl:x", {"a": "A", "b": "A"}),
+        ("migrate hdev+https://a chroma+https://b --source-token A",
+         "migrate hdev+https://a chroma+https://b", {"a": "A"}),
         ("x hdev+https://a bigmemory:postgresql://h/d --token T --password P",
          "x hdev+https://a bigmemory:postgresql://h/d", {"a": "T", "h/d": "P"}),
         ("x postgresql://me:IN@h/d federated:postgresql://g/e --password P",
@@ -170,6 +175,7 @@ def watch(event, told):
             out.write(json.dumps([repr(told[:2]), repr(environment)]) + "\\n")
 sys.addaudithook(watch)
 from memdefrag.cli.main import main
+from tests.keyrings import MemoryKeyring
 sys.exit(main())
 """
 
@@ -234,14 +240,6 @@ def _nothing_written(folder: Path) -> None:
     found = {str(path) for path, data in files for name in (b"canary-typed", b"canary-url", b"canary-env", b"canary-db")
              if name in data}  # fmt: skip
     assert not found
-
-
-@pytest.fixture
-def ring() -> Iterator[MemoryKeyring]:
-    before, mine = keyring.get_keyring(), MemoryKeyring()
-    keyring.set_keyring(mine)
-    yield mine
-    keyring.set_keyring(before)
 
 
 def test_a_key_is_saved_listed_and_forgotten(cli: Cli, ring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch) -> None:

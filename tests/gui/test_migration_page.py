@@ -7,10 +7,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QLineEdit
 
-from memdefrag.engine import profiles
-from memdefrag.engine.profiles import Profile
 from memdefrag.gui.models.entries import EntryRows
+from memdefrag.model import profiles
 from memdefrag.model.migration import Entry, MigrationReport, Outcome
+from memdefrag.model.profiles import Profile
 from memdefrag.model.records import Key
 from memdefrag.presenters.asking import Question
 from memdefrag.presenters.migration_entries import Entries

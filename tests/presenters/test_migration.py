@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +15,12 @@ from memdefrag.base.errors import Cancelled
 from memdefrag.base.progress import Progress
 from memdefrag.engine import resume
 from memdefrag.engine.compare import LongEmbedding
-from memdefrag.engine.profiles import Profile
 from memdefrag.model.address import Address
+from memdefrag.model.profiles import Profile
 from memdefrag.presenters import migration_jobs as jobs
 from memdefrag.presenters.migration_result import CATCH_UP, COMPARE, STOP
 from memdefrag.presenters.migration_state import Step
 from memdefrag.presenters.pages import Page
-from tests.base.test_secrets import MemoryKeyring
 from tests.engine.stores import make_store
 from tests.faults.harness import in_child
 from tests.faults.migrating import Migration
@@ -277,16 +275,6 @@ def test_it_is_gone_on_with_as_its_person_had_asked(killed, page, tmp_path):
 
 
 # Servers
-
-
-@pytest.fixture
-def ring(monkeypatch) -> Iterator[MemoryKeyring]:
-    monkeypatch.setattr(secrets, "_kept", {})
-    monkeypatch.setattr(settings, "_hidden", set())
-    before, mine = keyring.get_keyring(), MemoryKeyring()
-    keyring.set_keyring(mine)
-    yield mine
-    keyring.set_keyring(before)
 
 
 def test_a_server_is_kept_by_name_and_its_key_in_the_keyring(page, ring, tmp_path):

@@ -8,8 +8,8 @@ from functools import partial
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
-from memdefrag.engine.profiles import KINDS, Profile
 from memdefrag.gui.widgets import button, card, clear, column, label, row, scrolling
+from memdefrag.model.profiles import KINDS, Profile
 from memdefrag.presenters.migration import MigrationPresenter
 from memdefrag.presenters.migration_form import NEW_KINDS, SUFFIXES
 from memdefrag.presenters.migration_state import MigrationState, Step

@@ -1,21 +1,29 @@
 """Servers that the person gave a name: ``<data dir>/profiles.json``.
 
-Their keys lie in the system's keyring (`base.secrets`), never here.
+Their keys lie in the system's keyring (`base.secrets`), never here. Wherever a store is named, ``profile:NAME`` names
+such a server.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlencode
 
-from memdefrag.base import foreign_json
-from memdefrag.base.errors import UsageError
+from memdefrag.base import foreign_json, secrets
+from memdefrag.base.errors import MemdefragError, UsageError
 from memdefrag.base.fsops import make_private_dir, write_durable
-from memdefrag.base.secrets import without_credentials
 from memdefrag.base.settings import data_dir
+
+if TYPE_CHECKING:
+    # Addresses themselves ask for profiles.
+    from memdefrag.model.address import Address
+
+PREFIX = "profile:"
+"""Before the name of a server that is kept, and behind it ``#COLLECTION`` where another one is meant."""
 
 KINDS = {
     "chroma": "Chroma server",
@@ -55,7 +63,7 @@ class Profile:
         Raises:
             UsageError: nothing is named, or something that is no server of this kind.
         """
-        url = without_credentials(self.url.strip())
+        url = secrets.without_credentials(self.url.strip())
         if not url:
             raise UsageError("No server was named.", todo="Type its URL, such as http://localhost:8000.")
         schemes = ("postgresql", "postgres") if self.kind in _DATABASES else ("http", "https")
@@ -81,6 +89,47 @@ class Profile:
         return f"{self.kind}+{self.place.rstrip('/')}{f'/?{query}' if query else ''}{chosen}"
 
 
+def of(name: str, address: Address) -> Profile:
+    """The profile of a server that an address names.
+
+    Raises:
+        UsageError: it names a file or folder, or a server of a kind that needs no profile.
+    """
+    kind, _, scheme = address.kind.partition("+")
+    if kind not in KINDS or address.is_local:
+        raise UsageError(
+            f"{address} is no server that can be kept by a name.",
+            todo="Name one as chroma+https://HOST:8000, hdev+https://HOST, bigmemory:postgresql://HOST/DATABASE or "
+            "federated:postgresql://HOST/DATABASE.",
+        )
+    if not scheme:
+        return Profile(name, kind, address.url, collection=address.collection or "")
+    url, _, query = address.url.partition("?")
+    told = {field: values[-1] for field, values in parse_qs(query).items() if field in ("tenant", "database")}
+    return Profile(name, kind, url.rstrip("/"), collection=address.collection or "", **told)
+
+
+def expanded(text: str) -> str:
+    """The address that ``profile:NAME`` stands for; any other text as it is.
+
+    Raises:
+        UsageError: no server is kept by this name.
+    """
+    if not text.startswith(PREFIX) or Path(text).exists():
+        return text
+    name, collection = text.removeprefix(PREFIX), ""
+    kept = {profile.name: profile for profile in load()}
+    if name not in kept:
+        name, _, collection = name.rpartition("#")
+    if name not in kept:
+        raise UsageError(
+            f"No server is kept by the name {text.removeprefix(PREFIX)!r}.",
+            todo=f"Kept are: {', '.join(kept)}." if kept else "Keep one first: memdefrag profile add NAME ADDRESS",
+        )
+    chosen = kept[name]
+    return replace(chosen, collection=collection or chosen.collection).address
+
+
 def load() -> list[Profile]:
     """All that are kept, by name. What cannot be understood is left out."""
     try:
@@ -91,21 +140,41 @@ def load() -> list[Profile]:
     return sorted((Profile(**each) for each in told if _is_profile(each)), key=lambda profile: profile.name.lower())
 
 
-def save(profile: Profile) -> None:
-    """Keep a profile, in place of one of the same name. Credentials in its URL are not written down.
+def save(profile: Profile) -> Profile:
+    """Keep a profile, in place of one of the same name, and return it. Credentials in its URL are not written down.
 
     Raises:
         UsageError: it has no name, or its address means nothing.
     """
     if not profile.name.strip():
         raise UsageError("The server has no name to be kept by.")
-    clean = Profile(**{**asdict(profile), "name": profile.name.strip(), "url": profile.place})
+    clean = replace(profile, name=profile.name.strip(), url=profile.place)
     _write([*(each for each in load() if each.name != clean.name), clean])
+    return clean
 
 
-def remove(name: str) -> None:
-    """Forget a profile; its key stays in the keyring until it is taken out there."""
-    _write(each for each in load() if each.name != name)
+def forget(name: str) -> bool:
+    """Forget a profile, and its key in the keyring where no other one is for the same server.
+
+    Returns:
+        Whether it was kept.
+
+    Raises:
+        NotPermitted, UnsupportedEnvironment: the keyring does not give the key away; the profile is gone.
+    """
+    kept = load()
+    others = [each for each in kept if each.name != name]
+    gone = next((each for each in kept if each.name == name), None)
+    if gone is None:
+        return False
+    _write(others)
+    if secrets.normalised(gone.place) not in {secrets.normalised(each.place) for each in others}:
+        try:
+            secrets.forget(gone.place)
+        except MemdefragError as error:
+            error.safe = f"{name} is forgotten; its key is still in the keyring."
+            raise
+    return True
 
 
 def _is_profile(said: object) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,9 +12,9 @@ from memdefrag.base import secrets
 from memdefrag.base import settings as config
 from memdefrag.base.errors import UsageError
 from memdefrag.base.settings import data_dir
-from memdefrag.engine import profiles
-from memdefrag.engine.profiles import KINDS, Profile
+from memdefrag.model import profiles
 from memdefrag.model.address import parse
+from memdefrag.model.profiles import KINDS, Profile
 
 WORK = Profile("Work", "chroma", "https://chroma.example:8000", "team a", "main", "memory_collection")
 
@@ -42,7 +44,7 @@ def test_they_are_kept_by_name_and_forgotten():
         ("home", "hdev", "http://localhost:8080"),
         ("Work", "hdev", "http://other.example"),
     ]
-    profiles.remove("home")
+    assert profiles.forget("home") and not profiles.forget("home")
     assert [each.name for each in profiles.load()] == ["Work"]
 
 
@@ -81,3 +83,51 @@ def test_what_was_kept_opens_the_same_store(kind, tenant, database, collection):
     profiles.save(profile)
     assert profiles.load() == [profile]
     assert parse(profile.address).collection == (collection or None)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(st.sampled_from(sorted(KINDS)), words, words, words)
+def test_an_address_and_its_profile_say_the_same(kind, tenant, database, collection):
+    is_chroma = kind == "chroma"
+    url = "postgresql://host/db" if kind in ("bigmemory", "federated") else "https://host:1"
+    profile = Profile("x", kind, url, tenant * is_chroma, database * is_chroma, collection)
+    assert profiles.of("x", parse(profile.address)) == profile
+
+
+@pytest.mark.parametrize("text", ["jsonl:x.jsonl", "/a/folder", "https://host", "backup:abc", "hdev:"])
+def test_what_is_no_server_gets_no_profile(text):
+    with pytest.raises(UsageError) as caught:
+        profiles.of("x", parse(text))
+    assert caught.value.todo
+
+
+def test_a_profile_is_named_wherever_a_store_is():
+    profiles.save(WORK)
+    profiles.save(Profile("a#b", "hdev", "http://hdev.example"))
+    assert str(parse("profile:Work")) == WORK.address
+    assert parse("profile:Work#notes").collection == "notes"
+    assert str(parse("profile:a#b")) == "hdev+http://hdev.example"
+
+
+def test_a_name_that_is_not_kept_is_refused_with_those_that_are():
+    profiles.save(WORK)
+    with pytest.raises(UsageError) as caught:
+        parse("profile:work")
+    assert "'work'" in caught.value.message and "Work" in caught.value.todo
+
+
+def test_a_file_of_such_a_name_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "profile:Work").touch()
+    profiles.save(WORK)
+    assert parse("profile:Work").location == "profile:Work"
+
+
+def test_a_key_goes_with_the_last_name_of_its_server(ring):
+    profiles.save(WORK)
+    profiles.save(replace(WORK, name="Other", collection="x"))
+    secrets.save(WORK.url, "canary-key")
+    profiles.forget("Work")
+    assert ring.held
+    profiles.forget("Other")
+    assert not ring.held
