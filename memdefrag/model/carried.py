@@ -1,8 +1,10 @@
 """What a store has no place for travels in the metadata, so that a later store that has a place gets it back. Pure.
 
 Under the key ``memdefrag_carried`` stands an object with those of `id`, `uri`, `owner`, `created`, `updated`, `tags`
-and `extras` that the store would have dropped; and what the metadata said under this key of their own accord. Stores
-without nested values hold it as `model.codec` escapes it.
+and `extras` that the store would have dropped; and what the metadata said under this key of their own accord. Tags that
+the store spells in its own way stand there with that spelling (`spelled`), and come back unless somebody edited them
+there. `metadata` are those by which the store would have taken a live memory for a deleted or replaced one, or for a
+piece. Stores without nested values hold it as `model.codec` escapes it.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from memdefrag.model.codec import unfit
-from memdefrag.model.records import Key, MemoryRecord, Metadata
-from memdefrag.model.service_metadata import CREATED_KEYS, TAG_KEYS, UPDATED_KEYS, moment, read
+from memdefrag.model.records import Key, MemoryRecord, Metadata, State
+from memdefrag.model.service_metadata import CREATED_KEYS, STATE_KEYS, TAG_KEYS, UPDATED_KEYS, moment, read
 
 CARRIED = "memdefrag_carried"
 SAME_MOMENT = 0.001
@@ -22,16 +24,24 @@ Fit = Callable[[MemoryRecord], tuple[MemoryRecord, tuple[str, ...]]]
 _PLAIN = ("uri", "owner", "tags")
 _TIMES = ("created", "updated")
 _KINDS: dict[str, type] = {
-    "id": str, "uri": str, "owner": str, "created": float, "updated": float, "tags": list, "extras": dict,
+    "id": str, "uri": str, "owner": str, "created": float, "updated": float, "tags": list, "spelled": list,
+    "extras": dict, "metadata": dict,
 }  # fmt: skip
+_DEAD = (State.DELETED, State.SUPERSEDED)
 
 
-def carry(record: MemoryRecord, key: Key, fit: Fit) -> tuple[MemoryRecord, tuple[str, ...]]:
+def carry(
+    record: MemoryRecord, key: Key, fit: Fit, tags: tuple[str, ...] | None = None
+) -> tuple[MemoryRecord, tuple[str, ...]]:
     """The record fitted under `key`, with what `fit` would have dropped in its metadata; and what is lost all the
-    same, in words."""
+    same, in words.
+
+    Args:
+        tags: as the memory has them where it comes from; None: as the record has them.
+    """
     named = record.with_key(key)
     fitted, losses = fit(named)
-    dropped = _dropped(named, fitted)
+    dropped = _dropped(named, fitted, named.tags if tags is None else tags)
     if key.id != record.key.id:
         dropped["id"] = record.key.id
     if not dropped and _told(record.metadata) is None:
@@ -39,14 +49,24 @@ def carry(record: MemoryRecord, key: Key, fit: Fit) -> tuple[MemoryRecord, tuple
     if CARRIED in record.metadata:
         dropped[CARRIED] = record.metadata[CARRIED]
     kept = {name: value for name, value in named.extras.items() if name not in dropped.get("extras", {})}
+    aside = dropped.get("metadata", {})
     packed = replace(
         named,
         extras=kept,
-        metadata={**named.metadata, CARRIED: dropped},
+        metadata={**{name: value for name, value in named.metadata.items() if name not in aside}, CARRIED: dropped},
         **{name: getattr(fitted, name) for name in (*_PLAIN, *_TIMES) if name in dropped},
     )
     fitted, losses = fit(packed)
-    return fitted, (*losses, *_overruled(named, fitted))
+    return fitted, (*losses, *_moved(dropped), *_overruled(packed, fitted))
+
+
+def _moved(dropped: Metadata) -> list[str]:
+    """What comes back later, but until then is not where the store's own people would look for it."""
+    told = ["the spelling of the tags (the store writes them in its own way)"] if "spelled" in dropped else []
+    return told + [
+        f"the place of {name!r} (kept aside: the store would take the memory for one that is {STATE_KEYS[name].value})"
+        for name in dropped.get("metadata", {})
+    ]
 
 
 def _overruled(record: MemoryRecord, fitted: MemoryRecord) -> list[str]:
@@ -74,13 +94,15 @@ def uncarry(record: MemoryRecord) -> MemoryRecord:
     if told is None:
         return record
     metadata = {name: value for name, value in record.metadata.items() if name != CARRIED}
+    metadata = {**told.get("metadata", {}), **metadata}
+    unedited = list(record.tags) == told.get("spelled", [])
     return replace(
         record,
         key=Key(record.key.collection, told.get("id", record.key.id)),
         metadata={**metadata, CARRIED: told[CARRIED]} if CARRIED in told else metadata,
         uri=record.uri or told.get("uri"),
         owner=record.owner or told.get("owner"),
-        tags=record.tags or tuple(told.get("tags", ())),
+        tags=tuple(told["tags"]) if unedited and "tags" in told else record.tags,
         created=told.get("created") if record.created is None else record.created,
         updated=told.get("updated") if record.updated is None else record.updated,
         extras={**told.get("extras", {}), **record.extras},
@@ -93,19 +115,30 @@ def _told(metadata: Metadata) -> Metadata | None:
     if not isinstance(told, dict) or not told:
         return None
     ours = all(name == CARRIED or isinstance(value, _KINDS.get(name, ())) for name, value in told.items())
-    return told if ours and all(isinstance(tag, str) for tag in told.get("tags", [])) else None
+    tags = (*told.get("tags", ()), *told.get("spelled", ())) if ours else ()
+    return told if ours and all(isinstance(tag, str) for tag in tags) else None
 
 
-def _dropped(record: MemoryRecord, fitted: MemoryRecord) -> Metadata:
-    """What of a record its fitted form no longer says."""
+def _dropped(record: MemoryRecord, fitted: MemoryRecord, tags: tuple[str, ...]) -> Metadata:
+    """What of a record its fitted form no longer says, or says under a name that means something else there."""
     dropped: Metadata = {}
-    for name in _PLAIN:
-        value = getattr(record, name)
-        if value and not getattr(fitted, name):
-            dropped[name] = list(value) if isinstance(value, tuple) else value
+    for name in ("uri", "owner"):
+        if getattr(record, name) and not getattr(fitted, name):
+            dropped[name] = getattr(record, name)
+    if tags != fitted.tags:
+        dropped["tags"] = list(tags)
+        if fitted.tags:
+            dropped["spelled"] = list(fitted.tags)
     for name in _TIMES:
         value, found = getattr(record, name), getattr(fitted, name)
         if value is not None and (found is None or abs(found - value) > SAME_MOMENT):
             dropped[name] = value
     extras = {name: value for name, value in record.extras.items() if name not in fitted.extras}
+    marks = {
+        name: record.metadata[name]
+        for name, state in STATE_KEYS.items()
+        if name in record.metadata and state is not record.state
+    }
+    if marks and record.state not in _DEAD and fitted.state is not record.state:
+        dropped["metadata"] = marks
     return {**dropped, "extras": extras} if extras else dropped

@@ -21,6 +21,8 @@ TAG_KEYS = ("tags_str", "tags")
 CREATED_KEYS = ("created_at", "timestamp_float", "timestamp", "created_at_iso", "timestamp_str")
 UPDATED_KEYS = ("updated_at", "updated_at_iso")
 """In the order in which they are believed."""
+STATE_KEYS = {"deleted_at": State.DELETED, "superseded_by": State.SUPERSEDED, "is_chunk": State.CHUNK}
+"""What makes a memory other than live, the first that is there first."""
 
 _HASH = re.compile("[0-9a-f]{64}")
 _NUMERIC_CREATED = CREATED_KEYS[:3]
@@ -182,8 +184,11 @@ def state_of(metadata: Metadata) -> State:
     """Whether the memory is live, by its metadata alone."""
     if metadata.get("deleted_at"):
         return State.DELETED
-    if metadata.get("superseded_by"):
-        return State.SUPERSEDED
+    return State.SUPERSEDED if metadata.get("superseded_by") else piece_of(metadata)
+
+
+def piece_of(metadata: Metadata) -> State:
+    """Whether the memory is a piece of a longer text, or whole and live."""
     chunk = metadata.get("is_chunk")
     return State.CHUNK if chunk and chunk not in ("false", "False", "0") else State.LIVE
 

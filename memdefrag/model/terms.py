@@ -92,9 +92,9 @@ def as_in_database(record: MemoryRecord) -> MemoryRecord:
     """
     metadata, extras = record.metadata, dict(record.extras)
     own = extras.pop(OWN, None)
-    record = replace(record, tags=service_tags(record.tags), extras=extras)
-    record = in_columns(record, (_KIND,))
+    record = in_columns(replace(record, extras=extras), (_KIND,))
     said = _said(record)
+    record = replace(record, tags=service_tags(record.tags))
     whole = said.keys() <= metadata.keys() and metadata["content_hash"] == record.key.id
     if not (whole and _HASH.fullmatch(record.key.id)):
         return record

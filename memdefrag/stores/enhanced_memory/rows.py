@@ -58,7 +58,7 @@ def read_row(
         created=moment(stored["created_at"]),
         updated=moment(stored.get("updated_at")),
         owner=text(stored["owner_id"]),
-        state=State.DELETED if stored.get("is_active") == 0 else state_of(metadata),
+        state=_state(stored.get("is_active") == 0, metadata, layout),
         extras=extras,
     )
     return record, faults
@@ -115,7 +115,7 @@ def placed(record: MemoryRecord, layout: Layout, owner: str | None) -> tuple[Mem
         updated = None
     if (created is None) != (record.created is None) or (updated is None) != (record.updated is None):
         losses.append("a time that the database has no place for")
-    state = _state(record.state, metadata, layout)
+    state = _state(record.state is State.DELETED and "is_active" in layout.columns, metadata, layout)
     if state is not record.state:
         losses.append(f"the state {record.state.value!r}")
     kept, lost = _owner(record.owner, layout, owner)
@@ -180,9 +180,12 @@ def _tagged(metadata: Metadata, tags: tuple[str, ...]) -> Metadata:
     return {**{name: value for name, value in metadata.items() if name != "tags_str"}, "tags": list(tags)}
 
 
-def _state(state: State, metadata: Metadata, layout: Layout) -> State:
-    if state is State.DELETED and "is_active" in layout.columns:
-        return state
+def _state(deleted: bool, metadata: Metadata, layout: Layout) -> State:
+    """Where a column says whether a memory is deleted, metadata of that meaning mean what their writer wants."""
+    if deleted:
+        return State.DELETED
+    if "is_active" in layout.columns:
+        metadata = {name: value for name, value in metadata.items() if name != "deleted_at"}
     return state_of(metadata)
 
 

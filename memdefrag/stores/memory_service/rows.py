@@ -1,7 +1,9 @@
 """Rows of the table of memories as records, and records as rows.
 
 A column that says what it says of every new row (`version` 1, `confidence` 1) says nothing of a record. The ISO columns
-repeat the times beside them; `embedding_pending` is the service's own mark of a vector still to be made.
+repeat the times beside them; `embedding_pending` is the service's own mark of a vector still to be made. Whether a
+memory is deleted or replaced only its columns say, as for the service: metadata of these names mean what their writer
+wants.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from math import isfinite
 from typing import Any
 
 from memdefrag.model.records import Key, MemoryRecord, Metadata, State, Vector
-from memdefrag.model.service_metadata import iso, moment, read
+from memdefrag.model.service_metadata import iso, moment, piece_of, read
 from memdefrag.stores.foreign_sqlite import BYTES, metadata_of, rest, text
 from memdefrag.stores.memory_export_rows import storable
 from memdefrag.stores.memory_service.layout import Layout
@@ -104,7 +106,7 @@ def _stating(state: State, metadata: Metadata, extras: Metadata, layout: Layout)
 def _state(metadata: Metadata, extras: Metadata) -> State:
     if extras.get("deleted_at") is not None:
         return State.DELETED
-    return State.SUPERSEDED if extras.get("superseded_by") else read(metadata).state
+    return State.SUPERSEDED if extras.get("superseded_by") else piece_of(metadata)
 
 
 def _is_held(name: str, value: Any, record: MemoryRecord, layout: Layout) -> bool:

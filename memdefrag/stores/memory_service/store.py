@@ -7,6 +7,7 @@ for each. A hash stands once in the whole database, whichever the store, deleted
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -99,11 +100,10 @@ class MemoryService(ForeignSqlite):
         metadata, columns = record.metadata, self._layout.columns
         record = as_in_database(record)
         extras = dict(record.extras)
-        by = metadata.get("superseded_by")
-        if "superseded_by" in columns and isinstance(by, str) and by:
-            extras.setdefault("superseded_by", by)
-        deleted = moment(metadata.get("deleted_at"))
-        if "deleted_at" in columns and deleted:
+        by, deleted = metadata.get("superseded_by"), moment(metadata.get("deleted_at"))
+        if record.state is State.SUPERSEDED and "superseded_by" in columns and by:
+            extras.setdefault("superseded_by", by if isinstance(by, str) else json.dumps(by))
+        if record.state is State.DELETED and "deleted_at" in columns and deleted:
             extras.setdefault("deleted_at", deleted)
         return replace(record, extras=extras)
 

@@ -147,7 +147,8 @@ def test_a_comma_in_a_tag_becomes_a_hyphen_and_is_told(service: Path) -> None:
 
 
 def test_a_record_of_another_system_is_said_in_the_services_terms(service: Path) -> None:
-    foreign = memory("any id", metadata={"type": "note", "superseded_by": A}, tags=("North, South", "x", "X"))
+    said = {"type": "note", "superseded_by": A}
+    foreign = memory("any id", metadata=said, tags=("North, South", "x", "X"), state=State.SUPERSEDED)
     with opened(service) as store:
         adopted = store.adopted(foreign)
         fitted, losses = store.fit(adopted)
