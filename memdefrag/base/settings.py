@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -63,6 +65,21 @@ def server_timeout() -> float | None:
     if not 0 < seconds < float("inf"):
         raise UsageError(f"{TIMEOUT_VARIABLE} is {said!r}, which is no number of seconds.")
     return seconds
+
+
+@contextmanager
+def giving_up_after(seconds: float | None) -> Iterator[None]:
+    """Within this a server is given up after so many seconds without a byte; None: as it is without."""
+    before = os.environ.get(TIMEOUT_VARIABLE)
+    if seconds is not None:
+        os.environ[TIMEOUT_VARIABLE] = str(seconds)
+    try:
+        yield
+    finally:
+        if seconds is not None and before is None:
+            del os.environ[TIMEOUT_VARIABLE]
+        elif seconds is not None and before is not None:
+            os.environ[TIMEOUT_VARIABLE] = before
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}

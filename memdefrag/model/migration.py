@@ -84,11 +84,13 @@ class Pace:
         batch: records in one request; None: what the store takes well.
         delay: seconds between two batches.
         max_rate: records in a second at most; None: as fast as the server answers.
+        timeout: seconds of silence after which a server, read or written, is given up; None: the usual.
     """
 
     batch: int | None = None
     delay: float = 0.0
     max_rate: float | None = None
+    timeout: float | None = None
 
 
 GENTLE = Pace(batch=10, delay=1.0)

@@ -46,6 +46,7 @@ class Form:
         re_embed: the model that makes all vectors anew; empty: the source's are kept.
         batch, delay, rate: memories in one request, seconds between two, memories in a second at most; empty: as it
             goes best. `gentle` chooses the first two.
+        timeout: seconds of silence after which a server is given up; empty: the usual.
         full: compare all once more in the end, not a sample.
     """
 
@@ -66,6 +67,7 @@ class Form:
     batch: str = ""
     delay: str = ""
     rate: str = ""
+    timeout: str = ""
     full: bool = False
     rollback: bool = False
 
@@ -147,10 +149,11 @@ def _options(form: Form) -> MigrateOptions:
 
 def _pace(form: Form) -> Pace:
     rate = _number(form.rate, 0.01) if form.rate.strip() else None
+    timeout = _number(form.timeout, 1.0) if form.timeout.strip() else None
     if form.gentle:
-        return replace(GENTLE, max_rate=rate)
+        return replace(GENTLE, max_rate=rate, timeout=timeout)
     batch = int(_number(form.batch, 1)) if form.batch.strip() else None
-    return Pace(batch, _number(form.delay, 0.0) if form.delay.strip() else 0.0, rate)
+    return Pace(batch, _number(form.delay, 0.0) if form.delay.strip() else 0.0, rate, timeout)
 
 
 def _number(text: str, least: float) -> float:

@@ -56,13 +56,13 @@ def test_of_a_source_only_what_takes_part_is_read():
 
 
 def test_the_pace_is_gentle_or_as_it_is_typed():
-    typed = {"batch": "20", "delay": "0.5", "rate": "7"}
-    assert planned(**typed)[0].options.pace == Pace(20, 0.5, 7.0)
-    assert planned(**typed, gentle=True)[0].options.pace == Pace(GENTLE.batch, GENTLE.delay, 7.0)
+    typed = {"batch": "20", "delay": "0.5", "rate": "7", "timeout": "90"}
+    assert planned(**typed)[0].options.pace == Pace(20, 0.5, 7.0, 90.0)
+    assert planned(**typed, gentle=True)[0].options.pace == Pace(GENTLE.batch, GENTLE.delay, 7.0, 90.0)
 
 
 @pytest.mark.parametrize(("field", "said"), [
-    ("since", "soon"), ("where", "work"), ("batch", "0"), ("delay", "-1"), ("rate", "nan"), ("rate", "fast"),
+    ("since", "soon"), ("where", "work"), ("batch", "0"), ("delay", "-1"), ("rate", "nan"), ("rate", "fast"), ("timeout", "0.5"),
 ])  # fmt: skip
 def test_what_cannot_be_understood_is_told_without_options_of_the_command(field, said):
     with pytest.raises(UsageError) as caught:

@@ -17,6 +17,7 @@ from pathlib import Path
 from memdefrag.analysis.embedding.embed import Embedder
 from memdefrag.base.errors import StoreChanged, StoreDamaged, UsageError
 from memdefrag.base.progress import Progress
+from memdefrag.base.settings import giving_up_after
 from memdefrag.engine import history, resume
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.compare import ModelOptions
@@ -85,7 +86,7 @@ def migrate(
             migration.notes += (f"A private copy of the source was read: {state}.",)
         return migration, migration.decided(store)
 
-    with _everything_kept(), _prepared(place, options, means):
+    with giving_up_after(options.pace.timeout), _everything_kept(), _prepared(place, options, means):
         origin = resolve(source) if isinstance(source, str) else source
         migration, decided = steadily(origin, progress, decide)
         report = decided.report

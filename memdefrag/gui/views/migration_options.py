@@ -16,6 +16,7 @@ from memdefrag.presenters.migration_state import MigrationState, Named
 
 _LABELS = 170
 _BEST = "as it goes best"
+_USUAL = "the usual number of seconds without an answer"
 _COLUMNS = ("Takes part", "Store", "Collection", "Holds", "Name in the target")
 
 
@@ -119,6 +120,7 @@ class OptionsPanel(QWidget):
                 "Memories in one request": self._line("batch", "Memories in one request", _BEST),
                 "Seconds between two": self._line("delay", "Seconds between two requests", "none"),
                 "At most in a second": self._line("rate", "Memories in a second at most", _BEST),
+                "Give a server up after": self._line("timeout", "Seconds without an answer", _USUAL),
             }),
             label("Proof afterwards", "heading"),
             self._grid({

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from memdefrag.base import secrets
 from memdefrag.base.errors import NotAStore, ServerRefused, ServerUnreachable, UsageError
 from memdefrag.base.http import Client, Options
+from memdefrag.base.settings import server_timeout
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import Key, MemoryRecord
@@ -75,10 +76,12 @@ class HdevHttp(HdevStore):
         told = config.load()
         key = secrets.find(address.url, *KEY_VARIABLES) or told.key_for(address.url)
         options = Options.of_environment()
+        # What was said on this occasion goes before what hdev's configuration says.
+        silence = server_timeout() or told.timeout or options.silence
         self._offered: set[str] = set()
         self._last_listing = Listing()
         self._offered_folders: set[str] = set()
-        self._client = Client(address.url, key, replace(options, silence=told.timeout or options.silence))
+        self._client = Client(address.url, key, replace(options, silence=silence))
 
     @classmethod
     def detect(cls, path: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 
 from memdefrag.base.errors import CollectionNotFound, NotAStore, StoreInUse, UsageError
 from memdefrag.base.progress import Progress, Tick
+from memdefrag.base.settings import TIMEOUT_VARIABLE, server_timeout
 from memdefrag.engine import history
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.migrate.run import Means, migrate
 from memdefrag.engine.writers import WriterOptions
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import content_hash, record_hash
-from memdefrag.model.migration import Conflict, Depth, MetadataMap, MigrateOptions, Outcome, Selection
+from memdefrag.model.migration import Conflict, Depth, MetadataMap, MigrateOptions, Outcome, Pace, Selection
 from memdefrag.model.plan import Changes, Put
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord
 from memdefrag.stores.registry import open_store
@@ -320,3 +322,18 @@ def test_many_memories_are_taken_back_without_asking(tmp_path: Path, target: Add
     report = migrate(source, target, FAILING, Means(NO_MODEL.writer, NO_MODEL.model), spoilt)
     assert report.rolled_back
     assert texts(target) == {f"{NAME}/5": "Spoilt", **({} if is_new else {f"{NAME}/old": "Old"})}
+
+
+@pytest.mark.parametrize("before", [None, "3"])
+def test_servers_have_the_time_that_the_pace_gives_them(
+    before: str | None, tmp_path: Path, target: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TIMEOUT_VARIABLE, raising=False)
+    if before:
+        monkeypatch.setenv(TIMEOUT_VARIABLE, before)
+    given: set[float | None] = set()
+    options = MigrateOptions(pace=Pace(timeout=7.0))
+    migrate(source_of(tmp_path, memory("a", "A")), target, options, progress=Progress(
+        lambda _: given.add(server_timeout())
+    ))  # fmt: skip
+    assert given == {7.0} and os.environ.get(TIMEOUT_VARIABLE) == before
