@@ -37,6 +37,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -121,6 +122,18 @@ class ServerRefused(StoreError):
     ) -> None:
         super().__init__(message, safe=safe, todo=todo)
         self.status = status
+
+
+class RecordsRefused(ServerRefused):
+    """A server took all of a batch but some.
+
+    Attributes:
+        refused: the keys, as text, of those that are as they were before, each with the server's reason.
+    """
+
+    def __init__(self, message: str, refused: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class WriteError(MemdefragError):

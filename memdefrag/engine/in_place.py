@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from memdefrag.base.errors import Cancelled, MemdefragError, VerificationFailed
+from memdefrag.base.errors import Cancelled, MemdefragError, RecordsRefused, VerificationFailed
 from memdefrag.base.fsops import fault_point
 from memdefrag.base.progress import Progress
 from memdefrag.engine import relations
@@ -47,7 +47,8 @@ def write(
         pace: how large the batches are, and how long to wait between them. A transaction takes all at once.
 
     Returns:
-        What was done, and the units left out because somebody changed one of their records since the plan.
+        What was done, and the units left out because somebody changed one of their records since the plan, or because
+        the server did not take one; where it takes none at all, that is a failure.
 
     Raises:
         VerificationFailed: a batch reads back differently.
@@ -60,15 +61,25 @@ def write(
     progress.phase("Writing", len(wanted))
     if changes.collections:
         store.write(Changes(collections=changes.collections), progress)
+    refusal: RecordsRefused | None = None
     at_once = store.capabilities.commit is Commit.TRANSACTION
     trial = not store.address.is_local
     for batch in [wanted] if at_once else _batches(wanted, _pacer(store, pace), progress, trial=trial):
         progress.check()
         fitting = _still_as_planned(store, changes, batch, skipped)
         part = _part(changes, fitting)
-        _carry_out(store, _with_links(part, links, touched - fitting) if at_once else part, progress)
+        try:
+            _carry_out(store, _with_links(part, links, touched - fitting) if at_once else part, progress)
+        except RecordsRefused as error:
+            refusal = error
+            fitting = _taken(store, changes, fitting, batch, error, skipped)
+            if len(batch) > 1 and not (fitting or done):
+                raise
+            _carry_out(store, replace(_part(changes, fitting), put=()), progress)
         done |= fitting
         progress.step(len(batch))
+    if refusal and not done:
+        raise refusal
     linked = _with_links(Changes(), links, touched - done)
     if not at_once:
         _carry_out(store, linked, progress)
@@ -177,6 +188,28 @@ def _still_as_planned(store: Store, changes: Changes, batch: list[Unit], skipped
         else:
             skipped.append(Skipped(str(unit[0]), f"{stale} was changed while the others were written"))
     return fitting
+
+
+def _taken(
+    store: Store, changes: Changes, keys: Collection[Key], batch: list[Unit], refusal: RecordsRefused,
+    skipped: list[Skipped],
+) -> set[Key]:
+    """Those of the keys whose units the server took; the others are noted as skipped.
+
+    Raises:
+        RecordsRefused: the others are not wholly as they were, or those are not wholly written.
+    """
+    left: set[Key] = set()
+    for unit in batch:
+        reason = next((refusal.refused[str(key)] for key in unit if str(key) in refusal.refused), None)
+        if reason is not None:
+            left.update(unit)
+            skipped.append(Skipped(str(unit[0]), reason))
+    taken = set(keys) - left
+    as_before = _still_as_planned(store, changes, [unit for unit in batch if left.issuperset(unit)], [])
+    if as_before != left or not _stands(store, replace(_part(changes, taken), delete=()), refusal):
+        raise refusal
+    return taken
 
 
 def _part(changes: Changes, keys: Collection[Key]) -> Changes:

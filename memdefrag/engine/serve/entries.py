@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from memdefrag.base.errors import StoreChanged, UsageError, VerificationFailed
+from memdefrag.base.errors import ModelUnavailable, StoreChanged, VerificationFailed
 from memdefrag.base.progress import Progress
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.backups import retention
@@ -27,7 +27,7 @@ from memdefrag.engine.embedding import Embed
 from memdefrag.engine.exchange import choose_collection
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
-from memdefrag.model.plan import Changes, Drop, Plan, Put, Ref, Result, VectorRule, Write
+from memdefrag.model.plan import Changes, Drop, Plan, Put, Ref, Result, Step, VectorRule, Write
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.model.service_metadata import CREATED_KEYS, UPDATED_KEYS
 from memdefrag.stores.base import Store, file_stats
@@ -102,12 +102,15 @@ class Entries(ABC):
         """All entries that can be read."""
 
     @abstractmethod
-    def write(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> None:
+    def write(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> Mapping[str, str]:
         """Write entries and remove others, all or none where the store can promise that; read back.
 
         Args:
             put: entries as `look` gives them, the name as the key's id, with the hash of what `look` gave before.
             delete: entries as `look` gave them.
+
+        Returns:
+            The names of those that the store does not take, each with the reason; they are as they were.
 
         Raises:
             MemdefragError: why nothing, or not all, was written.
@@ -153,13 +156,14 @@ class FolderEntries(Entries):
             for batch in self.store.scan(info.name):
                 yield from batch
 
-    def write(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> None:
+    def write(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> Mapping[str, str]:
         if not self._is_backed_up:
             if self.index().names:
                 create(self.store, None, "before it was served", Progress())
             self._is_backed_up = True
         self.store.write(Changes(tuple(put), tuple(map(Ref.of, delete))), Progress())
         self._require_written(put, delete)
+        return {}
 
     def _require_written(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> None:
         found = {record.key: record_hash(record) for record in self.store.fetch(each.record.key for each in put)}
@@ -221,29 +225,50 @@ class StoreEntries(Entries):
         for name, record in self._now().records.items():
             yield self._shown(name, record)
 
-    def write(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> None:
+    def write(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> Mapping[str, str]:
         view = self._now()
         drops = [Drop(Ref.of(old)) for record in delete if (old := self._known(view, record.key.id))]
+        refused: dict[str, str] = {}
         with scratch_folder("serving") as scratch:
             source = Address("jsonl", str(scratch / "entries.jsonl"))
-            writes = self._staged(source, view, [each.record for each in put])
-            plan = Plan(
-                source=str(source),
-                target=str(self._store.address.select(None)),
-                settings={"reason": SERVED},
-                steps=(*writes, *drops),
-            )
-            report = apply(plan, ApplyOptions(confirm_shrink=True, embed=self._embed))
-        self._view = None
+            writes = self._staged(source, view, [each.record for each in put], refused)
+            try:
+                skipped = self._applied(source, [*writes.values(), *drops])
+            except ModelUnavailable as error:
+                wanting = {name for name, step in writes.items() if _makes_vector(step)}
+                writes = {name: step for name, step in writes.items() if name not in wanting}
+                if not (writes or drops):
+                    raise
+                refused |= dict.fromkeys(wanting, error.message)
+                skipped = self._applied(source, [*writes.values(), *drops])
+            finally:
+                self._view = None
+        refused |= {name: skipped[str(step.key)] for name, step in writes.items() if str(step.key) in skipped}
+        if gone := [str(drop.record.key) for drop in drops if str(drop.record.key) in skipped]:
+            raise StoreChanged(f"The store did not remove it: {skipped[gone[0]]}.")
+        return refused
+
+    def _applied(self, source: Address, steps: Sequence[Step]) -> dict[str, str]:
+        """Carry the steps out; the keys of those that the store did not take, each with the reason."""
+        if not steps:
+            return {}
+        target, settings = str(self._store.address.select(None)), {"reason": SERVED}
+        plan = Plan(source=str(source), target=target, settings=settings, steps=tuple(steps))
+        report = apply(plan, ApplyOptions(confirm_shrink=True, embed=self._embed))
         if report.backup and self._first_backup:
             retention.discard(report.backup)
         self._first_backup = self._first_backup or report.backup
-        if report.skipped:
-            raise StoreChanged(f"The store did not take it: {report.skipped[0].reason}.")
+        return {each.record: each.reason for each in report.skipped}
 
-    def _staged(self, source: Address, view: _View, put: Sequence[MemoryRecord]) -> list[Write]:
-        """The steps that write these entries, whose records are put into a file of their own."""
-        steps, records = [], []
+    def _staged(
+        self, source: Address, view: _View, put: Sequence[MemoryRecord], refused: dict[str, str]
+    ) -> dict[str, Write]:
+        """By name the steps that write these entries, whose records are put into a file of their own.
+
+        Those that the store does not take go to `refused`.
+        """
+        steps: dict[str, Write] = {}
+        records: list[MemoryRecord] = []
         for entry in put:
             old = self._known(view, entry.key.id)
             like = old or MemoryRecord(Key(self._collection, id_of(entry.key.id)), None)
@@ -251,19 +276,27 @@ class StoreEntries(Entries):
                 like, text=entry.text, metadata=entry.metadata, tags=entry.tags, created=entry.created,
                 updated=entry.updated, embedding=None,
             )  # fmt: skip
-            fitted, losses = self._store.fit(record)
-            if fitted.text != record.text:
-                raise UsageError(f"The store would lose {', '.join(losses)}.")
+            reason = self._refusal(record)
+            if reason:
+                refused[entry.key.id] = reason
+                continue
             records.append(record)
             result = Result(
                 record.text, record.tags, record.created, record.updated, record.uri, record.metadata,
                 self._vector_rule(old, record),
             )  # fmt: skip
-            steps.append(Write(Ref.of(record), record.key, record_hash(old) if old else None, result, reason=SERVED))
+            before = record_hash(old) if old else None
+            steps[entry.key.id] = Write(Ref.of(record), record.key, before, result, reason=SERVED)
         with open_store(source, must_exist=False) as lines:
             lines.write(Changes(put=tuple(Put(record, None) for record in records)), Progress())
             hashes = {record.key: Ref.of(record) for record in lines.fetch(record.key for record in records)}
-        return [replace(step, record=hashes[step.key]) for step in steps]
+        return {name: replace(step, record=hashes[step.key]) for name, step in steps.items()}
+
+    def _refusal(self, record: MemoryRecord) -> str | None:
+        fitted, losses = self._store.fit(record)
+        if fitted.text != record.text:
+            return f"The store would lose {', '.join(losses)}."
+        return self._store.refusal(fitted)
 
     def _vector_rule(self, old: MemoryRecord | None, new: MemoryRecord) -> VectorRule:
         capabilities = self._store.capabilities
@@ -301,3 +334,7 @@ class StoreEntries(Entries):
             again = self._store.fit(replace(record, metadata=own))[0].metadata
             metadata = {key: value for key, value in metadata.items() if key in own or again.get(key) != value}
         return fit(replace(record, metadata=metadata))[0].with_key(Key(record.key.collection, name))
+
+
+def _makes_vector(step: Write) -> bool:
+    return step.result is not None and step.result.vector is VectorRule.EMBED

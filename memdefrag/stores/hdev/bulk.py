@@ -17,8 +17,8 @@ from memdefrag.model.records import MemoryRecord
 ENTRIES = "/api/memory/entries"
 READ_AT_ONCE = 300
 """What a server gives in one answer at most."""
-WRITTEN_AT_ONCE = 100
-"""A server allows more, but may need a while for each."""
+WRITTEN_AT_ONCE = 500
+"""What a server takes in one request at most; where it writes its store as a whole, each costs one such write."""
 BYTES = 8 << 20
 """What a server takes in one request."""
 _AROUND = 100

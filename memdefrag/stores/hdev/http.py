@@ -12,56 +12,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from memdefrag.base import secrets
-from memdefrag.base.errors import NotAStore, ServerRefused, ServerUnreachable, UsageError
+from memdefrag.base.errors import NotAStore, RecordsRefused, ServerRefused, ServerUnreachable, UsageError
 from memdefrag.base.http import Client, Options
-from memdefrag.base.settings import server_timeout
+from memdefrag.base.settings import redact, server_timeout
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.stores.base import StoreSettings
 from memdefrag.stores.hdev import bulk, config, names
+from memdefrag.stores.hdev.listing import Listing, is_cut, items_in, names_in
 from memdefrag.stores.hdev.store import ALWAYS, AT_ONCE, COLLECTION, NOTHING, Found, HdevStore, fit, record_of
 
 KEY_VARIABLES = (config.KEY_VARIABLE,)
 ENTRY, TREE, HEALTH = "/api/memory/entry/", "/api/memory/tree", "/api/health"
 _MANY = 20
 """From so many names on, a look at the tree is worth its while."""
-_CUT = "..."
-"""The server's mark in a tree for what it leaves out."""
-
-
-@dataclass(slots=True)
-class Listing:
-    """What a server lists.
-
-    Attributes:
-        entries: names of memories; `folders`: those of folders, "" among them.
-        hidden: memories that a folder of the same name hides from everybody who asks the server.
-        silent: folders whose content the server does not tell.
-        hostile: what the server gives out as names, and cannot be any.
-    """
-
-    entries: set[str] = field(default_factory=set)
-    folders: set[str] = field(default_factory=set)
-    hidden: set[str] = field(default_factory=set)
-    silent: set[str] = field(default_factory=set)
-    hostile: set[str] = field(default_factory=set)
-
-    def unseen(self) -> Iterator[tuple[str, str]]:
-        """Each name under which something is that cannot be read, and why."""
-        for names_found, why in (
-            (self.hidden, "is hidden by the folder of the same name; only the server's own files have it"),
-            (self.silent, "is a folder, and the server does not tell what is in it"),
-            (self.hostile, "is no name that a memory may have; it was not asked for"),
-        ):
-            yield from ((name, why) for name in sorted(names_found))
+_TOLD_CHARACTERS = 300
 
 
 class HdevHttp(HdevStore):
@@ -141,6 +114,8 @@ class HdevHttp(HdevStore):
     def refusal(self, record: MemoryRecord) -> str | None:
         """Beside those listed last and offered since: the server gives out no entry beside a folder of its name."""
         entry, folders, there = record.key.id, names.folders_of(record.key.id), self._last_listing
+        if entry in dict(self._faulty or ()):
+            return "is there already and cannot be read"
         above = next((folder for folder in folders if folder in self._offered or folder in there.entries), None)
         if above is not None:
             return f"would hide {above!r} behind a folder of the same name"
@@ -161,7 +136,7 @@ class HdevHttp(HdevStore):
     def _listing(self) -> Listing:
         """All names: those of the tree, and those of each folder, since the tree shows `a` and `a/` as one."""
         found = Listing()
-        shown = dict(_names(self._tree(), found.hostile))
+        shown = dict(names_in(self._tree(), found.hostile))
         folders = {"", *(name for name, below in shown.items() if below)}
         seen: set[str] = set()
         leaves: set[str] = set()
@@ -172,7 +147,7 @@ class HdevHttp(HdevStore):
                 if not isinstance(answer.get("items"), list):
                     found.silent.add(folder)
                     continue
-                for name, is_folder in _items(folder, answer, found.hostile):
+                for name, is_folder in items_in(folder, answer, found.hostile):
                     (folders if is_folder else leaves).add(name)
         found.hidden, found.folders = leaves & folders, folders
         # An empty folder looks like an entry in the tree; the folder that it lies in tells them apart.
@@ -191,9 +166,9 @@ class HdevHttp(HdevStore):
         if len(entries) < _MANY or self._takes_many:
             return self._look(entries)
         tree = self._tree()
-        if _is_cut(tree):
+        if is_cut(tree):
             return self._look(entries)
-        shown = dict(_names(tree, set()))
+        shown = dict(names_in(tree, set()))
         found = self._look([entry for entry in entries if entry in shown])
         return {entry: found.get(entry, NOTHING) for entry in entries}
 
@@ -221,23 +196,42 @@ class HdevHttp(HdevStore):
         return bulk.is_offered(self._asked("GET", HEALTH))
 
     def _put_all(self, entries: Sequence[tuple[MemoryRecord, MemoryRecord | None]]) -> None:
-        """Many at once where the server takes them; what it does not say it has written goes by itself."""
-        written: set[str] = set()
+        """Many at once where the server takes them; those of which it says nothing go one by one.
+
+        Raises:
+            RecordsRefused: all were written but some, which the server says it does not take.
+        """
+        said: dict[str, str | None] = {}
         if len(entries) > AT_ONCE and self._takes_many:
             fitting = [record for record, present in entries if not _loses_metadata(record, present)]
             for part, body in bulk.writes(fitting):
-                written |= self._written_together(part, body)
-        super()._put_all([entry for entry in entries if entry[0].key.id not in written])
+                said |= self._written_together(part, body)
+        refused = {str(Key(COLLECTION, name)): reason for name, reason in said.items() if reason is not None}
 
-    def _written_together(self, part: Sequence[MemoryRecord], body: bytes) -> set[str]:
-        """Those of the records that the server says it has written."""
+        def put(entry: tuple[MemoryRecord, MemoryRecord | None]) -> None:
+            try:
+                self._put(*entry)
+            except _NotTaken as refusal:
+                refused[str(entry[0].key)] = refusal.reason
+
+        self._each(put, [entry for entry in entries if entry[0].key.id not in said])
+        if refused:
+            key, reason = next(iter(refused.items()))
+            raise RecordsRefused(f"The server did not write {key!r}: {reason}.", refused)
+
+    def _written_together(self, part: Sequence[MemoryRecord], body: bytes) -> dict[str, str | None]:
+        """Of each name what the server says: None: it is written; else why not. Where it gives no reason, nothing."""
         asked = [record.key.id for record in part]
         try:
             results = bulk.answers(self._asked("POST", bulk.ENTRIES, body=body).get("results"), asked)
         except (NotAStore, ServerRefused):
             self._takes_many = False
-            return set()
-        return {name for name, result in zip(asked, results, strict=False) if result.get("success") is True}
+            return {}
+        told = {
+            name: None if result.get("success") is True else _reason(result)
+            for name, result in zip(asked, results, strict=False)
+        }
+        return {name: reason for name, reason in told.items() if reason != ""}
 
     def _put(self, record: MemoryRecord, present: MemoryRecord | None) -> None:
         entry = record.key.id
@@ -247,7 +241,7 @@ class HdevHttp(HdevStore):
         with self._judged_by_reading(entry, record_hash(record)):
             answer = self._asked("PUT", _path(entry), body={"content": record.text, "metadata": record.metadata})
             if answer.get("success") is not True:
-                raise ServerRefused(f"The server did not write {entry!r}: {answer.get('error')}.")
+                raise _NotTaken(entry, _reason(answer) or "it does not say why")
 
     def _delete(self, entry: str) -> None:
         """Remove an entry; never a folder, which would go with all that is in it."""
@@ -306,6 +300,14 @@ class HdevHttp(HdevStore):
         return said
 
 
+class _NotTaken(ServerRefused):
+    """The server answers that it does not take an entry."""
+
+    def __init__(self, entry: str, reason: str) -> None:
+        super().__init__(f"The server did not write {entry!r}: {reason}.")
+        self.reason = reason
+
+
 class HdevHttps(HdevHttp):
     """The same over https."""
 
@@ -316,41 +318,9 @@ def _path(entry: str) -> str:
     return ENTRY + "/".join(quote(part, safe="") for part in entry.split("/"))
 
 
-def _is_cut(items: dict[str, Any]) -> bool:
-    """Whether a tree says somewhere that it does not show all."""
-    waiting: list[Any] = [items]
-    while waiting:
-        below = waiting.pop()
-        if not isinstance(below, dict) or _CUT in below:
-            return True
-        waiting += below.values()
-    return False
-
-
-def _names(items: dict[str, Any], hostile: set[str]) -> Iterator[tuple[str, bool]]:
-    """The names in a tree and whether something is below them; those that are no names go to `hostile`."""
-    waiting = [("", items)]
-    while waiting:
-        folder, below = waiting.pop()
-        for part, inner in below.items():
-            name = folder + part
-            if part == _CUT:
-                continue
-            if "/" in part or names.fault_of(name) or not isinstance(inner, dict):
-                hostile.add(name)
-                continue
-            yield name, bool(inner)
-            waiting.append((name + "/", inner))
-
-
-def _items(folder: str, answer: dict[str, Any], hostile: set[str]) -> Iterator[tuple[str, bool]]:
-    """The names directly in a folder and whether each is a folder; those that are no names go to `hostile`."""
-    for item in answer["items"]:
-        name = item.get("path") if isinstance(item, dict) else None
-        if not isinstance(name, str) or names.fault_of(name) or name.rpartition("/")[0] != folder:
-            hostile.add(str(name))
-        else:
-            yield name, item.get("type") == "node"
+def _reason(answer: dict[str, Any]) -> str:
+    """Why a server did not do it, in its own words, short and without a full stop."""
+    return redact(" ".join(str(answer.get("error") or "").split()))[:_TOLD_CHARACTERS].rstrip(".")
 
 
 def _loses_metadata(record: MemoryRecord, present: MemoryRecord | None) -> bool:

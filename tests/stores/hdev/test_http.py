@@ -25,7 +25,8 @@ from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.stores.base import StoreSettings, read_snapshot
 from memdefrag.stores.hdev import names
 from memdefrag.stores.hdev.files import HdevFiles
-from memdefrag.stores.hdev.http import HdevHttp, HdevHttps, _names, _path
+from memdefrag.stores.hdev.http import HdevHttp, HdevHttps, _path
+from memdefrag.stores.hdev.listing import names_in
 from memdefrag.stores.hdev.store import COLLECTION
 from memdefrag.stores.registry import open_store
 from tests.stores.hdev import server
@@ -331,7 +332,7 @@ trees = st.recursive(st.just({}), lambda below: st.dictionaries(parts, below, ma
 @given(trees)
 def test_every_name_of_a_tree_is_sound_or_told(items: dict[str, Any]) -> None:
     hostile: set[str] = set()
-    found = dict(_names(items, hostile))
+    found = dict(names_in(items, hostile))
     assert all(names.fault_of(name) is None for name in found)
     assert items.keys() - {"..."} <= found.keys() | hostile
 

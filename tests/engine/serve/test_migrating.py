@@ -1,0 +1,74 @@
+"""Migrating into a store that is given out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memdefrag.base.errors import ServerRefused
+from memdefrag.engine import history
+from memdefrag.engine.migrate.run import migrate
+from memdefrag.engine.serve import writing
+from memdefrag.model.address import Address
+from memdefrag.model.migration import Outcome
+from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.registry import open_store
+from tests.conftest import fill
+from tests.engine.serve.running import given_out
+from tests.stores.hdev import server
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for number in range(40):
+        server.put(tmp_path / "source", f"n/{number}", {"content": f"text {number}"})
+    return tmp_path / "source"
+
+
+def link(root: Path, name: str) -> None:
+    """A link where an entry would be: nothing lists it, and nobody may write there."""
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / f"{name}.md").symlink_to(root.parent / "elsewhere.md")
+
+
+@pytest.mark.parametrize("refused", ["n/0", "n/17"])
+@pytest.mark.parametrize("many", [True, False])
+def test_an_entry_that_the_server_refuses_is_named_and_the_rest_is_written(
+    source: Path, tmp_path: Path, refused: str, many: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one, too, which goes alone to see whether the server takes anything."""
+    if not many:
+        monkeypatch.setattr("memdefrag.stores.hdev.bulk.is_offered", lambda health: False)
+    root = tmp_path / "served"
+    link(root, refused)
+    with given_out(f"hdev:{root}") as url:
+        report = migrate(f"hdev:{source}", f"hdev+{url}")
+        with pytest.raises(ServerRefused, match="is a link"):
+            migrate(f"hdev:{source}", f"hdev+{url}")
+    [failed] = [entry for entry in report.entries if entry.outcome is Outcome.FAIL]
+    assert failed.source.id == refused
+    assert "is a link" in failed.reason
+    assert len(list(root.rglob("*.metadata.json"))) == 39
+    assert report.checked is not None and report.checked.differences == ()
+    assert not (tmp_path / "elsewhere.md").exists()
+
+
+def test_a_server_that_takes_nothing_is_a_failure(source: Path, tmp_path: Path) -> None:
+    root = tmp_path / "served"
+    for number in range(40):
+        link(root, f"n/{number}")
+    with given_out(f"hdev:{root}") as url, pytest.raises(ServerRefused, match="is a link"):
+        migrate(f"hdev:{source}", f"hdev+{url}")
+    assert list(root.rglob("*.metadata.json")) == []
+
+
+def test_a_store_that_is_written_whole_is_written_once_for_many(source: Path, tmp_path: Path) -> None:
+    place = Address("jsonl", str(tmp_path / "served.jsonl"))
+    fill(place, [])
+    with given_out(str(place)) as url:
+        report = migrate(f"hdev:{source}", f"hdev+{url}")
+    assert report.failed == 0
+    assert len(read_snapshot(open_store(place)).records) == 40
+    assert [step.written for step in history.steps(place)] == [39, 1]
+    assert writing.AT_ONCE >= 500
