@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -248,22 +248,27 @@ class Store(ABC):
         )
 
 
-def read_snapshot(store: Store, progress: Progress | None = None) -> Snapshot:
+def read_snapshot(
+    store: Store, progress: Progress | None = None, *, only: Container[str] | None = None
+) -> Snapshot:
     """Read all of a store; or, where its address selects one collection, all collections' infos but only its
     records.
+
+    Args:
+        only: of which collections the records are read, whatever the address selects.
 
     Raises:
         CollectionNotFound: the selected collection does not exist.
         StoreChanged: somebody wrote to the store while it was read.
     """
     with store.frozen():
-        return _read_snapshot(store, progress or Progress())
+        return _read_snapshot(store, progress or Progress(), only)
 
 
-def _read_snapshot(store: Store, progress: Progress) -> Snapshot:
+def _read_snapshot(store: Store, progress: Progress, only: Container[str] | None) -> Snapshot:
     stats, stamps = file_stats(store), store.file_stamps()
     infos = tuple(store.collections())
-    chosen = selected(store, infos)
+    chosen = selected(store, infos) if only is None else [info for info in infos if info.name in only]
     progress.phase("Reading", sum(info.count for info in chosen))
     records: list[MemoryRecord] = []
     for info in chosen:

@@ -62,7 +62,8 @@ def test_the_pace_is_gentle_or_as_it_is_typed():
 
 
 @pytest.mark.parametrize(("field", "said"), [
-    ("since", "soon"), ("where", "work"), ("batch", "0"), ("delay", "-1"), ("rate", "nan"), ("rate", "fast"), ("timeout", "0.5"),
+    ("since", "soon"), ("where", "work"), ("batch", "0"), ("delay", "-1"), ("rate", "nan"), ("rate", "fast"),
+    ("timeout", "0.5"),
 ])  # fmt: skip
 def test_what_cannot_be_understood_is_told_without_options_of_the_command(field, said):
     with pytest.raises(UsageError) as caught:

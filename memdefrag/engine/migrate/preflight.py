@@ -78,7 +78,7 @@ def _checks(
         return
     yield Check("target", True, f"{target.format}: {held}.")
     try:
-        way = _way(infos, present, target, options)
+        way = destination(infos, present, target, options)
     except MemdefragError as error:
         yield Check.failed("collections", error)
         return
@@ -100,10 +100,14 @@ def _checks(
     yield from room(target, estimate(records, target.address).bytes * new)
 
 
-def _way(
+def destination(
     infos: Sequence[CollectionInfo], present: Sequence[CollectionInfo], target: Store, options: MigrateOptions
 ) -> Route:
-    """Raises CollectionNotFound, CollectionNeeded and UsageError: the source's collections find no place there."""
+    """Where the source's collections go in this target.
+
+    Raises:
+        CollectionNotFound, CollectionNeeded, UsageError: they find no place there.
+    """
     fixed, chosen = getattr(target, "collection_name", None), target.address.collection
     named = options.target_collection or chosen
     if fixed and named not in (None, fixed):

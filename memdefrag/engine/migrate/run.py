@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memdefrag.analysis.embedding.embed import Embedder
-from memdefrag.base.errors import StoreChanged, StoreDamaged, UsageError
+from memdefrag.base.errors import StoreChanged, StoreDamaged, StoreError, UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import giving_up_after
 from memdefrag.engine import history, resume
@@ -26,7 +26,7 @@ from memdefrag.engine.migrate.check import Check
 from memdefrag.engine.migrate.classify import Classifier, Sorted
 from memdefrag.engine.migrate.duplicates import surely_said
 from memdefrag.engine.migrate.estimate import estimate, remember
-from memdefrag.engine.migrate.routing import Route, route
+from memdefrag.engine.migrate.routing import Route
 from memdefrag.engine.migrate.selection import chosen
 from memdefrag.engine.steady import State, steadily
 from memdefrag.engine.writers import WriterOptions
@@ -35,10 +35,10 @@ from memdefrag.model.capabilities import Commit
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.migration import Checked, MigrateOptions, MigrationReport, Outcome
 from memdefrag.model.plan import Drop, Plan, Ref, Relate, Step, Write
-from memdefrag.model.records import Key, MemoryRecord, Snapshot
+from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 from memdefrag.model.report import ApplyReport
 from memdefrag.stores.base import Store, read_snapshot
-from memdefrag.stores.registry import open_store, resolve, resolve_new, store_class
+from memdefrag.stores.registry import open_store, resolve, resolve_new
 
 
 def _nobody(checks: Sequence[Check]) -> None:
@@ -175,7 +175,9 @@ class _Migration:
             self.live = there.capabilities.commit.is_live
             if self.options.resume and not self.options.dry_run:
                 self._go_on()
-            present = read_snapshot(there, self.progress) if there.exists else Snapshot(str(self.target), ())
+            present = Snapshot(str(self.target), ())
+            if there.exists:
+                present = read_snapshot(there, self.progress, only=self._concerned(snapshot, there))
             checks = preflight.checks(store, there, snapshot, self.options, origin=self.source, progress=self.progress)
             self.means.checked(checks)
             preflight.require(checks)
@@ -198,6 +200,21 @@ class _Migration:
             size, seconds = estimate(done.write.values(), self.target, self.options.pace)
             report = replace(report, bytes=size, estimate=seconds)
         return _Decided(report, snapshot, present, done, way, wanted, makers)
+
+    def _concerned(self, snapshot: Snapshot, there: Store) -> set[str] | None:
+        """The collections of the target in which what is copied can meet something; None: all of them."""
+        if self.options.skip_duplicates or there.capabilities.content_ids:
+            return None
+        try:
+            way = preflight.destination(self._infos(snapshot), there.collections(), there, self.options)
+        except (StoreError, UsageError):
+            return set()  # The checks tell it, with all else that is in the way.
+        known = (self.known or {}).values() if self.options.catch_up else ()
+        return {*way.names.values(), *(each.target.collection for each in known)}
+
+    def _infos(self, snapshot: Snapshot) -> list[CollectionInfo]:
+        """The source's collections that take part."""
+        return [info for info in snapshot.collections if self.source.collection in (None, info.name)]
 
     def _left_behind(self, store: Store, there: Store) -> str | None:
         """The chromadb of a source whose service could not open the folder that is to be made."""
@@ -233,15 +250,7 @@ class _Migration:
         self, store: Store, snapshot: Snapshot, there: Store, present: Snapshot
     ) -> tuple[Sorted, Route, Mapping[str, Embedder | str]]:
         """What becomes of every memory, into which collections they go, and who makes missing vectors."""
-        way = route(
-            [info for info in snapshot.collections if self.source.collection in (None, info.name)],
-            present.collections,
-            self.options,
-            chosen=self.target.collection,
-            fixed=getattr(store_class(self.target.kind), "collection_name", None),
-            makes=there.capabilities.new_collections,
-            shared=there.capabilities.shared_metrics,
-        )
+        way = preflight.destination(self._infos(snapshot), present.collections, there, self.options)
         records = chosen(snapshot.records, self.options.selection)
         long_work = self.means.model.long_work or self.options.dry_run
         model = replace(self.means.model, long_work=long_work, name=self.options.re_embed or self.means.model.name)
