@@ -16,6 +16,7 @@ usage: scripts/chromadb_workflow.sh [OPTION]...
 --no-model            with --no-window or --auto: compare without a language model
 -h, --help            show this
 
+Where an older Chroma made the folder, it is asked first who is to write it; without a terminal, it ends there with 25.
 All other options go to the import (see scripts/import_to_chromadb.py --help): --dry-run, --no-backup, --mirror,
 --chroma-python PATH and so on. Stop Memory Service first, and start it again afterwards.
 END
@@ -29,6 +30,15 @@ fail() {
     printf '%s\n' "$2" >&2
     exit "$1"
 }
+
+# As it was typed, for a shell to read.
+typed=$0
+for word in "$@"; do
+    case $word in
+        '' | *[!A-Za-z0-9_./:=,+-]*) word="'$(printf '%s' "$word" | sed "s/'/'\\\\''/g")'" ;;
+    esac
+    typed="$typed $word"
+done
 
 # The options of this script are taken out; what is left in "$@" goes to the import.
 chroma=${CHROMA_PATH:-} output=memory_export.db collection='' way=window model=''
@@ -80,6 +90,12 @@ run() {
     shift
     "$python" "$here/$script" "$@"
 }
+
+# A folder of an older Chroma is written by its own version: who that is is asked now, not after all the work.
+writer=$(run import_to_chromadb.py "$output" ${chroma:+--chroma-path "$chroma"} --settle-for "$typed" "$@")
+code=$?
+[ "$code" -eq 0 ] || fail "$code" "$writer"
+[ -z "$writer" ] || set -- "$@" "$writer"
 
 step "1 of 4: backup" run backup_memories.py ${chroma:+--chroma-path "$chroma"}
 step "2 of 4: export to $output" run export_chromadb.py ${chroma:+--chroma-path "$chroma"} --output "$output" \

@@ -7,18 +7,31 @@ Same options and messages as the guide; underneath, the same engine as `memdefra
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memdefrag.base.errors import CollectionNotFound, ModelUnavailable, NotAStore, VerificationFailed, WriterFailed
+from memdefrag.base.errors import (
+    CollectionNotFound,
+    ModelUnavailable,
+    NotAStore,
+    VerificationFailed,
+    WriterFailed,
+    WriterNeeded,
+)
 from memdefrag.cli.applying import Writing, answer, with_writer
 from memdefrag.cli.main import run_app
 from memdefrag.cli.output import as_typed
 from memdefrag.cli.run import Run, command
+
+if TYPE_CHECKING:
+    from memdefrag.engine.apply import ApplyOptions
+    from memdefrag.engine.writers import WriterOptions
+    from memdefrag.model.address import Address
 
 NO_MODEL = "No embedding function available"
 NAME_IT = "Name the folder with --chroma-path; your Memory Service configuration says where it is."
@@ -126,16 +139,22 @@ def _import(
     regenerate_embeddings: Annotated[
         bool, typer.Option("--regenerate-embeddings", help="Make all vectors anew with the model.")
     ] = False,
+    settle_for: Annotated[
+        str | None, typer.Option(metavar="COMMAND", hidden=True, help="Only find out who writes the folder.")
+    ] = None,
 ) -> None:
     """Bring an optimised export back into its Chroma folder; the folder is made when it is absent."""
     from memdefrag.engine.exchange import ImportChoices, import_store
     from memdefrag.model.address import Address
 
+    target = Address("chroma", str(chroma_path or default_folder()))
+    if settle_for:
+        _settle_writer(run, writing, target.whole(), settle_for)
+        return
     if not sqlite_file.exists():
         raise NotAStore(f"There is no file {sqlite_file}.", todo="Run export_chromadb.py first, or name the file.")
     if no_backup:
         run.note("A backup is made all the same: memdefrag never writes without one.")
-    target = Address("chroma", str(chroma_path or default_folder()))
     choices = ImportChoices(collection, mirror, regenerate_embeddings)
     try:
         report = with_writer(
@@ -155,6 +174,48 @@ def _import(
             f"{IMPORT_FAILED}: {error.message}", todo="Try again with --regenerate-embeddings."
         ) from error
     answer(run, report)
+
+
+def _settle_writer(run: Run, writing: Writing, target: Address, asking: str) -> None:
+    """Find out who is to write an older folder, before anything else is done; print a choice made now as an option.
+
+    Args:
+        asking: the command that will write it, as it was typed.
+
+    Raises:
+        WriterNeeded: a choice is needed and nobody is there to make it.
+    """
+    from memdefrag.engine import writers
+    from memdefrag.stores.registry import open_store
+
+    def settled(options: ApplyOptions) -> WriterOptions:
+        with open_store(target) as store:
+            try:
+                writers.choose(store, options.writer, run.progress)
+            except WriterNeeded as error:
+                found = [str(each.python) for each in writers.candidates(store)]
+                ways = [f"--chroma-python {shlex.quote(python)}" for python in found or ["PATH_OF_THE_SERVICES_PYTHON"]]
+                ways += ["--make-environment", "--upgrade-format"]
+                error.safe = "Nothing was done yet."
+                error.todo = "Run one of these:" + "".join(f"\n  {asking} {way}" for way in ways)
+                raise
+        return options.writer
+
+    if writing.dry_run or not target.path.exists():
+        return
+    with open_store(target) as store:
+        if not store.capabilities.written_by:
+            return
+    chosen = with_writer(run, str(target), writing, settled)
+    if chosen != writing.options(run).writer:
+        typer.echo(_as_option(chosen))
+
+
+def _as_option(chosen: WriterOptions) -> str:
+    """The one word that says this choice on a command line."""
+    if chosen.python or chosen.output:
+        return f"--chroma-python={chosen.python}" if chosen.python else f"--output={chosen.output}"
+    return "--make-environment" if chosen.make_environment else "--upgrade-format"
 
 
 def default_folder() -> Path:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from memdefrag.engine.backups.shelf import all_backups
-from tests.scripts.conftest import ROOT, as_json, run, texts
-from tests.stores.chroma.folders import traces
+from tests.scripts.conftest import ROOT, as_json, make, run, texts
+from tests.stores.chroma.folders import OLD_PYTHON, traces
 
 WORKFLOW, BACKUP = ROOT / "scripts" / "chromadb_workflow.sh", ROOT / "scripts" / "backup_memories.py"
 STEPS = ("backup_memories.py", "export_chromadb.py", "_run.py", "import_to_chromadb.py")
@@ -22,6 +22,7 @@ MERGED = {"hash0", "hash2", "hash3"}
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a shell script")
 
 STUB = """#!/bin/sh
+case " $* " in *" --settle-for "*) printf '%s' "$SETTLED"; exit "$UNSETTLED" ;; esac
 for word in "$@"; do printf '%s\\n' "$word"; done >> "$CALLS"
 echo . >> "$CALLS"
 case $1 in */"$FAILING") exit 7 ;; esac
@@ -70,7 +71,8 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     stub.chmod(0o755)
     monkeypatch.setenv("PYTHON", str(stub))
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
-    monkeypatch.setenv("FAILING", "none")
+    for name, value in {"FAILING": "none", "SETTLED": "", "UNSETTLED": "0"}.items():
+        monkeypatch.setenv(name, value)
     return tmp_path / "calls"
 
 
@@ -203,6 +205,39 @@ def test_it_can_be_started_from_anywhere(calls: Path, tmp_path: Path) -> None:
     away.mkdir()
     run(["/bin/sh", "-c", f"cd {shlex.quote(str(away))} && {shlex.quote(str(WORKFLOW))} --auto"], tmp_path)
     assert len(made_of(calls)) == 4
+
+
+def test_who_writes_is_settled_first_and_told_to_the_import(
+    calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SETTLED", "--chroma-python=/a b/python")
+    run([WORKFLOW, "--auto", "--mirror"], tmp_path)
+    assert made_of(calls)[3] == ["import_to_chromadb.py", "memory_export.db", "--mirror", "--chroma-python=/a b/python"]
+
+
+def test_while_it_is_unsettled_who_writes_nothing_is_begun(
+    calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNSETTLED", "25")
+    run([WORKFLOW, "--auto"], tmp_path, code=25)
+    assert not calls.exists()
+
+
+@pytest.mark.old_chroma
+def test_an_older_folder_is_asked_about_before_the_first_step(tmp_path: Path) -> None:
+    if not OLD_PYTHON.exists():
+        pytest.skip(f"{OLD_PYTHON} is not there; scripts/test makes it")
+    home = tmp_path / "it's old"
+    home.mkdir()
+    old = make(OLD_PYTHON, home / "chroma db")
+    before, command = traces(old), [WORKFLOW, "--auto", "--no-model", "--chroma-path", old]
+    said = run(command, tmp_path, code=25)
+    assert traces(old) == before and not all_backups() and not (tmp_path / "memory_export.db").exists()
+    offered = next(line for line in said.splitlines() if "--chroma-python" in line)
+    words = shlex.split(offered)
+    assert words[:-1] == [*map(str, command), "--chroma-python"]
+    run([*words[:-1], OLD_PYTHON], tmp_path)
+    assert set(texts(f"chroma:{old}")) == MERGED
 
 
 # -- the backup by itself
