@@ -98,6 +98,11 @@ class Store(ABC):
         """The command that installs what is missing to write the store; None where nothing is, or nothing helps."""
         return None
 
+    @property
+    def obstacle(self) -> str:
+        """What about this very store forbids to write it, in words; empty where nothing does."""
+        return ""
+
     @abstractmethod
     def collections(self) -> list[CollectionInfo]:
         """All collections, in a stable order."""
@@ -261,8 +266,11 @@ def read_snapshot(
         CollectionNotFound: the selected collection does not exist.
         StoreChanged: somebody wrote to the store while it was read.
     """
-    with store.frozen():
-        return _read_snapshot(store, progress or Progress(), only)
+    try:
+        with store.frozen():
+            return _read_snapshot(store, progress or Progress(), only)
+    except FileNotFoundError as error:
+        raise StoreChanged(f"{error.filename} went away while the store was read.", todo="Try again.") from error
 
 
 def _read_snapshot(store: Store, progress: Progress, only: Container[str] | None) -> Snapshot:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from memdefrag.base.errors import MemdefragError
 from memdefrag.base.wording import count
 from memdefrag.engine.migrate.classify import REMOVED
 from memdefrag.engine.migrate.routing import Route
@@ -68,7 +69,35 @@ def removed_meanwhile(entries: Sequence[Entry]) -> tuple[str, ...]:
 def next_steps(
     source: Address, target: Address, report: MigrationReport, options: MigrateOptions | None = None
 ) -> tuple[str, ...]:
-    """The way from the old store to the new one, in order. Catching up takes the options that say what goes where."""
+    """The way from the old store to the new one, in order, and the way back where the history has none. Catching up
+    takes the options that say what goes where."""
+    return (*_way_on(source, target, report, options), *_way_back(report, target))
+
+
+def emptied(report: MigrationReport, target: Address) -> tuple[str, ...]:
+    """What is left of a store that a migration made and took back."""
+    left = f"The store that was made stays, with what others wrote there. To remove that, too: delete {_place(target)}"
+    return () if report.step else (left,)
+
+
+def not_taken_back(error: MemdefragError, report: MigrationReport) -> MemdefragError:
+    """What failed in taking a migration back, told with why it was to be."""
+    found = report.checked.differences[0] if report.checked else ""
+    error.message = f"The comparison found a difference ({found}), and taking all back failed: {error.message}"
+    if report.step:
+        error.todo = f"{error.todo} Then take it back: memdefrag undo {report.step}".lstrip()
+    return error
+
+
+def _way_back(report: MigrationReport, target: Address) -> Iterator[str]:
+    """Of a store that was made no step tells what it was before."""
+    if report.copied and report.step is None and target.is_local:
+        yield f"To take all back, as long as nobody else wrote into the new store: delete {_place(target)}"
+
+
+def _way_on(
+    source: Address, target: Address, report: MigrationReport, options: MigrateOptions | None
+) -> tuple[str, ...]:
     if report.failed or (report.checked and report.checked.differences):
         return ("Look at what failed, mend it, and migrate again: what is there already is not copied twice.",)
     if target.kind in PORTABLE or source.kind in _HANDED_ON:

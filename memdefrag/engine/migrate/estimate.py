@@ -25,6 +25,11 @@ FEWEST = 100
 
 USUAL_BATCH = 500
 _OLD_RUNS_COUNT = 0.5
+
+_STARTS = {"chroma": 5_000, "parquet": 1_000}
+_USUAL_START = 200
+"""As many memories are written in the time that goes before and after. Measured with 300 and 5,000 memories."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -67,22 +72,29 @@ def estimate(records: Iterable[MemoryRecord], target: Address, pace: Pace | None
         vector = 0 if record.embedding is None else record.embedding.nbytes
         metadata = len(canonical_json(record.metadata))
         size += cost.record + cost.text * text + cost.metadata * metadata + cost.vector * vector
-    return Estimate(int(size), _seconds(count, rate(target), pace or Pace()))
+    return Estimate(int(size), _seconds(count, target, pace or Pace()))
 
 
 def rate(target: Address) -> float | None:
-    """Records in a second that were written to such a store (a server: to this one) before; None: not known yet."""
+    """Records in a second that were written to such a store (a server: to this one) before, `start` among them; None:
+    not known yet."""
     records, seconds = _known().get(_place(target), (0.0, 0.0))
     return records / seconds if records > 0 and seconds > 0 else None
 
 
+def start(target: Address) -> int:
+    """How many records stand for what goes before and after the writing."""
+    return _STARTS.get(target.kind, _USUAL_START)
+
+
 def remember(target: Address, records: int, seconds: float) -> None:
-    """Note how long writing took, without the pauses that were asked for. Small runs are not noted."""
+    """Note how long writing and comparing took; not for runs that were slowed down. Small runs are not noted."""
     if records < FEWEST or seconds <= 0:
         return
     known = _known()
-    before = known.get(_place(target), (0.0, 0.0))
-    known[_place(target)] = (before[0] * _OLD_RUNS_COUNT + records, before[1] * _OLD_RUNS_COUNT + seconds)
+    old_records, old_seconds = known.get(_place(target), (0.0, 0.0))
+    counted = records + start(target)
+    known[_place(target)] = (old_records * _OLD_RUNS_COUNT + counted, old_seconds * _OLD_RUNS_COUNT + seconds)
     try:
         make_private_dir(cache_dir())
         write_durable(cache_dir() / _FILE, json.dumps(known).encode())
@@ -93,11 +105,14 @@ def remember(target: Address, records: int, seconds: float) -> None:
 _FILE = "migration_rates.json"
 
 
-def _seconds(count: int, rate: float | None, pace: Pace) -> float | None:
-    if rate is None:
+def _seconds(count: int, target: Address, pace: Pace) -> float | None:
+    measured = rate(target)
+    if measured is None:
         return None
+    if not count:
+        return 0.0
     pauses = max(0, -(-count // (pace.batch or USUAL_BATCH)) - 1) * pace.delay
-    return max(count / rate + pauses, count / pace.max_rate if pace.max_rate else 0.0)
+    return max((count + start(target)) / measured + pauses, count / pace.max_rate if pace.max_rate else 0.0)
 
 
 def _place(target: Address) -> str:

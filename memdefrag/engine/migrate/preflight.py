@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from memdefrag.base.errors import MemdefragError, NoSpace, NotPermitted, StoreInUse, UsageError
+from memdefrag.base.errors import MemdefragError, NoSpace, NotPermitted, StoreChanged, StoreInUse, UsageError
 from memdefrag.base.fsops import free_bytes
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
@@ -42,8 +42,16 @@ def checks(
     Args:
         snapshot: the source's content.
         origin: where the source really is, when `source` is a private copy of it.
+
+    Raises:
+        StoreChanged: a file went away meanwhile.
     """
-    return list(_checks(source, target, snapshot, options, origin or source.address, progress or Progress()))
+    try:
+        return list(_checks(source, target, snapshot, options, origin or source.address, progress or Progress()))
+    except FileNotFoundError as error:
+        raise StoreChanged(
+            f"Somebody is writing to {target.address.location}: {error.filename} went away.", todo="Try again."
+        ) from error
 
 
 def require(checks: Sequence[Check]) -> None:
@@ -153,7 +161,8 @@ def writable(target: Store) -> Iterator[Check]:
     if not capabilities.writable:
         needed = target.needed_to_write
         remedy = f"Install what writes it: {needed}" if needed else "Choose another target."
-        yield Check(name, False, f"{target.format} can only be read.", remedy, NotPermitted)
+        why = f": {target.obstacle}" if target.obstacle else ""
+        yield Check(name, False, f"{target.format} can only be read{why}.", remedy, NotPermitted)
     elif not target.address.is_local:
         yield Check(name, None, UNTESTED)
     else:

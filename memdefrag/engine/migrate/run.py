@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memdefrag.analysis.embedding.embed import Embedder
-from memdefrag.base.errors import StoreChanged, StoreDamaged, StoreError, UsageError
+from memdefrag.base.errors import MemdefragError, StoreChanged, StoreDamaged, StoreError, UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import giving_up_after
 from memdefrag.engine import history, resume
@@ -98,7 +98,10 @@ def migrate(
                 migration.notes += ("Somebody wrote to the target meanwhile; it was compared once more.",)
                 report = migration.carried_out(decided)
         report = replace(report, warnings=(*migration.notes, *report.warnings))
-    return replace(report, seconds=time.monotonic() - began)
+    seconds = time.monotonic() - began
+    # The migration will read and compare as its rehearsal did.
+    told = None if report.estimate is None else report.estimate + seconds
+    return replace(report, seconds=seconds, estimate=told)
 
 
 def _prepared(target: Address, options: MigrateOptions, means: Means) -> AbstractContextManager[None]:
@@ -292,7 +295,6 @@ class _Migration:
         )
         began = time.monotonic()
         applied = apply(plan, options, self.progress, source=said)
-        remember(self.target, len(records), time.monotonic() - began)
         if applied.output:
             self.target = self.target.at(Path(applied.output))
         report = self._told(replace(report, target=str(self.target)), applied, done)
@@ -303,6 +305,8 @@ class _Migration:
             searches=self.live,
         )  # fmt: skip
         report = replace(report, checked=checked)
+        if not (self.options.pace.delay or self.options.pace.max_rate):
+            remember(self.target, len(records), time.monotonic() - began)
         if checked.differences and self.options.rollback_on_failure:
             return self._taken_back(report, written)
         self._remember(report, decided, written)
@@ -348,12 +352,16 @@ class _Migration:
             plan = history.undo_plan(history.find(report.step))
         else:
             steps = tuple(Drop(Ref.of(record), "taken back", archive=False) for record in written.values())
-            settings = {"reason": "take back", "agreed_removals": len(steps)}
+            # Of no step, since a new store has none: what was added goes wholly, also where deleting only marks it.
+            settings = {"reason": "take back", "agreed_removals": len(steps), "undoes": None}
             place = str(self.target.select(None))
             plan = Plan(source=place, target=place, settings=settings, steps=steps)
         # What is removed was written a moment ago; that it should go was agreed to beforehand.
-        apply(plan, ApplyOptions(writer=self.means.writer, confirm_shrink=True), self.progress)
-        return replace(report, rolled_back=True)
+        try:
+            apply(plan, ApplyOptions(writer=self.means.writer, confirm_shrink=True), self.progress)
+        except MemdefragError as error:
+            raise advice.not_taken_back(error, report) from error
+        return replace(report, rolled_back=True, next_steps=advice.emptied(report, self.target))
 
     def _remember(self, report: MigrationReport, decided: _Decided, written: Mapping[Key, MemoryRecord]) -> None:
         """Note what the target holds of the source now, for catching up later."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memdefrag.engine.migrate import advice
 from memdefrag.engine.migrate.routing import route
 from memdefrag.model.address import Address
-from memdefrag.model.migration import MigrateOptions, MigrationReport, Selection
-from memdefrag.model.records import CollectionInfo
+from memdefrag.model.migration import Entry, MigrateOptions, MigrationReport, Outcome, Selection
+from memdefrag.model.records import CollectionInfo, Key
 
 FOLDER, NEW = Address("chroma", "/old"), Address("chroma", "/new")
 
@@ -39,3 +41,15 @@ def test_catching_up_goes_where_the_migration_went() -> None:
     told = advice.next_steps(Address("chroma", "/a b"), Address("chroma", "/c"), report, options)
     wanted = "memdefrag migrate 'chroma:/a b' chroma:/c --target-collection 'all of it' --tag a --tag b --catch-up"
     assert wanted in told[1]
+
+
+def test_how_a_store_that_was_made_goes_away_again_is_told() -> None:
+    entry = Entry(Key("c", "a"), Key("c", "a"), Outcome.COPY)
+    made = MigrationReport("", "", False, (entry,))
+    place = Address("jsonl", "/new.jsonl")
+    [told] = advice.next_steps(FOLDER, place, made)
+    assert told.endswith(f"delete {place.location}")
+    assert advice.emptied(made, place)[0].endswith(f"delete {place.location}")
+    for other in (replace(made, step="S"), replace(made, entries=())):
+        assert advice.next_steps(FOLDER, place, other) == ()
+    assert advice.emptied(replace(made, step="S"), place) == ()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memdefrag.base.settings import cache_dir
-from memdefrag.engine.migrate.estimate import FEWEST, estimate, rate, remember
+from memdefrag.engine.migrate.estimate import FEWEST, estimate, rate, remember, start
 from memdefrag.model.address import Address, parse
 from memdefrag.model.migration import Pace
 from memdefrag.model.records import Key, MemoryRecord
@@ -66,15 +66,23 @@ def test_no_time_is_told_before_one_was_measured() -> None:
 
 
 def test_the_time_goes_by_what_was_measured() -> None:
-    remember(CHROMA, 1000, 4.0)
-    assert rate(CHROMA) == 250
-    assert estimate(memories(50), CHROMA.at("/another/place")).seconds == pytest.approx(0.2)
+    remember(CHROMA, 1000, (start(CHROMA) + 1000) / 250)
+    assert rate(CHROMA) == pytest.approx(250)
+    assert estimate(memories(50), CHROMA.at("/another/place")).seconds == pytest.approx((start(CHROMA) + 50) / 250)
+    assert estimate([], CHROMA).seconds == 0.0
+
+
+def test_a_small_run_tells_of_a_large_one() -> None:
+    """A folder of 300 memories took 2.4 s, one of 5,000 4.7 s."""
+    remember(CHROMA, 300, 2.4)
+    large = estimate(memories(1) * 5_000, CHROMA).seconds
+    assert large and 4.7 / 2 < large < 4.7 * 2
 
 
 def test_a_newer_run_counts_more() -> None:
     remember(CHROMA, 1000, 10.0)
     remember(CHROMA, 1000, 1.0)
-    assert rate(CHROMA) == (500 + 1000) / (5 + 1)
+    assert rate(CHROMA) == 1.5 * (1000 + start(CHROMA)) / (5 + 1)
 
 
 def test_a_small_run_is_not_noted() -> None:
@@ -87,18 +95,19 @@ def test_each_kind_and_each_server_has_its_own_rate() -> None:
     here, there = parse("hdev+http://one:8080"), parse("hdev+http://two:8080")
     remember(here, 1000, 10.0)
     remember(CHROMA, 1000, 1.0)
-    assert (rate(here), rate(there), rate(CHROMA)) == (100, None, 1000)
-    assert rate(parse("hdev+http://ONE:8080/")) == 100
+    of_one = (1000 + start(here)) / 10
+    assert (rate(here), rate(there), rate(CHROMA)) == (of_one, None, 1000 + start(CHROMA))
+    assert rate(parse("hdev+http://ONE:8080/")) == of_one
     assert rate(parse("hdev+http://one:8081")) is None
 
 
 def test_pauses_and_limits_that_were_asked_for_take_their_time() -> None:
-    remember(CHROMA, 1000, 1.0)
-    records = memories(25)
-    assert estimate(records, CHROMA, Pace(batch=10, delay=1.0)).seconds == pytest.approx(2.025)
-    assert estimate(records[:10], CHROMA, Pace(batch=10, delay=1.0)).seconds == pytest.approx(0.01)
-    assert estimate(records, CHROMA, Pace(max_rate=5)).seconds == pytest.approx(5.0)
-    assert estimate(records, CHROMA, Pace(max_rate=1e6)).seconds == pytest.approx(0.025)
+    remember(CHROMA, 1000, (start(CHROMA) + 1000) / 1000)
+    records, first = memories(25), start(CHROMA) / 1000
+    assert estimate(records, CHROMA, Pace(batch=10, delay=1.0)).seconds == pytest.approx(first + 2.025)
+    assert estimate(records[:10], CHROMA, Pace(batch=10, delay=1.0)).seconds == pytest.approx(first + 0.01)
+    assert estimate(records, CHROMA, Pace(max_rate=0.1)).seconds == pytest.approx(250.0)
+    assert estimate(records, CHROMA, Pace(max_rate=1e6)).seconds == pytest.approx(first + 0.025)
 
 
 @pytest.mark.parametrize("notes", [b"", b"[]", b'{"chroma": 5}', b'{"chroma": [1]}', b'{"chroma": [0, 0]}', b"\xff"])
@@ -107,7 +116,7 @@ def test_notes_that_cannot_be_understood_are_made_anew(notes: bytes) -> None:
     (cache_dir() / "migration_rates.json").write_bytes(notes)
     assert rate(CHROMA) is None
     remember(CHROMA, 1000, 4.0)
-    assert rate(CHROMA) == 250
+    assert rate(CHROMA) == (1000 + start(CHROMA)) / 4
 
 
 def test_notes_that_cannot_be_written_fail_nothing(caplog: pytest.LogCaptureFixture) -> None:

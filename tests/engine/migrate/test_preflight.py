@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from memdefrag.base import http
-from memdefrag.base.errors import CollectionNotFound, NoSpace, NotPermitted, StoreInUse, UsageError
+from memdefrag.base.errors import CollectionNotFound, NoSpace, NotPermitted, StoreChanged, StoreInUse, UsageError
 from memdefrag.base.http import Options, Retry
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import DATA_DIR_VARIABLE
@@ -26,6 +26,8 @@ from memdefrag.engine.migrate.estimate import estimate
 from memdefrag.engine.migrate.preflight import GROWTH_FACTOR, require, warnings
 from memdefrag.model.address import Address, parse
 from memdefrag.model.migration import Conflict, MigrateOptions, Selection
+from memdefrag.stores.base import read_snapshot
+from memdefrag.stores.hdev.files import HdevFiles
 from memdefrag.stores.registry import open_store
 from tests.conftest import fill
 from tests.engine.busy import busy
@@ -259,3 +261,16 @@ def test_the_first_failure_names_the_error_and_all_are_told() -> None:
     assert raised.value.safe == "Nothing was written."
     assert warnings(checks) == ("Odd. Look.",)
     require(checks[:3])
+
+
+def test_a_file_that_goes_away_while_it_is_looked_at_means_that_somebody_writes(
+    source: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Address("hdev", str(tmp_path / "memory"))
+    fill(target, [memory(1)])
+    files = HdevFiles.raw_files
+    monkeypatch.setattr(HdevFiles, "raw_files", lambda store: [*files(store), store.root / ".gone.md.partial"])
+    with pytest.raises(StoreChanged, match=r"\.gone\.md\.partial"):
+        looked_at(source, target)
+    with open_store(target) as store, pytest.raises(StoreChanged, match=r"\.gone\.md\.partial"):
+        read_snapshot(store)
