@@ -82,7 +82,10 @@ class StoreError(MemdefragError):
 
 class NotAStore(StoreError):
     exit_code = 10
-    default_todo = "Name a Chroma folder (the one that holds chroma.sqlite3), an exported .db file or a .jsonl file."
+    default_todo = (
+        "Name a store that is there: a Chroma folder (the one that holds chroma.sqlite3), a database, a folder or file "
+        "of memories. docs/addresses.md lists all kinds."
+    )
 
 
 class CollectionNotFound(StoreError):

@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from itertools import chain
@@ -144,7 +144,9 @@ class Run:
         previous = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             self.progress.check()
-            return str(typer.prompt(question, default="", show_default=False, err=True)).strip()
+            # The library sends a part of the question to stdout, where a file or another program may be reading.
+            with nullcontext() if sys.stdout.isatty() else redirect_stdout(sys.stderr):
+                return str(typer.prompt(question, default="", show_default=False, err=True)).strip()
         except (typer.Abort, KeyboardInterrupt) as error:
             raise Cancelled from error
         finally:

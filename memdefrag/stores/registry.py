@@ -31,6 +31,21 @@ _BUILT_IN = {
 }
 """Address prefix to class, in the order in which a bare path is offered to them."""
 
+_WANTED = {
+    "chroma": "a Chroma folder (the one that holds chroma.sqlite3)",
+    "memory-export": "a file that Memory Defragmenter's export made",
+    "memory-service": "a database of Memory Service, such as its sqlite_vec.db",
+    "memory-service-json": "an export of Memory Service",
+    "enhanced": "a database of the Enhanced Memory System",
+    "enhanced-jsonl": "the folder of the Enhanced Memory System's files of JSON lines",
+    "mem0": "an export of mem0",
+    "knowledge-graph": "the file of the MCP memory server",
+    "parquet": "a Parquet file",
+    "jsonl": "a file of JSON lines",
+    "hdev": "the folder in which hdev keeps its memories, usually ~/.hdev/memory",
+}
+"""What has to stand at an address, by its kind."""
+
 _SUFFIXES = {".db": "memory-export", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 """What is made where nothing is yet, by the end of its name."""
 
@@ -109,5 +124,6 @@ def open_store(address: Address | str, settings: StoreSettings | None = None, *,
     """
     resolved = resolve(address) if isinstance(address, str) else store_class(address.kind).located(address)
     if must_exist and resolved.is_local and not resolved.path.exists():
-        raise NotAStore(f"There is nothing at {Path(resolved.location)}.")
+        todo = f"Name {_WANTED[resolved.kind]}." if resolved.kind in _WANTED else None
+        raise NotAStore(f"There is nothing at {Path(resolved.location)}.", todo=todo)
     return store_class(resolved.kind)(resolved, settings or StoreSettings())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -238,6 +239,35 @@ def test_an_older_folder_is_asked_about_before_the_first_step(tmp_path: Path) ->
     assert words[:-1] == [*map(str, command), "--chroma-python"]
     run([*words[:-1], OLD_PYTHON], tmp_path)
     assert set(texts(f"chroma:{old}")) == MERGED
+
+
+@pytest.mark.old_chroma
+def test_a_choice_made_at_the_terminal_is_all_that_is_printed(tmp_path: Path) -> None:
+    if not OLD_PYTHON.exists():
+        pytest.skip(f"{OLD_PYTHON} is not there; scripts/test makes it")
+    import pty
+
+    old, (ours, theirs) = make(OLD_PYTHON, tmp_path / "old"), pty.openpty()
+    script = [sys.executable, ROOT / "scripts" / "import_to_chromadb.py", "x.db"]
+    os.write(ours, b"99\n")
+
+    def printed(code: int) -> str:
+        asked = [*script, "--chroma-path", old, "--settle-for", "x"]
+        done = subprocess.run(asked, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True)
+        assert done.returncode == code
+        return done.stdout
+
+    assert printed(130) == ""
+    os.write(ours, f"{_ways(ours)}\n{tmp_path / 'a new one'}\n".encode())
+    assert printed(0) == f"--output={tmp_path / 'a new one'}\n"
+    os.close(ours)
+    os.close(theirs)
+
+
+def _ways(terminal: int) -> int:
+    """How many ways to write were offered at a terminal."""
+    shown = os.read(terminal, 65536).decode()
+    return max(int(line.split()[0]) for line in shown.splitlines() if line[:2] == "  " and line.split()[0].isdecimal())
 
 
 # -- the backup by itself

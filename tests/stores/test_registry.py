@@ -6,7 +6,7 @@ import pytest
 
 from memdefrag.base.errors import NotAStore, UsageError
 from memdefrag.model.address import Address
-from memdefrag.stores.registry import resolve, resolve_new
+from memdefrag.stores.registry import kinds, open_store, resolve, resolve_new
 
 
 def test_an_address_is_absolute_wherever_it_was_typed(jsonl_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +36,14 @@ def test_something_unknown_is_never_taken_for_a_place_to_write_to(tmp_path: Path
     (tmp_path / "page.db").write_text("<html>", encoding="utf-8")
     with pytest.raises(NotAStore):
         resolve_new(str(tmp_path / "page.db"))
+
+
+NO_PATHS = {"backup", "bigmemory", "federated", "chroma+http", "chroma+https", "hdev+http", "hdev+https"}
+
+
+@pytest.mark.parametrize("kind", sorted({*kinds()} - NO_PATHS))
+def test_what_is_missing_is_named_by_its_kind(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(NotAStore) as caught:
+        open_store(f"{kind}:{tmp_path / 'absent'}")
+    assert ("Chroma" in caught.value.todo) == (kind == "chroma")
+    assert caught.value.todo.startswith("Name ")
