@@ -1,35 +1,37 @@
 """The routes of a memory server.
 
-Who may ask: with a key, whoever sends it; without one, programs of this machine, but no web page that a browser
-shows: a request that names another host than this machine is refused, and no answer may be read by another site.
+Who may ask says `door`: with a key, whoever sends it; without one, programs of this machine, but no web page that a
+browser shows.
 """
 
 from __future__ import annotations
 
-import hmac
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes
 
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from memdefrag.base.errors import MemdefragError
-from memdefrag.base.http import is_loopback
-from memdefrag.base.secrets import Secret
-from memdefrag.engine.serve import protocol
+from memdefrag.engine.serve import bodies, protocol
+from memdefrag.engine.serve.door import Door, Refused
 from memdefrag.engine.serve.entries import Entries
 from memdefrag.engine.serve.writing import Wish, Writer
 
-BODY_BYTES = 64 << 20
-BULK_BYTES = 8 << 20
-"""Of a request for many entries, and about as many of the answer to one."""
+SIGN_SECONDS = 5.0
+"""After so long a client is shown that the server lives."""
+WRITERS = 100
+"""Requests that wait together for the one writer."""
 _ENTRY, _ENTRIES = "/api/memory/entry/", "/api/memory/entries"
 _PAGE = """<!DOCTYPE html>
 <html><head><title>Memory server</title></head><body>
@@ -37,38 +39,26 @@ _PAGE = """<!DOCTYPE html>
 <ul><li>GET /api/memory/tree?prefix=&amp;depth=</li><li>GET, PUT, DELETE /api/memory/entry/PATH</li>
 <li>GET /api/memory/search?q=&amp;prefix=</li></ul></body></html>"""
 
+
+class _Anything(PathConvertor):
+    """A name may have line breaks."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("anything", _Anything())
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-@dataclass(frozen=True)
-class Door:
-    """Who may come in.
-
-    Attributes:
-        key: what a request must bring; None: the server is open, to this machine alone.
-        pages: whether there are pages for a person.
-    """
-
-    key: Secret | None = None
-    pages: bool = True
-
-    def refusal(self, request: Request) -> tuple[int, str] | None:
-        """The status and the reason with which a request is sent away; None: it may come in."""
-        if self.key is None:
-            host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-            return None if is_loopback(host) else (403, "Only this machine may ask a server without a key")
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not given:
-            return 401, "API key required"
-        # Headers come as Latin-1, whatever the bytes were.
-        if not hmac.compare_digest(given.strip().encode("latin-1"), self.key.reveal().encode()):
-            return 401, "Invalid API key"
-        return None
+_log = logging.getLogger(__name__)
 
 
 def make(entries: Entries, door: Door) -> Starlette:
     """The application that gives out these entries."""
     writer = Writer(entries)
+    # Of their own, so that those who read need not wait for those who wait to write.
+    writers = CapacityLimiter(WRITERS)
 
     async def health(request: Request) -> Response:
         return _json(protocol.health(entries))
@@ -84,27 +74,25 @@ def make(entries: Entries, door: Door) -> Starlette:
 
     async def entry(request: Request) -> Response:
         # The path as it was sent, decoded once: no further step may take a part of it for another.
-        name = request.scope["path"].removeprefix(_ENTRY)
+        try:
+            name = unquote_to_bytes(request.scope["raw_path"]).decode().removeprefix(_ENTRY)
+        except UnicodeDecodeError as error:
+            raise Refused(400, "The path is not UTF-8") from error
         if request.method == "GET":
             return _json(await run_in_threadpool(lambda: next(protocol.read(entries, [name]))))
         wish = Wish(name)
         if request.method == "PUT":
-            body = await _body(request, BODY_BYTES, protocol.body_faults)
-            if isinstance(body, Response):
-                return body
+            body = await bodies.read(request, bodies.BODY_BYTES, protocol.body_faults)
             wish = Wish(name, body["content"], body.get("metadata"))
-        [answer] = await run_in_threadpool(protocol.change, writer, [wish])
-        return _json(answer)
+        return await _patiently(lambda: protocol.change(writer, [wish])[0], writers)
 
     async def many(request: Request) -> Response:
-        body = await _body(request, BULK_BYTES, protocol.bulk_faults)
-        if isinstance(body, Response):
-            return body
+        body = await bodies.read(request, bodies.BULK_BYTES, protocol.bulk_faults)
         asked = body.get("read")
         if asked is not None:
             return await run_in_threadpool(lambda: _bounded("entries", protocol.read(entries, asked)))
         wishes = [Wish(item["path"], item["content"], item.get("metadata")) for item in body["write"]]
-        return _json({"results": await run_in_threadpool(protocol.change, writer, wishes)})
+        return await _patiently(lambda: {"results": protocol.change(writer, wishes)}, writers)
 
     async def search(request: Request) -> Response:
         query = request.query_params.get("q")
@@ -122,13 +110,25 @@ def make(entries: Entries, door: Door) -> Starlette:
     async def page(request: Request) -> Response:
         return HTMLResponse(_PAGE)
 
+    def guarded(handler: Handler) -> Handler:
+        async def watched(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except (Refused, HTTPException, ClientDisconnect):
+                raise
+            except MemdefragError as error:
+                _log.warning("%s", error.message)
+                return _json({"detail": protocol.discreet(error.message, entries.location)}, 500)
+            except Exception:
+                _log.exception("A request failed")
+                return _json({"detail": "The server failed; its log says more"}, 500)
+
+        return watched
+
     def locked(handler: Handler) -> Handler:
         async def checked(request: Request) -> Response:
-            refused = door.refusal(request)
-            if refused is None:
-                return await handler(request)
-            headers = {"WWW-Authenticate": "Bearer"} if refused[0] == 401 else {}
-            return _json({"detail": refused[1]}, refused[0], headers)
+            door.require(request)
+            return await guarded(handler)(request)
 
         return checked
 
@@ -136,9 +136,9 @@ def make(entries: Entries, door: Door) -> Starlette:
     return Starlette(
         routes=[
             *pages,
-            Route("/api/health", health),
+            Route("/api/health", guarded(health)),
             Route("/api/memory/tree", locked(tree)),
-            Route(_ENTRY + "{path:path}", locked(entry), methods=["GET", "PUT", "DELETE"]),
+            Route(_ENTRY + "{path:anything}", locked(entry), methods=["GET", "PUT", "DELETE"]),
             Route(_ENTRIES, locked(many), methods=["POST"]),
             Route("/api/memory/search", locked(search)),
             Route("/api/memory/backups", locked(backups("list"))),
@@ -146,30 +146,27 @@ def make(entries: Entries, door: Door) -> Starlette:
             Route("/api/memory/backup/{key:path}", locked(backups("delete")), methods=["DELETE"]),
             Route("/api/memory/restore", locked(backups("restore")), methods=["POST"]),
         ],
-        exception_handlers={HTTPException: _http_failure, MemdefragError: _failure},
+        exception_handlers={HTTPException: _http_failure, Refused: _refused, ClientDisconnect: _gone},
     )
 
 
-async def _body(
-    request: Request, limit: int, faults_of: Callable[[Any], list[dict[str, Any]]]
-) -> dict[str, Any] | Response:
-    """The body of a request; or the answer to one that cannot be used."""
-    raw = bytearray()
-    async for part in request.stream():
-        raw += part
-        if len(raw) > limit:
-            return _json({"detail": f"The body is larger than {limit >> 20} MB"}, 413, {"Connection": "close"})
-    try:
-        body = json.loads(bytes(raw))
-    except json.JSONDecodeError as error:
-        return _json({"detail": protocol.no_json(error.pos, error.msg)}, 422)
-    except (ValueError, RecursionError) as error:
-        return _json({"detail": protocol.no_json(0, type(error).__name__)}, 422)
-    faults = faults_of(body)
-    if faults:
-        return _json({"detail": faults}, 422)
-    found: dict[str, Any] = body
-    return found
+async def _patiently(work: Callable[[], Any], limiter: CapacityLimiter) -> Response:
+    """The answer to what may take long.
+
+    Blanks, which mean nothing in JSON, go before one that is not ready, since clients give up a server that is silent.
+    A client that goes away does not stop the work.
+    """
+    task = asyncio.ensure_future(to_thread.run_sync(work, limiter=limiter))
+    if (await asyncio.wait([task], timeout=SIGN_SECONDS))[0]:
+        return _json(task.result())
+
+    async def parts() -> AsyncIterator[bytes]:
+        while not task.done():
+            yield b" "
+            await asyncio.wait([task], timeout=SIGN_SECONDS)
+        yield _bytes(task.result())
+
+    return StreamingResponse(parts(), media_type="application/json")
 
 
 def _json(said: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -184,7 +181,7 @@ def _bounded(name: str, said: Iterable[Any]) -> Response:
     for value in said:
         parts.append(_bytes(value))
         size += len(parts[-1])
-        if size > BULK_BYTES:
+        if size > bodies.BULK_BYTES:
             break
     return Response(b'{"%s":[%s]}' % (name.encode(), b",".join(parts)), media_type="application/json")
 
@@ -199,6 +196,11 @@ async def _http_failure(request: Request, error: Exception) -> Response:
     return _json({"detail": error.detail}, error.status_code, dict(error.headers or {}))
 
 
-async def _failure(request: Request, error: Exception) -> Response:
-    assert isinstance(error, MemdefragError)
-    return _json({"detail": error.message}, 500)
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return _json({"detail": error.detail}, error.status, error.headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Nobody reads it."""
+    return Response(status_code=400)

@@ -74,10 +74,12 @@ class Entries(ABC):
 
     Attributes:
         backend: what the server calls its backend.
+        location: of the store on this machine.
         writable: whether `write` can do anything.
     """
 
     backend: str
+    location: str
     writable: bool
 
     @abstractmethod
@@ -138,7 +140,7 @@ class FolderEntries(Entries):
     backend = "FilesystemMemoryBackend"
 
     def __init__(self, store: HdevFiles) -> None:
-        self.store = store
+        self.store, self.location = store, str(store.root)
         self.writable = store.capabilities.writable
         self._is_backed_up = False
 
@@ -203,7 +205,7 @@ class StoreEntries(Entries):
     def __init__(self, store: Store, embed: Embed | None = None) -> None:
         self.backend, self.writable = store.format, store.capabilities.writable
         self._collection = choose_collection(store.collections(), store.address.collection, str(store.address))
-        self._store, self._embed = store, embed
+        self._store, self._embed, self.location = store, embed, store.address.location
         self._lock = threading.Lock()
         self._view: _View | None = None
         self._looked = 0.0

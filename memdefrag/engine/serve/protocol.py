@@ -5,12 +5,16 @@ Learned from the real server's answers: what fails inside it is answered with ``
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from memdefrag.base.errors import MemdefragError, NotPermitted
+from memdefrag.base.settings import cache_dir, data_dir
 from memdefrag.engine.serve.entries import Entries, Index
 from memdefrag.engine.serve.writing import AT_ONCE, Wish, Writer
 from memdefrag.model.records import MemoryRecord
@@ -106,16 +110,24 @@ def change(writer: Writer, wishes: Sequence[Wish]) -> list[Answer]:
     except NotPermitted as error:
         return [_changed(wish, error=error.message) for wish in wishes]
     return [
-        _changed(wish, error=f"the path {fault}") if fault else _outcome(wish, next(done))
+        _changed(wish, error=f"the path {fault}") if fault else _outcome(wish, next(done), writer.location)
         for wish, fault in zip(wishes, faults, strict=True)
     ]
 
 
-def _outcome(wish: Wish, done: Future[bool]) -> Answer:
+def _outcome(wish: Wish, done: Future[bool], location: str) -> Answer:
     try:
         return _changed(wish, was_folder=done.result())
     except MemdefragError as failure:
-        return _changed(wish, error=failure.message)
+        return _changed(wish, error=discreet(failure.message, location))
+
+
+def discreet(message: str, location: str) -> str:
+    """A failure as clients may read it: without the places of this machine that they need not know."""
+    places = {location, str(data_dir()), str(cache_dir()), tempfile.gettempdir(), str(Path.home()), sys.prefix}
+    for place in sorted(places - {"", "/"}, key=len, reverse=True):
+        message = message.replace(place, "…")
+    return message
 
 
 def _changed(wish: Wish, *, was_folder: bool = False, error: str | None = None) -> Answer:

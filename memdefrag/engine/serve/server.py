@@ -60,7 +60,7 @@ def serve(store: Store, options: ServeOptions, started: Callable[[Started], None
         NotPermitted: the port is taken or not allowed.
     """
     require_key(options)
-    uvicorn, app = _libraries()
+    uvicorn, app, connections = _libraries()
     served = entries.of(store, options.embed)
     listener = _listener(options)
     config = uvicorn.Config(
@@ -69,6 +69,7 @@ def serve(store: Store, options: ServeOptions, started: Callable[[Started], None
         access_log=options.log_level in ("debug", "info"),
         lifespan="off",
         server_header=False,
+        **connections.LIMITS,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     # The library raises the signal once more when it has stopped; by then it has done its work.
@@ -94,16 +95,16 @@ def require_key(options: ServeOptions) -> None:
         )
 
 
-def _libraries() -> tuple[Any, Any]:
+def _libraries() -> tuple[Any, Any, Any]:
     try:
         import uvicorn
 
-        from memdefrag.engine.serve import app
+        from memdefrag.engine.serve import app, connections
     except ImportError as error:
         raise UnsupportedEnvironment(
             f"Serving needs the extra `serve` ({error.name} is missing).", todo="pipx install 'memdefrag[serve]'"
         ) from error
-    return uvicorn, app
+    return uvicorn, app, connections
 
 
 def _listener(options: ServeOptions) -> socket.socket:

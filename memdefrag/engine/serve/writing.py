@@ -62,7 +62,7 @@ class Writer:
     """Carries out the wishes of many threads one after the other, several at once where they do not meet."""
 
     def __init__(self, entries: Entries) -> None:
-        self._entries = entries
+        self._entries, self.location = entries, entries.location
         self._turn = threading.Lock()
         self._guard = threading.Lock()
         self._waiting: list[_Asked] = []

@@ -44,7 +44,8 @@ def entry_name(id: str, *, folds: bool = False, windows: bool = False) -> str:
     if re.match(r"[A-Za-z]:", name):
         name = name.replace(":", "%3a", 1)
     parts = name.encode().split(b"/")
-    if not id or len(name.encode()) > LONGEST_NAME or max(map(len, parts)) > names.LONGEST_PART:
+    is_long = max(map(len, parts)) > names.LONGEST_PART or len(parts) > names.DEEPEST
+    if not id or len(name.encode()) > LONGEST_NAME or is_long:
         return _shortened(name, id)
     if folds and unicodedata.normalize("NFC", name.casefold()) != name:
         return _shortened(name, id) if len(parts[-1]) > names.LONGEST_PART - 17 else f"{name}~{_sum(id)}"

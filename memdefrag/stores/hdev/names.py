@@ -15,6 +15,11 @@ CONTENT, METADATA, LEGACY = ".md", ".metadata.json", ".json"
 LONGEST_PART = 255 - len(METADATA)
 """Bytes; file systems allow 255, and a suffix must fit in."""
 
+LONGEST = 3_000
+"""Bytes of a whole name; with a folder before it, systems allow 4,096 at most."""
+DEEPEST = 100
+"""Parts of a name. Whoever shows names as a tree needs a limit."""
+
 _DRIVE = re.compile(r"[A-Za-z]:")
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\x01-\x1f]|[. ]$')
 
@@ -36,6 +41,10 @@ def fault_of(entry: str) -> str | None:
         return "is not Unicode"
     if any(part in (b"", b".", b"..") for part in parts):
         return "has an empty part, or one that leads elsewhere"
+    if len(parts) > DEEPEST:
+        return "lies in too many folders"
+    if sum(map(len, parts)) + len(parts) > LONGEST:
+        return "is too long"
     if any(len(part) > LONGEST_PART for part in parts):
         return "has a part that is too long"
     return None

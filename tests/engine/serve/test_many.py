@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memdefrag.engine import history
-from memdefrag.engine.serve import app, writing
+from memdefrag.engine.serve import bodies, writing
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
 from tests.engine.serve.running import KEY, ask, given_out, said
@@ -161,7 +161,7 @@ def test_what_is_no_such_request_changes_nothing(url: str, tmp_path: Path, body:
 
 def test_a_body_that_is_too_large_is_refused(url: str, tmp_path: Path) -> None:
     before = files(tmp_path)
-    reply = ask(url, "POST", ENTRIES, {"write": [{"path": "b", "content": "x" * app.BULK_BYTES}]})
+    reply = ask(url, "POST", ENTRIES, {"write": [{"path": "b", "content": "x" * bodies.BULK_BYTES}]})
     assert (reply.status_code, reply.json()) == (413, {"detail": "The body is larger than 8 MB"})
     assert files(tmp_path) == before
 
@@ -180,7 +180,7 @@ def test_the_key_is_asked_for(tmp_path: Path, key: str | None) -> None:
 
 
 def test_an_answer_ends_when_it_is_full(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "BULK_BYTES", 100)
+    monkeypatch.setattr(bodies, "BULK_BYTES", 100)
     for name in "bcd":
         server.put(tmp_path / "memory", name, {"content": "x" * 60})
     answers = said(url, "POST", ENTRIES, {"read": ["b", "c", "d"]})["entries"]

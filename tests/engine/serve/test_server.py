@@ -17,7 +17,7 @@ import pytest
 from memdefrag.engine import history
 from memdefrag.engine.apply import apply
 from memdefrag.engine.backups.shelf import all_backups
-from memdefrag.engine.serve import app
+from memdefrag.engine.serve import bodies
 from memdefrag.model.address import Address
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.base import read_snapshot
@@ -203,7 +203,7 @@ def test_a_web_page_cannot_ask_an_open_server(url: str) -> None:
 
 
 def test_a_body_without_end_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "BODY_BYTES", 1000)
+    monkeypatch.setattr(bodies, "BODY_BYTES", 1000)
     assert ask(url, "PUT", ENTRY + "big", {"content": "x" * 2000}).status_code == 413
     assert said(url, "GET", ENTRY + "big")["success"] is False
 

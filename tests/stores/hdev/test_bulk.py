@@ -157,9 +157,9 @@ def test_why_one_of_many_was_not_written_is_told(url: str, root: Path, monkeypat
 
 
 def test_a_long_answer_is_asked_for_in_parts(url: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from memdefrag.engine.serve import app
+    from memdefrag.engine.serve import bodies
 
-    monkeypatch.setattr(app, "BULK_BYTES", 300)
+    monkeypatch.setattr(bodies, "BULK_BYTES", 300)
     monkeypatch.setattr(bulk, "READ_AT_ONCE", 7)
     for number in range(20):
         server.put(root, f"n{number}", {"content": "x" * number * 20})
