@@ -185,7 +185,8 @@ class _Application:
             export = "Export its memories and work on those: memdefrag export STORE FILE.jsonl"
             needed = store.needed_to_write
             todo = f"Install what writes it: {needed}" if needed else export
-            raise NotPermitted(f"{store.format} can only be read.", todo=todo)
+            why = f": {store.obstacle}" if store.obstacle else ""
+            raise NotPermitted(f"{store.format} can only be read{why}.", todo=todo)
         if self.kind.is_live and (self.restores or output):
             raise UsageError(f"{self.address} is written record by record; its files cannot be replaced as a whole.")
         if self._brings_back:

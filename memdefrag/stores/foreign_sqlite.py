@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import sqlite3
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
@@ -21,7 +21,7 @@ from memdefrag.base.wording import count
 from memdefrag.model.records import Metadata, Vector
 from memdefrag.stores.base import Store
 from memdefrag.stores.memory_export_rows import read_metadata, storable
-from memdefrag.stores.sqlite_safe import check, columns, is_database, open_readonly, pending, tables
+from memdefrag.stores.sqlite_safe import check, columns, is_database, open_readonly, pending, quote, tables
 
 TABLE = "memories"
 BYTES = "memdefrag:base64:"
@@ -42,10 +42,15 @@ class ForeignSqlite(Store):
             return None
         try:
             with open_readonly(path) as connection:
-                known = TABLE in tables(connection) and cls.required <= columns(connection, TABLE)
+                known = TABLE in tables(connection) and cls.is_ours(columns(connection, TABLE))
         except StoreDamaged:
             return None
         return path if known else None
+
+    @classmethod
+    def is_ours(cls, present: frozenset[str]) -> bool:
+        """Whether a table of memories that has these columns is one of the system."""
+        return present >= cls.required
 
     def raw_files(self) -> list[Path]:
         path = self.address.path.absolute()
@@ -57,6 +62,7 @@ class ForeignSqlite(Store):
             damage = [f"SQLite finds damage: {line}." for line in check(connection)]
             for name, fault in self._faults(connection):
                 found.setdefault(fault, []).append(name)
+        damage += [f"It is only read: {self.obstacle}."] if self.obstacle else []
         return damage + [
             f"{count(len(ids), 'memory', 'memories')} with {fault}, the first is {ids[0]!r}."
             for fault, ids in found.items()
@@ -69,10 +75,30 @@ class ForeignSqlite(Store):
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with open_readonly(self.address.path) as connection:
-            if TABLE not in tables(connection) or not self.required <= columns(connection, TABLE):
-                raise UnsupportedFormat(f"{self.address.location} has no table of memories as {self.format} writes it.")
+            if TABLE not in tables(connection) or not self.is_ours(columns(connection, TABLE)):
+                raise UnsupportedFormat(
+                    f"{self.address.location} has no table {TABLE!r} as {self.format} has it.",
+                    todo=f"That table has at least the columns {', '.join(sorted(self.required))}.",
+                )
             connection.row_factory = sqlite3.Row
             yield connection
+
+
+def select_rows(connection: sqlite3.Connection, names: Mapping[str, str] | None = None) -> str:
+    """The SQL that reads the memories' columns, but for those that SQLite computes from others.
+
+    Args:
+        names: other names for some columns.
+    """
+    described = [row[1] for row in connection.execute(f"PRAGMA table_info({quote(TABLE)})")]
+    wanted = (f"{quote(name)} AS {quote((names or {}).get(name, name))}" for name in described)
+    return f"SELECT {', '.join(wanted)} FROM {TABLE}"
+
+
+def is_utf8(connection: sqlite3.Connection) -> bool:
+    """Whether texts can hold any bytes; those of a database in UTF-16 cannot."""
+    [encoding] = connection.execute("PRAGMA encoding").fetchone()
+    return bool(encoding == "UTF-8")
 
 
 def value(stored: Any) -> Any:

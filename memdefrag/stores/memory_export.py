@@ -12,11 +12,11 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from memdefrag.base.errors import CollectionNotFound, UnsupportedFormat
 from memdefrag.base.fsops import fault_point
@@ -28,7 +28,9 @@ from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, State
 from memdefrag.model.service_metadata import in_columns, read
 from memdefrag.stores import memory_export_rows as rows
 from memdefrag.stores.base import Sizes, Store
-from memdefrag.stores.memory_export_rows import ARCHIVE, TABLES, Table
+from memdefrag.stores.foreign_sqlite import is_utf8
+from memdefrag.stores.memory_export_rows import ARCHIVE
+from memdefrag.stores.memory_export_table import TABLES, Table, find_table, given, lacking
 from memdefrag.stores.sqlite_safe import MAGIC, check, open_readonly, open_staged, pending
 
 _SCHEMA = (
@@ -52,7 +54,7 @@ class MemoryExport(Store):
         if not path.is_file() or not _is_sqlite(path):
             return None
         with open_readonly(path) as connection:
-            return path if rows.find_table(connection) else None
+            return path if find_table(connection) else None
 
     @property
     def format(self) -> str:
@@ -61,12 +63,23 @@ class MemoryExport(Store):
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            Commit.SQLITE, tags_in_metadata=True, null_text=False, uri=False, archive=True, raw_bytes=True
+            Commit.SQLITE,
+            writable=not self.obstacle,
+            tags_in_metadata=True,
+            null_text=False,
+            uri=False,
+            archive=True,
+            raw_bytes=self._about.utf8,
         )
+
+    @property
+    def obstacle(self) -> str:
+        return self._about.obstacle
 
     def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
         """As every store, and: times and hash as the columns hold them, extras where there is a column."""
         kept = {name: value for name, value in record.extras.items() if name in self._places}
+        kept = given(kept, self._required)
         rest = {name: value for name, value in record.extras.items() if name not in kept}
         text = None if record.text is None else rows.storable(record.text)
         fitted, losses = super().fit(replace(record, text=text, extras=rest))
@@ -77,6 +90,10 @@ class MemoryExport(Store):
             del kept["metadata"]
             losses = (*losses, "metadata that is not JSON")
         return replace(fitted, metadata=metadata, extras=kept), losses
+
+    def refusal(self, record: MemoryRecord) -> str | None:
+        """Why a record cannot be taken: a column that is not the format's wants a value for it."""
+        return lacking(record.extras, self._required)
 
     def collections(self) -> list[CollectionInfo]:
         with self._reading() as (connection, table):
@@ -132,6 +149,7 @@ class MemoryExport(Store):
                     found.setdefault(fault, []).append(record.key.id)
                 if record.embedding is not None:
                     sizes.setdefault(len(record.embedding), []).append(record.key.id)
+        damage += [f"It is only read: {self.obstacle}."] if self.obstacle else []
         for size in sorted(sizes, key=lambda size: len(sizes[size]))[:-1]:
             found[f"a vector of {size} dimensions, unlike most"] = sizes[size]
         return damage + [f"{_memories(ids)} with {fault}, the first is {ids[0]!r}." for fault, ids in found.items()]
@@ -158,7 +176,7 @@ class MemoryExport(Store):
             rowids = rows.rowids(connection, table)
             for ref in changes.delete:
                 rowid, _ = rows.guarded(connection, table, rowids, ref.key, ref.hash)
-                connection.execute(f"DELETE FROM {table.sql} WHERE rowid = ?", (rowid,))
+                rows.delete(connection, table, rowid)
                 del rowids[ref.key.id]
                 progress.step()
             for put in changes.put:
@@ -177,13 +195,22 @@ class MemoryExport(Store):
             fault_point("vacuum")
             connection.execute("VACUUM")
 
-    @cached_property
+    @property
     def _places(self) -> frozenset[str]:
         """The extras this file has a place for."""
+        return frozenset({*self._about.table.extras, "metadata"}) if self._about.table else frozenset()
+
+    @property
+    def _required(self) -> Mapping[str, Any]:
+        return self._about.table.required if self._about.table else {}
+
+    @cached_property
+    def _about(self) -> _About:
+        """What a write has to know of the file."""
         if not self.exists:
-            return frozenset()
-        with self._reading() as (_, table):
-            return frozenset({*table.extras, "metadata"})
+            return _About()
+        with self._reading() as (connection, table):
+            return _About(table, is_utf8(connection), _trigger(connection, table))
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[sqlite3.Connection, Table]]:
@@ -201,6 +228,7 @@ class MemoryExport(Store):
                     connection.execute(statement)
                 table = self._table(connection)
                 self._refuse_triggers(connection, table)
+                self.__dict__.pop("_about", None)
                 yield connection, table
                 connection.execute("COMMIT")
             except BaseException:
@@ -209,7 +237,7 @@ class MemoryExport(Store):
                 raise
 
     def _table(self, connection: sqlite3.Connection) -> Table:
-        table = rows.find_table(connection)
+        table = find_table(connection)
         if table is None:
             raise UnsupportedFormat(
                 f"{self.address.location} has no table of memories as Memory Defragmenter exports them."
@@ -217,15 +245,29 @@ class MemoryExport(Store):
         return table
 
     def _refuse_triggers(self, connection: sqlite3.Connection, table: Table) -> None:
-        trigger = connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) IN (?, ?)",
-            (table.name.lower(), ARCHIVE),
-        ).fetchone()
-        if trigger:
+        if found := _trigger(connection, table):
             raise UnsupportedFormat(
-                f"{self.address.location} has a trigger ({trigger[0]}) that would act on every write.",
+                f"{self.address.location} cannot be written: {found}.",
                 todo="Export the memories again, or remove the trigger.",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a write has to know of a file: its table, whether its texts can hold any bytes, what forbids to write."""
+
+    table: Table | None = None
+    utf8: bool = True
+    obstacle: str = ""
+
+
+def _trigger(connection: sqlite3.Connection, table: Table) -> str:
+    """What is wrong where a trigger would act on what is written; empty where none would."""
+    found = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) IN (?, ?)",
+        (table.name.lower(), ARCHIVE),
+    ).fetchone()
+    return f"it has a trigger ({found[0]}) that would act on every write" if found else ""
 
 
 def _is_sqlite(path: Path) -> bool:

@@ -11,7 +11,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,9 @@ from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Put
 from memdefrag.model.records import Key, MemoryRecord, Metadata, Vector
 from memdefrag.model.service_metadata import moment, read
+from memdefrag.stores.memory_export_table import Table
 from memdefrag.stores.sqlite_safe import columns, quote, tables
 
-TABLES = ("memories", "memory", "knowledge_graph")
-COLUMNS = ("id", "content", "embedding", "metadata", "timestamp", "content_hash")
 ARCHIVE = "memory_archive"
 _ARCHIVE_SCHEMA = (
     f"CREATE TABLE IF NOT EXISTS {ARCHIVE} (id INTEGER PRIMARY KEY AUTOINCREMENT, original_id TEXT NOT NULL, "
@@ -39,52 +38,34 @@ _BYTES = "memdefrag:base64:"
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The table of memories as it stands in a file: its name, and the columns that are not the format's."""
-
-    name: str
-    extras: tuple[str, ...]
-
-    @property
-    def sql(self) -> str:
-        return quote(self.name)
-
-
-def find_table(connection: sqlite3.Connection) -> Table | None:
-    """The first of the tables that the app accepts, if it has all the columns the app reads."""
-    present = {name.lower(): name for name in tables(connection)}
-    for wanted in TABLES:
-        if wanted in present:
-            names = sorted(columns(connection, present[wanted]))
-            if {name.lower() for name in names}.issuperset(COLUMNS):
-                extras = tuple(name for name in names if name.lower() not in COLUMNS)
-                return Table(present[wanted], extras)
-    return None
-
-
 def scan(
-    connection: sqlite3.Connection, table: Table, batch: int, *, vectors: bool = True, where: str = ""
+    connection: sqlite3.Connection,
+    table: Table,
+    batch: int,
+    *,
+    vectors: bool = True,
+    where: str = "",
+    values: Sequence[Any] = (),
 ) -> Iterator[list[Row]]:
-    """Rows as (rowid, the format's columns, extra columns), in rowid order."""
+    """Rows as (what tells them apart, the format's columns, extra columns), in the order of the first."""
     embedding = "embedding" if vectors else "NULL"
     extras = "".join(f", {quote(name)}" for name in table.extras)
     cursor = connection.execute(
-        f"SELECT rowid, id, content, {embedding}, metadata, timestamp, content_hash{extras} "
-        f"FROM {table.sql} {where} ORDER BY rowid"
+        f"SELECT {table.row}, id, content, {embedding}, metadata, timestamp, content_hash{extras} "
+        f"FROM {table.sql} {where} ORDER BY {table.row}", values
     )
     while rows := cursor.fetchmany(batch):
         yield rows
 
 
-def rowids(connection: sqlite3.Connection, table: Table) -> dict[str, int]:
-    """Each record's id, as `read_record` names it, and its row."""
+def rowids(connection: sqlite3.Connection, table: Table) -> dict[str, Any]:
+    """Each record's id, as `read_record` names it, and what tells its row apart."""
     seen: set[str] = set()
-    rows = connection.execute(f"SELECT rowid, id FROM {table.sql} ORDER BY rowid")
+    rows = connection.execute(f"SELECT {table.row}, id FROM {table.sql} ORDER BY {table.row}")
     return {_name(rowid, id, seen): rowid for rowid, id in rows}
 
 
-def _name(rowid: int, id: Any, seen: set[str]) -> str:
+def _name(rowid: Any, id: Any, seen: set[str]) -> str:
     """The record's id; ``rowid:N`` where the file has none of its own for it. Adds it to `seen`."""
     name = id if isinstance(id, str) and id and id not in seen and _is_whole(id) else f"rowid:{rowid}"
     seen.add(name)
@@ -96,8 +77,8 @@ def _is_whole(text: str) -> bool:
     return text.isascii() or text == text.encode("utf-8", "replace").decode()
 
 
-def one(connection: sqlite3.Connection, table: Table, key: Key, rowid: int) -> MemoryRecord:
-    [[row]] = scan(connection, table, 1, where=f"WHERE rowid = {rowid}")
+def one(connection: sqlite3.Connection, table: Table, key: Key, rowid: Any) -> MemoryRecord:
+    [[row]] = scan(connection, table, 1, where=f"WHERE {table.row} = {slot(rowid)}", values=(bound(rowid),))
     return replace(read_record(row, table, set())[0], key=key)
 
 
@@ -210,8 +191,8 @@ def storable(text: str) -> str:
 
 
 def guarded(
-    connection: sqlite3.Connection, table: Table, rowids: dict[str, int], key: Key, expected: str
-) -> tuple[int, MemoryRecord]:
+    connection: sqlite3.Connection, table: Table, rowids: dict[str, Any], key: Key, expected: str
+) -> tuple[Any, MemoryRecord]:
     """The row of a record that still has the hash it must have, and the record.
 
     Raises:
@@ -226,7 +207,11 @@ def guarded(
     return rowid, record
 
 
-def put(connection: sqlite3.Connection, table: Table, rowids: dict[str, int], wanted: Put) -> None:
+def delete(connection: sqlite3.Connection, table: Table, rowid: Any) -> None:
+    connection.execute(f"DELETE FROM {table.sql} WHERE {table.row} = {slot(rowid)}", (bound(rowid),))
+
+
+def put(connection: sqlite3.Connection, table: Table, rowids: dict[str, Any], wanted: Put) -> None:
     """Insert a record, or set those columns of its row that say something else.
 
     Raises:
@@ -237,16 +222,18 @@ def put(connection: sqlite3.Connection, table: Table, rowids: dict[str, int], wa
         if record.key.id in rowids:
             raise StoreChanged(f"The memory {record.key} exists already.")
         values = _values(record, table)
-        slots = ", ".join(_slot(value) for value in values.values())
+        slots = ", ".join(slot(value) for value in values.values())
         names = ", ".join(quote(name) for name in values)
-        connection.execute(f"INSERT INTO {table.sql} ({names}) VALUES ({slots})", _bound(values.values()))
+        said = [bound(value) for value in values.values()]
+        connection.execute(f"INSERT INTO {table.sql} ({names}) VALUES ({slots})", said)
         return
     rowid, present = guarded(connection, table, rowids, record.key, wanted.before)
     old = _values(present, table)
     new = {name: value for name, value in _values(record, table).items() if value != old[name]}
     if new:
-        slots = ", ".join(f"{quote(name)} = {_slot(value)}" for name, value in new.items())
-        connection.execute(f"UPDATE {table.sql} SET {slots} WHERE rowid = ?", (*_bound(new.values()), rowid))
+        slots = ", ".join(f"{quote(name)} = {slot(value)}" for name, value in new.items())
+        said = [bound(value) for value in new.values()]
+        connection.execute(f"UPDATE {table.sql} SET {slots} WHERE {table.row} = ?", (*said, rowid))
 
 
 def archive(connection: sqlite3.Connection, records: Sequence[MemoryRecord], progress: Progress) -> None:
@@ -254,10 +241,12 @@ def archive(connection: sqlite3.Connection, records: Sequence[MemoryRecord], pro
     connection.execute(_ARCHIVE_SCHEMA)
     now = time.time()
     for record in records:
+        values = (*_archived(record), now)
+        slots = ", ".join(slot(value) for value in values)
         connection.execute(
             f"INSERT INTO {ARCHIVE} (original_id, content, embedding, metadata, timestamp, archived_at) "
-            "VALUES (CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?)",
-            (*_archived(record), now),
+            f"VALUES ({slots})",
+            [bound(value) for value in values],
         )
         progress.step()
 
@@ -275,8 +264,7 @@ def unarchive(connection: sqlite3.Connection, records: Sequence[MemoryRecord], p
         return
     found: dict[bytes, list[int]] = {}
     kept = connection.execute(
-        "SELECT id, CAST(original_id AS BLOB), CAST(content AS BLOB), CAST(embedding AS BLOB), "
-        f"CAST(metadata AS BLOB), timestamp FROM {ARCHIVE} ORDER BY id"
+        f"SELECT id, original_id, content, embedding, metadata, timestamp FROM {ARCHIVE} ORDER BY id"
     )
     for number, *values in kept:
         found.setdefault(_digest(values), []).append(number)
@@ -287,11 +275,11 @@ def unarchive(connection: sqlite3.Connection, records: Sequence[MemoryRecord], p
         progress.step()
 
 
-def _archived(record: MemoryRecord) -> tuple[bytes, bytes, bytes, str, float]:
+def _archived(record: MemoryRecord) -> tuple[str, str, bytes, str, float]:
     """What a row of the archive says of a record: id, content, vector, metadata, time."""
     return (
-        _encoded(record.key.id),
-        _encoded(record.text or ""),
+        record.key.id,
+        record.text or "",
         _vector_json(record.embedding).encode(),
         json.dumps(record.metadata),
         float(record.created or 0.0),
@@ -301,7 +289,8 @@ def _archived(record: MemoryRecord) -> tuple[bytes, bytes, bytes, str, float]:
 def _digest(values: Iterable[Any]) -> bytes:
     digest = hashlib.sha256()
     for value in values:
-        data = value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else repr(value).encode()
+        data = _encoded(value) if isinstance(value, str) else value
+        data = data if isinstance(data, bytes) else repr(data).encode()
         digest.update(b"%d:" % len(data) + data)
     return digest.digest()
 
@@ -324,10 +313,13 @@ def _vector_json(vector: Vector | None) -> str:
     return "[]" if vector is None else json.dumps(vector.tolist())
 
 
-def _slot(value: Any) -> str:
-    """Texts are handed over as bytes, since SQLite is to get those that are not UTF-8 too."""
-    return "CAST(? AS TEXT)" if isinstance(value, str) else "?"
+def slot(value: Any) -> str:
+    """The placeholder for a value, which is then handed over as `bound`.
+
+    Texts that are not UTF-8 are handed over as bytes, which only a database of UTF-8 takes for what they are.
+    """
+    return "CAST(? AS TEXT)" if isinstance(bound(value), bytes) and isinstance(value, str) else "?"
 
 
-def _bound(values: Iterable[Any]) -> list[Any]:
-    return [_encoded(value) if isinstance(value, str) else value for value in values]
+def bound(value: Any) -> Any:
+    return value if not isinstance(value, str) or _is_whole(value) else _encoded(value)

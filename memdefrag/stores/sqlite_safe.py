@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from memdefrag.base.errors import NoSpace, NotAStore, NotPermitted, StoreChanged, StoreDamaged, StoreInUse
+from memdefrag.base.errors import NoSpace, NotAStore, NotPermitted, StoreChanged, StoreDamaged, StoreInUse, WriterFailed
 from memdefrag.base.fsops import PRIVATE_FILE, file_sha256, free_bytes
 from memdefrag.base.scratch import scratch_folder
 from memdefrag.base.settings import LOCK_DEADLINE_SECONDS
@@ -314,6 +314,8 @@ def translated(path: Path) -> Iterator[None]:
         raise StoreDamaged(f"{path} cannot be read further: names in it are not UTF-8.") from error
     except sqlite3.ProgrammingError:
         raise
+    except sqlite3.IntegrityError as error:
+        raise WriterFailed(f"{path} does not take what was to be written: {error}.") from error
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _BUSY:

@@ -6,10 +6,15 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from memdefrag.stores.foreign_sqlite import TABLE
+from memdefrag.stores.foreign_sqlite import TABLE, is_utf8, select_rows
 from memdefrag.stores.sqlite_safe import columns, quote, tables
 
 CHUNKS, CONTEXTS, RELATIONS, USERS = "memory_chunks", "contexts", "relations", "users"
+METADATA, HYBRID_METADATA = "memory_metadata", "metadata"
+"""The column of the metadata, and its name in a database of the system's hybrid storage."""
+_OF_HYBRID = frozenset({"id", "title", "content", HYBRID_METADATA, "created_at"})
+_ITS_OWN = frozenset({"owner_id", "access_level", "context_id", "is_active", "embedding_vector"})
+"""Of these a hybrid database has at least one; what else it has is not known."""
 FIRST_USER = "1"
 """The owner in a database that knows no users yet."""
 
@@ -40,6 +45,7 @@ class Layout:
         contexts: ids of the contexts, and those that memories or relations name.
         has_chunks: there is a table of texts in pieces.
         obstacle: why nothing may be written, in words; empty where something may.
+        utf8: texts can hold any bytes.
     """
 
     columns: Mapping[str, str]
@@ -50,11 +56,25 @@ class Layout:
     contexts: frozenset[str] = frozenset()
     has_chunks: bool = False
     obstacle: str = ""
+    utf8: bool = True
 
     @property
     def compresses(self) -> bool:
         """Whether a text can be marked as compressed."""
         return self.columns.keys() >= _COMPRESSION
+
+
+def is_hybrid(present: frozenset[str]) -> bool:
+    """Whether a table of memories with these columns is one of the system's hybrid storage.
+
+    That keeps vectors in a ChromaDB folder and long texts in files (named as ``file://``) beside the database.
+    """
+    return METADATA not in present and present >= _OF_HYBRID and bool(present & _ITS_OWN)
+
+
+def select_memories(connection: sqlite3.Connection) -> str:
+    """The SQL that reads the memories, by the usual names of their columns."""
+    return select_rows(connection, {HYBRID_METADATA: METADATA} if is_hybrid(columns(connection, TABLE)) else None)
 
 
 def read_layout(connection: sqlite3.Connection) -> Layout:
@@ -72,11 +92,14 @@ def read_layout(connection: sqlite3.Connection) -> Layout:
         frozenset(_contexts(connection, present)),
         CHUNKS in present,
         next(_obstacles(connection), ""),
+        is_utf8(connection),
     )
 
 
 def _users(connection: sqlite3.Connection, *, has_users: bool) -> dict[str, str]:
-    owners = connection.execute(f"SELECT DISTINCT owner_id FROM {TABLE} WHERE owner_id IS NOT NULL ORDER BY 1")
+    owned = "owner_id" in columns(connection, TABLE)
+    named = f"SELECT DISTINCT owner_id FROM {TABLE} WHERE owner_id IS NOT NULL ORDER BY 1"
+    owners = connection.execute(named) if owned else ()
     known = connection.execute(f"SELECT id, username FROM {USERS} ORDER BY id") if has_users else ()
     found = {str(id): str(name) for id, name in known}
     return {**found, **{str(id): "" for (id,) in owners if str(id) not in found}}
@@ -94,6 +117,8 @@ def _contexts(connection: sqlite3.Connection, present: frozenset[str]) -> Iterat
 
 def _obstacles(connection: sqlite3.Connection) -> Iterator[str]:
     """What may not be written over, or could not be said of a new row."""
+    if is_hybrid(columns(connection, TABLE)):
+        yield "it is one half of a hybrid storage, whose vectors and long texts are kept beside it"
     for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
         yield f"it has a trigger ({name}), which the system does not make and which would act on every write"
     for table, said in ((TABLE, _SAID), (RELATIONS, _SAID_OF_LINKS)):

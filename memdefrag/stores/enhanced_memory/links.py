@@ -19,7 +19,7 @@ from memdefrag.model.records import Key, Metadata, Relation
 from memdefrag.model.service_metadata import moment
 from memdefrag.stores.enhanced_memory.layout import RELATIONS, Layout
 from memdefrag.stores.enhanced_memory.rows import held_time, time_text
-from memdefrag.stores.foreign_sqlite import TABLE, holds, metadata_of, rest, text
+from memdefrag.stores.foreign_sqlite import TABLE, holds, metadata_of, rest, text, value
 from memdefrag.stores.memory_export_rows import storable
 
 METADATA = "relation_metadata"
@@ -42,8 +42,11 @@ def read_link(row: sqlite3.Row) -> Relation:
     if extras.get("updated_at") == row["created_at"]:
         extras.pop("updated_at", None)
     metadata = metadata_of(row[METADATA], METADATA, extras)
+    strength = row["strength"]
+    if not isinstance(strength, int | float | None):
+        extras["strength"], strength = value(strength), None
     return Relation(
-        _end(row, "source"), _end(row, "target"), str(text(row["name"])), row["strength"], {**extras, **metadata},
+        _end(row, "source"), _end(row, "target"), str(text(row["name"])), strength, {**extras, **metadata},
         moment(row["created_at"]),
     )  # fmt: skip
 

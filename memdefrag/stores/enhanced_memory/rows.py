@@ -16,11 +16,9 @@ from typing import Any
 from memdefrag.model.records import Key, MemoryRecord, Metadata, State
 from memdefrag.model.service_metadata import moment, read, restate, state_of
 from memdefrag.model.terms import title_of
-from memdefrag.stores.enhanced_memory.layout import FIRST_USER, Layout
+from memdefrag.stores.enhanced_memory.layout import FIRST_USER, METADATA, Layout
 from memdefrag.stores.enhanced_memory.texts import compressed, decompressed
 from memdefrag.stores.foreign_sqlite import TABLE, floats, holds, metadata_of, rest, sql_value, text
-
-METADATA = "memory_metadata"
 
 _PLACED = frozenset(
     {"id", "content", METADATA, "embedding_vector", "owner_id", "created_at", "updated_at", "is_active",
@@ -46,8 +44,8 @@ def read_row(
         faults.append(f"less text than the {size:,} characters it once had")
     if content and content.startswith("file://"):
         faults.append("its text in a file of its own, which is not part of the database")
-    vector = floats(stored["embedding_vector"])
-    if vector is None and stored["embedding_vector"]:
+    vector = floats(stored.get("embedding_vector"))
+    if vector is None and stored.get("embedding_vector"):
         faults.append("a vector that cannot be read")
     record = MemoryRecord(
         Key(TABLE, str(stored["id"])),
@@ -57,7 +55,7 @@ def read_row(
         read(metadata).tags,
         created=moment(stored["created_at"]),
         updated=moment(stored.get("updated_at")),
-        owner=text(stored["owner_id"]),
+        owner=text(stored.get("owner_id")),
         state=_state(stored.get("is_active") == 0, metadata, layout),
         extras=extras,
     )

@@ -19,7 +19,7 @@ from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation
 from memdefrag.model.terms import in_columns
 from memdefrag.stores.enhanced_memory import links, schema, writer
-from memdefrag.stores.enhanced_memory.layout import FIRST_USER, Layout, read_layout
+from memdefrag.stores.enhanced_memory.layout import FIRST_USER, Layout, is_hybrid, read_layout, select_memories
 from memdefrag.stores.enhanced_memory.rows import placed, read_row
 from memdefrag.stores.foreign_sqlite import TABLE, ForeignSqlite
 from memdefrag.stores.memory_export_rows import storable
@@ -38,6 +38,10 @@ class EnhancedMemory(ForeignSqlite):
         {"id", "title", "content", "memory_metadata", "embedding_vector", "owner_id", "created_at"}
     )
 
+    @classmethod
+    def is_ours(cls, present: frozenset[str]) -> bool:
+        return super().is_ours(present) or is_hybrid(present)
+
     @property
     def format(self) -> str:
         return "Enhanced Memory System database"
@@ -55,8 +59,12 @@ class EnhancedMemory(ForeignSqlite):
             loose_relations=True,
             extras=True,
             soft_delete="is_active" in layout.columns,
-            raw_bytes=True,
+            raw_bytes=layout.utf8,
         )
+
+    @property
+    def obstacle(self) -> str:
+        return self._layout.obstacle
 
     def fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
         """As every store, and: a title and an owner for those that have none, extras where there are columns."""
@@ -89,13 +97,15 @@ class EnhancedMemory(ForeignSqlite):
 
     def collections(self) -> list[CollectionInfo]:
         with self._reading() as connection:
-            active = "is_active" if "is_active" in columns(connection, TABLE) else "1"
+            present = columns(connection, TABLE)
+            active = "is_active" if "is_active" in present else "1"
+            vector = "embedding_vector" if "embedding_vector" in present else "NULL"
             found, live, embedded = connection.execute(
-                f"SELECT count(*), total(coalesce({active}, 1) <> 0), count(CASE WHEN length(embedding_vector) % 4 = 0 "
-                f"AND length(embedding_vector) > 0 THEN 1 END) FROM {TABLE}"
+                f"SELECT count(*), total(coalesce({active}, 1) <> 0), count(CASE WHEN length({vector}) % 4 = 0 "
+                f"AND length({vector}) > 0 THEN 1 END) FROM {TABLE}"
             ).fetchone()
             size = connection.execute(
-                f"SELECT length(embedding_vector) / 4 FROM {TABLE} WHERE embedding_vector IS NOT NULL LIMIT 1"
+                f"SELECT length({vector}) / 4 FROM {TABLE} WHERE {vector} IS NOT NULL LIMIT 1"
             ).fetchone()
             return [CollectionInfo(TABLE, found, int(live), embedded, size[0] if size else None)]
 
@@ -104,7 +114,7 @@ class EnhancedMemory(ForeignSqlite):
     ) -> Iterator[list[MemoryRecord]]:
         writer.require_collection(collection)
         with self._reading() as connection:
-            rows = connection.execute(f"SELECT * FROM {TABLE} ORDER BY id")
+            rows = connection.execute(f"{select_memories(connection)} ORDER BY id")
             while found := rows.fetchmany(batch):
                 yield [read_row(connection, row, self._layout, vectors=vectors)[0] for row in found]
 
@@ -112,10 +122,6 @@ class EnhancedMemory(ForeignSqlite):
         if self._layout.links:
             with self._reading() as connection:
                 yield from links.read_links(connection)
-
-    def problems(self) -> list[str]:
-        obstacle = self._layout.obstacle
-        return [*super().problems(), *([f"It is only read: {obstacle}."] if obstacle else [])]
 
     def write(self, changes: Changes, progress: Progress) -> None:
         """Carry out the changes in one transaction; rows that are not named keep every byte."""
@@ -178,5 +184,5 @@ class EnhancedMemory(ForeignSqlite):
         return found
 
     def _faults(self, connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-        for row in connection.execute(f"SELECT * FROM {TABLE} ORDER BY id"):
+        for row in connection.execute(f"{select_memories(connection)} ORDER BY id"):
             yield from ((str(row["id"]), fault) for fault in read_row(connection, row, self._layout)[1])

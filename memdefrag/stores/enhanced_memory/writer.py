@@ -13,11 +13,12 @@ from memdefrag.base.progress import Progress
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Put
 from memdefrag.model.records import Key, MemoryRecord
-from memdefrag.stores.enhanced_memory.layout import CHUNKS, RELATIONS, Layout
+from memdefrag.stores.enhanced_memory.layout import CHUNKS, RELATIONS, Layout, select_memories
 from memdefrag.stores.enhanced_memory.links import is_row_number, link_values, rows_of
 from memdefrag.stores.enhanced_memory.rows import content_values, read_row, values
 from memdefrag.stores.enhanced_memory.schema import add_users
 from memdefrag.stores.foreign_sqlite import TABLE
+from memdefrag.stores.memory_export_rows import bound, slot
 from memdefrag.stores.sqlite_safe import quote
 
 
@@ -79,9 +80,9 @@ def _put(connection: sqlite3.Connection, layout: Layout, put: Put) -> None:
     if not _is_same_vector(old, new):
         changed["embedding_vector"] = _bytes(new)
     if changed:
-        slots = ", ".join(f"{quote(name)} = {_slot(value)}" for name, value in changed.items())
-        bound = [_bound(value) for value in changed.values()]
-        connection.execute(f"UPDATE {TABLE} SET {slots} WHERE id = ?", (*bound, int(new.key.id)))
+        slots = ", ".join(f"{quote(name)} = {slot(value)}" for name, value in changed.items())
+        new_values = [bound(value) for value in changed.values()]
+        connection.execute(f"UPDATE {TABLE} SET {slots} WHERE id = ?", (*new_values, int(new.key.id)))
 
 
 def _found(connection: sqlite3.Connection, layout: Layout, key: Key, expected: str) -> MemoryRecord:
@@ -98,7 +99,9 @@ def _found(connection: sqlite3.Connection, layout: Layout, key: Key, expected: s
 def _row(connection: sqlite3.Connection, key: Key) -> sqlite3.Row | None:
     if key.collection != TABLE or not is_row_number(key.id):
         return None
-    found: sqlite3.Row | None = connection.execute(f"SELECT * FROM {TABLE} WHERE id = ?", (int(key.id),)).fetchone()
+    found: sqlite3.Row | None = connection.execute(
+        f"{select_memories(connection)} WHERE id = ?", (int(key.id),)
+    ).fetchone()
     return found
 
 
@@ -120,15 +123,6 @@ def _bytes(record: MemoryRecord) -> bytes | None:
 
 def _insert(connection: sqlite3.Connection, table: str, said: Mapping[str, Any]) -> None:
     names = ", ".join(quote(name) for name in said)
-    slots = ", ".join(_slot(value) for value in said.values())
-    bound = [_bound(value) for value in said.values()]
-    connection.execute(f"INSERT INTO {quote(table)} ({names}) VALUES ({slots})", bound)
-
-
-def _slot(value: Any) -> str:
-    """Texts are handed over as bytes, since SQLite is to get those that are not UTF-8 too."""
-    return "CAST(? AS TEXT)" if isinstance(value, str) else "?"
-
-
-def _bound(value: Any) -> Any:
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    slots = ", ".join(slot(value) for value in said.values())
+    values = [bound(value) for value in said.values()]
+    connection.execute(f"INSERT INTO {quote(table)} ({names}) VALUES ({slots})", values)

@@ -108,10 +108,15 @@ def _append(
     execute(f"INSERT INTO {EVENTS} ({names}) VALUES ({marks})", tuple(said.values()))
 
 
+def _count(told: Any) -> int:
+    """A number that is kept as text; what is none counts as zero, as for a clock that was never read."""
+    return int(told) if str(told).isascii() and str(told).isdecimal() else 0
+
+
 def _tick(execute: Execute, now: float) -> tuple[int, int]:
     """The next value of the clock: the present millisecond, or one step beyond the last value."""
     told = dict(execute("SELECT key, value FROM metadata WHERE key IN (?, ?)", _CLOCK).fetchall())
-    last = int(told.get(_CLOCK[0], 0)), int(told.get(_CLOCK[1], 0))
+    last = _count(told.get(_CLOCK[0])), _count(told.get(_CLOCK[1]))
     present = int(now * 1000)
     clock = (present, 0) if present > last[0] else (last[0], last[1] + 1)
     for name, value in zip(_CLOCK, clock, strict=True):

@@ -10,10 +10,9 @@ from typing import Any
 
 from memdefrag.model.records import Key, Relation
 from memdefrag.model.service_metadata import moment
-from memdefrag.stores.foreign_sqlite import TABLE, metadata_of, rest
+from memdefrag.stores.foreign_sqlite import TABLE, metadata_of, rest, value
 from memdefrag.stores.memory_export_rows import storable
-from memdefrag.stores.memory_service.layout import GRAPH, Layout
-from memdefrag.stores.sqlite_safe import tables
+from memdefrag.stores.memory_service.layout import GRAPH, Layout, has_links
 
 TYPES = "connection_types"
 _PLACED = frozenset({"source_hash", "target_hash", "similarity", "created_at", "metadata"})
@@ -23,15 +22,18 @@ _ANY_TYPES = '["semantic"]'
 
 def read_relations(connection: sqlite3.Connection, store: str) -> Iterator[Relation]:
     """All links. `store`: the SQL for the store of a memory."""
-    if GRAPH not in tables(connection):
+    if not has_links(connection):
         return
     stores = dict(connection.execute(f"SELECT content_hash, {store} FROM {TABLE}"))
     for row in connection.execute(f"SELECT * FROM {GRAPH} ORDER BY source_hash, target_hash"):
         others = rest(row, _PLACED)
         kind = str(others.pop("relationship_type", _RELATED))
         metadata = metadata_of(row["metadata"], "metadata", others)
+        strength = row["similarity"]
+        if not isinstance(strength, int | float | None):
+            others["similarity"], strength = value(strength), None
         yield Relation(
-            _end(row["source_hash"], stores), _end(row["target_hash"], stores), kind, row["similarity"],
+            _end(row["source_hash"], stores), _end(row["target_hash"], stores), kind, strength,
             {**others, **metadata}, moment(row["created_at"]),
         )  # fmt: skip
 

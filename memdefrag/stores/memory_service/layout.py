@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from memdefrag.stores.foreign_sqlite import TABLE
+from memdefrag.stores.foreign_sqlite import TABLE, is_utf8
+from memdefrag.stores.memory_export_table import required_columns
 from memdefrag.stores.memory_service.vectors import VECTORS, Vectors
 from memdefrag.stores.sqlite_safe import columns, quote, tables
 
@@ -19,6 +21,12 @@ DEFAULT = "default"
 """What the service calls the store of rows that name none."""
 
 GRAPH, EVENTS, SEARCHED = "memory_graph", "sync_events", "memory_content_fts"
+_OF_LINKS = frozenset({"source_hash", "target_hash", "similarity", "connection_types", "metadata", "created_at"})
+_OF_EVENTS = frozenset({"seq", "event_id", "op", "content_hash", "payload", "created_at"})
+_OF_CLOCK = frozenset({"key", "value"})
+"""Columns without which a table is not the service's."""
+_SAID = frozenset({"id", "content_hash", "content", "tags", "metadata", "embedding_pending", "store"})
+"""Columns that every row that we write has a value for, or has by itself."""
 
 TRIGGERS = (
     f"CREATE TRIGGER memories_fts_ai AFTER INSERT ON memories BEGIN INSERT INTO {SEARCHED}(rowid, content) "
@@ -49,6 +57,8 @@ class Layout:
         triggers: the service's own triggers: name and statement.
         searched: there is an index of words.
         obstacle: why nothing may be written, in words; empty where something may.
+        required: columns that are not the service's and must not be empty, with what SQLite puts there by itself.
+        utf8: texts can hold any bytes.
     """
 
     columns: Mapping[str, str]
@@ -60,6 +70,8 @@ class Layout:
     triggers: tuple[tuple[str, str], ...] = ()
     searched: bool = False
     obstacle: str = ""
+    required: Mapping[str, Any] = field(default_factory=dict)
+    utf8: bool = True
 
     @property
     def has_stores(self) -> bool:
@@ -75,23 +87,45 @@ def read_layout(connection: sqlite3.Connection) -> Layout:
     vectors = Vectors(connection)
     used = EVENTS in tables(connection) and connection.execute(f"SELECT 1 FROM {EVENTS} LIMIT 1").fetchone()
     own, strange = _triggers(connection)
+    graph, events = columns(connection, GRAPH), columns(connection, EVENTS)
     index = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (SEARCHED,)).fetchone()
     obstacle = strange
     if not vectors.known:
         obstacle = obstacle or f"its table {VECTORS} is not one that Memory Service makes"
     if index and _plain(str(index[0])) != _plain(SEARCH_TABLE):
         obstacle = obstacle or f"its table {SEARCHED} is not one that Memory Service makes"
+    if used and not (events >= _OF_EVENTS and columns(connection, "metadata") >= _OF_CLOCK):
+        obstacle = obstacle or "its log of changes is in use, and is not one that Memory Service keeps"
     return Layout(
         _declared(connection),
         vectors.dimension,
         vectors.metric,
         vectors.partitioned,
-        columns(connection, GRAPH) if GRAPH in tables(connection) else frozenset(),
-        columns(connection, EVENTS) if used else frozenset(),
+        graph if has_links(connection) else frozenset(),
+        events if used else frozenset(),
         own,
         index is not None,
-        obstacle,
+        obstacle or _rows(connection),
+        {name: usual for name, usual in required_columns(connection, TABLE) if name not in _SAID},
+        is_utf8(connection),
     )
+
+
+def has_links(connection: sqlite3.Connection) -> bool:
+    """Whether there is a table of links, and it is the service's."""
+    return GRAPH in tables(connection) and columns(connection, GRAPH) >= _OF_LINKS
+
+
+def _rows(connection: sqlite3.Connection) -> str:
+    """Why rows cannot be told apart as the service does it; empty where they can."""
+    try:
+        other = connection.execute(f"SELECT 1 FROM {TABLE} WHERE rowid IS NOT id LIMIT 1").fetchone()
+    except sqlite3.OperationalError:
+        return f"the rows of its table {TABLE} have no numbers"
+    if other:
+        return f"the ids of its table {TABLE} are not the numbers of its rows"
+    [twice] = connection.execute(f"SELECT count(*) > count(DISTINCT content_hash) FROM {TABLE}").fetchone()
+    return "several of its memories have one content_hash, or none" if twice else ""
 
 
 def _declared(connection: sqlite3.Connection) -> dict[str, str]:

@@ -25,8 +25,10 @@ from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation, State
 from memdefrag.model.service_metadata import hash_kept, moment
 from memdefrag.model.terms import as_in_database
-from memdefrag.stores.foreign_sqlite import TABLE, ForeignSqlite
+from memdefrag.stores.foreign_sqlite import TABLE, ForeignSqlite, select_rows
+from memdefrag.stores.interchange import unique
 from memdefrag.stores.memory_export_rows import storable
+from memdefrag.stores.memory_export_table import given, lacking
 from memdefrag.stores.memory_service import graph, library, schema, writer
 from memdefrag.stores.memory_service.layout import DEFAULT, Layout, read_layout
 from memdefrag.stores.memory_service.rows import placed, read_row
@@ -53,7 +55,7 @@ class MemoryService(ForeignSqlite):
         layout = self._layout
         return Capabilities(
             Commit.SQLITE,
-            writable=library.is_installed(),
+            writable=library.is_installed() and not layout.obstacle,
             null_text=False,
             vectors=layout.dimension is not None or not self.exists,
             uri=False,
@@ -68,8 +70,12 @@ class MemoryService(ForeignSqlite):
             content_ids=True,
             searched=True,
             soft_delete=layout.marks_deleted,
-            raw_bytes=True,
+            raw_bytes=layout.utf8,
         )
+
+    @property
+    def obstacle(self) -> str:
+        return self._layout.obstacle
 
     @property
     def needed_to_write(self) -> str | None:
@@ -85,7 +91,8 @@ class MemoryService(ForeignSqlite):
         if size and wanted and size != wanted:
             losses = (*losses, f"a vector of {size} dimensions (those of this database have {wanted})")
             fitted = replace(fitted, embedding=None)
-        fitted, more = placed(replace(fitted, extras=record.extras), self._layout)
+        extras = given(record.extras, self._layout.required)
+        fitted, more = placed(replace(fitted, extras=extras), self._layout)
         return fitted, (*losses, *more)
 
     def fit_relation(self, relation: Relation) -> tuple[Relation | None, tuple[str, ...]]:
@@ -108,10 +115,11 @@ class MemoryService(ForeignSqlite):
         return replace(record, extras=extras)
 
     def refusal(self, record: MemoryRecord) -> str | None:
-        """Why a record cannot be taken: its hash stands in another of the service's stores."""
+        """Why a record cannot be taken: its hash stands in another of the service's stores, or a column that is not
+        the service's wants a value."""
         there = self._stores.get(record.key.id, record.key.collection)
         if there == record.key.collection:
-            return None
+            return lacking(record.extras, self._layout.required)
         return f"the service keeps a text once, and has this one in its store {there!r}"
 
     def collections(self) -> list[CollectionInfo]:
@@ -134,13 +142,15 @@ class MemoryService(ForeignSqlite):
     ) -> Iterator[list[MemoryRecord]]:
         with self._reading() as connection:
             name = _store(columns(connection, TABLE))
-            rows = connection.execute(f"SELECT * FROM {TABLE} WHERE {name} = ? ORDER BY id", (collection,))
+            rows = connection.execute(f"{select_rows(connection)} WHERE {name} = ? ORDER BY id", (collection,))
             found = rows.fetchmany(batch)
             if not found and collection not in {info.name for info in self.collections()}:
                 raise CollectionNotFound(f"There is no store {collection!r} in {self.address.location}.")
             stored = Vectors(connection) if vectors else None
+            seen: set[Key] = set()
             while found:
-                yield [read_row(row, collection, stored.of(row["id"]) if stored else None) for row in found]
+                records = [read_row(row, collection, stored.of(row["id"]) if stored else None) for row in found]
+                yield [_only(record, seen) for record in records]
                 found = rows.fetchmany(batch)
 
     def relations(self) -> Iterator[Relation]:
@@ -227,7 +237,7 @@ class MemoryService(ForeignSqlite):
 
     def _faults(self, connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
         vectors = Vectors(connection)
-        for row in connection.execute(f"SELECT * FROM {TABLE} ORDER BY id"):
+        for row in connection.execute(f"{select_rows(connection)} ORDER BY id"):
             record = read_row(row, DEFAULT, vectors.of(row["id"]))
             if "metadata" in record.extras:
                 yield record.key.id, "metadata that cannot be read"
@@ -235,6 +245,13 @@ class MemoryService(ForeignSqlite):
                 yield record.key.id, _NO_VECTOR
             if record.embedding is not None and not np.isfinite(record.embedding).all():
                 yield record.key.id, "a vector with values that are no numbers"
+
+
+def _only(record: MemoryRecord, seen: set[Key]) -> MemoryRecord:
+    """The record under a name that no earlier one has: in a foreign table a hash may stand twice."""
+    key = unique(record.key, seen)
+    seen.add(key)
+    return record.with_key(key)
 
 
 def _store(present: frozenset[str]) -> str:

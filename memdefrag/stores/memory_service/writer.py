@@ -18,7 +18,8 @@ from memdefrag.base.progress import Progress
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Put
 from memdefrag.model.records import Key, MemoryRecord, State, Vector
-from memdefrag.stores.foreign_sqlite import TABLE
+from memdefrag.stores.foreign_sqlite import TABLE, select_rows
+from memdefrag.stores.memory_export_rows import bound, slot
 from memdefrag.stores.memory_service import graph
 from memdefrag.stores.memory_service.events import tell
 from memdefrag.stores.memory_service.layout import DEFAULT, GRAPH, SEARCHED, Layout
@@ -79,6 +80,7 @@ class _Present:
 
     def __init__(self, connection: sqlite3.Connection, layout: Layout, vectors: Vectors) -> None:
         self._connection, self._layout, self._vectors = connection, layout, vectors
+        self._select = select_rows(connection)
 
     def tasks(self, changes: Changes) -> Iterator[Task]:
         going = set()
@@ -125,7 +127,7 @@ class _Present:
 
     def _row(self, id: str) -> sqlite3.Row | None:
         found: sqlite3.Row | None = self._connection.execute(
-            f"SELECT * FROM {TABLE} WHERE content_hash = CAST(? AS TEXT)", (_bound(id),)
+            f"{self._select} WHERE content_hash = {slot(id)}", (bound(id),)
         ).fetchone()
         return found
 
@@ -156,10 +158,8 @@ def _write(execute: Execute, layout: Layout, task: Task) -> bool:
     """Write one row, its vector, and remove its links where it goes; whether the texts of the table changed."""
     old, new = task.old, task.new
     if old is not None and layout.graph and _is_going(old, new):
-        ends = (_bound(old.key.id), _bound(old.key.id))
-        execute(
-            f"DELETE FROM {GRAPH} WHERE source_hash = CAST(? AS TEXT) OR target_hash = CAST(? AS TEXT)", ends
-        )
+        end, ends = slot(old.key.id), (bound(old.key.id), bound(old.key.id))
+        execute(f"DELETE FROM {GRAPH} WHERE source_hash = {end} OR target_hash = {end}", ends)
     if new is None:
         _write_vector(execute, layout, task, task.rowid)
         execute(f"DELETE FROM {TABLE} WHERE id = ?", (task.rowid,))
@@ -175,9 +175,9 @@ def _write(execute: Execute, layout: Layout, task: Task) -> bool:
     if _write_vector(execute, layout, task, task.rowid) and "embedding_pending" in layout.columns:
         changed["embedding_pending"] = 0
     if changed:
-        slots = ", ".join(f"{quote(name)} = {_slot(value)}" for name, value in changed.items())
-        bound = [_bound(value) for value in changed.values()]
-        execute(f"UPDATE {TABLE} SET {slots} WHERE id = ?", (*bound, task.rowid))
+        slots = ", ".join(f"{quote(name)} = {slot(value)}" for name, value in changed.items())
+        new_values = [bound(value) for value in changed.values()]
+        execute(f"UPDATE {TABLE} SET {slots} WHERE id = ?", (*new_values, task.rowid))
     return "content" in changed
 
 
@@ -215,19 +215,10 @@ def _bytes(vector: Vector) -> bytes:
 def _insert(execute: Execute, table: str, said: dict[str, Any]) -> int:
     """Insert a row; its number."""
     names = ", ".join(quote(name) for name in said)
-    slots = ", ".join(_slot(value) for value in said.values())
-    bound = tuple(_bound(value) for value in said.values())
-    execute(f"INSERT INTO {quote(table)} ({names}) VALUES ({slots})", bound)
+    slots = ", ".join(slot(value) for value in said.values())
+    values = tuple(bound(value) for value in said.values())
+    execute(f"INSERT INTO {quote(table)} ({names}) VALUES ({slots})", values)
     return int(execute("SELECT last_insert_rowid()").fetchone()[0])
-
-
-def _slot(value: Any) -> str:
-    """Texts are handed over as bytes, since SQLite is to get those that are not UTF-8 too."""
-    return "CAST(? AS TEXT)" if isinstance(value, str) else "?"
-
-
-def _bound(value: Any) -> Any:
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
 
 def _collection(row: sqlite3.Row) -> str:
