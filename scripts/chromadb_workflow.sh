@@ -94,7 +94,7 @@ run() {
 # A folder of an older Chroma is written by its own version: who that is is asked now, not after all the work.
 writer=$(run import_to_chromadb.py "$output" ${chroma:+--chroma-path "$chroma"} --settle-for "$typed" "$@")
 code=$?
-[ "$code" -eq 0 ] || fail "$code" "$writer"
+[ "$code" -eq 0 ] || { printf '%s' "$writer" && exit "$code"; }
 [ -z "$writer" ] || set -- "$@" "$writer"
 
 step "1 of 4: backup" run backup_memories.py ${chroma:+--chroma-path "$chroma"}
