@@ -268,6 +268,9 @@ class Client:
                 f"{self.base} sends us elsewhere, to {elsewhere}; nothing was sent there.",
                 todo="If that is the server you mean, name its address yourself.",
             )
+        if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+            # It was asked for plain answers; a few compressed bytes can become any number.
+            raise ServerRefused(f"{self.base} answers compressed, which it was not asked for.")
         if response.status_code in (401, 403):
             said = "wants a key" if self._key is None else "does not accept the key"
             raise ServerRefused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -279,6 +280,17 @@ def test_a_trickle_does_not_hold_us_for_ever(server: MemoryServer, to: Callable[
 
 
 @pytest.mark.case(40)
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "deflate", "gzip, gzip"])
+def test_an_answer_packed_unasked_is_not_unpacked(
+    server: MemoryServer, to: Callable[..., Client], encoding: str
+) -> None:
+    """A few bytes could become any number."""
+    server.faults = Faults(("GET",), answer=(200, {"Content-Encoding": encoding}, gzip.compress(b" " * 10_000_000)))
+    with pytest.raises(ServerRefused, match="compressed"):
+        to(server).request("GET", HEALTH)
+    assert server.requests[0][2]["Accept-Encoding"] == "identity"
+
+
 def test_an_endless_answer_is_cut(server: MemoryServer, to: Callable[..., Client], waits: list[float]) -> None:
     server.faults.answer = (200, {}, b"[" + b"1," * 2_000_000)
     with pytest.raises(ServerRefused, match="more than 1 MB"):

@@ -32,6 +32,8 @@ from memdefrag.stores.hdev.store import ALWAYS, AT_ONCE, COLLECTION, NOTHING, Fo
 
 KEY_VARIABLES = (config.KEY_VARIABLE,)
 ENTRY, TREE, HEALTH = "/api/memory/entry/", "/api/memory/tree", "/api/health"
+MOST_FOLDERS = 100_000
+"""More than that no memory server has; one that makes them up would be asked for ever."""
 _MANY = 20
 """From so many names on, a look at the tree is worth its while."""
 _TOLD_CHARACTERS = 300
@@ -142,6 +144,8 @@ class HdevHttp(HdevStore):
         leaves: set[str] = set()
         while folders - seen:
             asked = sorted(folders - seen)
+            if len(folders) > MOST_FOLDERS:
+                raise ServerRefused(f"{self._client.base} lists ever more folders: {len(folders):,} by now.")
             seen |= folders
             for folder, answer in zip(asked, self._entries(asked), strict=True):
                 if not isinstance(answer.get("items"), list):

@@ -23,7 +23,7 @@ from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Put, Ref
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.stores.base import StoreSettings, read_snapshot
-from memdefrag.stores.hdev import names
+from memdefrag.stores.hdev import http, names
 from memdefrag.stores.hdev.files import HdevFiles
 from memdefrag.stores.hdev.http import HdevHttp, HdevHttps, _path
 from memdefrag.stores.hdev.listing import names_in
@@ -307,6 +307,40 @@ def test_a_server_that_is_not_well_is_refused(running: MemoryServer, store: Hdev
     running.faults.answer = (200, {}, b'{"healthy": false, "message": "no disk"}')
     with pytest.raises(ServerRefused, match="no disk"):
         assert store.exists
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (200, {}, b'{"success": false, "error": "no"}'), (200, {}, b'{"type": "tree", "success": true, "items": {"a":'),
+        (200, {}, b'{"type": "tree", "success": true, "items": ["a"]}'), (200, {}, b"[]"), (200, {}, b"null"),
+        (200, {}, b"[" * 100_000), (200, {}, b'{"items": 1e999, "success": true}'), (200, {}, b"\xff"), (204, {}, b""),
+        (307, {"Location": "http://127.0.0.1:9/"}, b""), (200, {"Content-Encoding": "gzip"}, b"{}"),
+    ],
+)  # fmt: skip
+def test_an_odd_answer_is_a_refusal_and_never_an_empty_store(
+    running: MemoryServer, store: HdevHttp, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    running.faults.answer = (status, headers, body)
+    with pytest.raises(ServerRefused):
+        store.collections()
+    with pytest.raises(ServerRefused):
+        list(store.scan("memories"))
+    assert running.written() == []
+
+
+def test_folders_that_are_made_up_without_end_are_not_followed(
+    store: HdevHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "MOST_FOLDERS", 500)
+
+    def answers(asked: Any) -> list[dict[str, Any]]:
+        below = [[{"type": "node", "path": f"{one}/{part}".strip("/")} for part in "xyz"] for one in asked]
+        return [{"type": "directory", "items": items} for items in below]
+
+    monkeypatch.setattr(store, "_entries", answers)
+    with pytest.raises(ServerRefused, match="ever more folders"):
+        store.collections()
 
 
 def test_both_schemes_are_known() -> None:
