@@ -49,6 +49,22 @@ def changed(path: Path, statement: str, *values: object) -> Path:
     return path
 
 
+def make_hybrid(path: Path) -> Path:
+    """A database of the system's hybrid storage, as far as that is known: vectors and long texts lie elsewhere."""
+    with closing(sqlite3.connect(path)) as made:
+        made.execute(
+            "CREATE TABLE memories (id INTEGER PRIMARY KEY, title TEXT, content TEXT, owner_id INTEGER, is_active "
+            "BOOLEAN, metadata TEXT, created_at DATETIME, updated_at DATETIME)"
+        )
+        rows = [
+            (1, "One", "A short text", 7, 1, '{"tags": ["a"], "n": 1}', MOMENT, None),
+            (2, "Two", "file:///data/two.txt", 7, 0, "null", MOMENT, MOMENT),
+        ]
+        made.executemany("INSERT INTO memories VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        made.commit()
+    return path
+
+
 _USERS = (
     "CREATE TABLE users (id INTEGER NOT NULL, username VARCHAR(50) NOT NULL, email VARCHAR(100) NOT NULL, "
     "hashed_password VARCHAR(255) NOT NULL, is_active BOOLEAN, is_admin BOOLEAN, created_at DATETIME, updated_at "

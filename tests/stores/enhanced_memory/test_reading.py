@@ -13,12 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.base.errors import CollectionNotFound
+from memdefrag.base.errors import CollectionNotFound, NotAStore, UnsupportedFormat
+from memdefrag.base.progress import Progress
+from memdefrag.model.plan import Changes, Ref
 from memdefrag.model.records import Key, MemoryRecord, Relation, Snapshot, State
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.enhanced_memory.texts import decompressed
 from memdefrag.stores.registry import open_store, resolve
-from tests.stores.enhanced_memory.files import changed, make_enhanced, vector
+from tests.stores.enhanced_memory.files import changed, make_enhanced, make_hybrid, vector
 
 
 def snapshot(path: Path) -> Snapshot:
@@ -136,3 +138,34 @@ def test_a_real_database_is_read_whole(shared: Path, tmp_path: Path) -> None:
     assert (len(found), len(found.relations)) == (299, 159)
     assert Counter(record.state for record in found.records) == {State.LIVE: 289, State.DELETED: 10}
     assert sum(record.embedding is not None for record in found.records) == 80
+
+
+def test_a_database_of_the_hybrid_storage_is_read(tmp_path: Path) -> None:
+    path = make_hybrid(tmp_path / "memory.db")
+    one, two = snapshot(path).records
+    assert (one.text, one.tags, one.metadata, one.owner) == ("A short text", ("a",), {"tags": ["a"], "n": 1}, "7")
+    assert (one.embedding, one.extras, one.created is not None) == (None, {"title": "One"}, True)
+    assert (two.state, two.metadata) == (State.DELETED, {})
+    told = problems(path)
+    assert "its text in a file of its own" in told
+    assert "It is only read: it is one half of a hybrid storage" in told
+
+
+def test_a_database_of_the_hybrid_storage_is_never_written(tmp_path: Path) -> None:
+    path = make_hybrid(tmp_path / "memory.db")
+    before = path.read_bytes()
+    with open_store(str(path)) as store:
+        assert not store.capabilities.writable
+        with pytest.raises(UnsupportedFormat, match="hybrid"):
+            store.write(Changes(delete=(Ref.of(record(path)),)), Progress())
+    assert path.read_bytes() == before
+
+
+def test_a_table_of_another_system_is_not_taken_for_a_hybrid_one(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    changed(path, "CREATE TABLE memories (id, title, content, metadata, created_at)")
+    with pytest.raises(NotAStore):
+        resolve(str(path))
+    with open_store(f"enhanced:{path}") as store, pytest.raises(UnsupportedFormat) as raised:
+        store.collections()
+    assert "memory_metadata" in (raised.value.todo or "")
