@@ -16,7 +16,7 @@ from memdefrag.presenters.migration_state import MigrationState, Named
 
 _LABELS = 170
 _BEST = "as it goes best"
-_USUAL = "the usual number of seconds without an answer"
+_USUAL = "so many seconds without an answer; usually 30"
 _COLUMNS = ("Takes part", "Store", "Collection", "Holds", "Name in the target")
 
 
