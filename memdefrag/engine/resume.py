@@ -100,12 +100,18 @@ def go_on(store: Address, progress: Progress | None = None, pace: Pace | None = 
             raise StoreInUse(f"The migration into {store.location} is still running (process {noted['pid']}).")
         if not _is_left(job, noted):
             return None
-        progress = progress or Progress()
+        # From here on it is told to be at work, and nobody has to wait for that.
+        own = owner.Owner(noted["id"])
+        job.note(JobState.SWAP, **own.facts)
+    progress = progress or Progress()
+    try:
         with shows_waits(progress):
             report = _finished(job, noted, progress, pace)
         job.note(JobState.SWAPPED)
         recover.settle(job, noted["id"])
         return report
+    finally:
+        own.leave()
 
 
 def left_copy(job: Job) -> Facts:

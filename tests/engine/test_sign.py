@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from memdefrag.base.errors import StoreInUse, UnfinishedJob
+from memdefrag.base.errors import StoreInUse, UnfinishedJob, UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import DATA_DIR_VARIABLE
 from memdefrag.engine import recover
@@ -141,3 +141,28 @@ def test_what_is_no_sign_stops_nobody(source: Address, target: Address, said: st
 def test_a_sign_whose_data_folder_is_gone_stops_nobody(source: Address, target: Address, tmp_path: Path) -> None:
     forge(target, tmp_path / "gone")
     assert migrate(source, target, SMALL, NO_MODEL).copied == 6
+
+
+def test_who_goes_on_is_told_to_be_at_work_and_nobody_waits_for_that(source: Address, crashed: Address) -> None:
+    refused: list[str] = []
+
+    class Watching(Progress):
+        def step(self, units: int = 1) -> None:
+            super().step(units)
+            if not refused and len(snapshot_of(crashed).records) > 3:
+                assert recover.recover_all() == []
+                with pytest.raises(StoreInUse) as told:
+                    migrate(source, crashed, MigrateOptions(resume=True), NO_MODEL)
+                refused.append(told.value.message)
+
+    options = MigrateOptions(resume=True, pace=Pace(batch=1))
+    assert migrate(source, crashed, options, NO_MODEL, Watching()).copied == 6
+    assert "still running" in refused[0]
+
+
+def test_what_was_gone_on_with_is_told_though_the_rest_cannot_be_done(source: Address, crashed: Address) -> None:
+    options = MigrateOptions(resume=True, target_collection="other")
+    with pytest.raises(UsageError) as failed:
+        migrate(source, crashed, options, NO_MODEL)
+    assert len(snapshot_of(crashed).records) == 6
+    assert "6 memories are there now" in failed.value.safe and "memdefrag undo" in failed.value.safe

@@ -12,6 +12,7 @@ from memdefrag.engine.migrate.classify import REMOVED
 from memdefrag.engine.migrate.routing import Route
 from memdefrag.model.address import Address
 from memdefrag.model.migration import Entry, MigrateOptions, MigrationReport
+from memdefrag.model.report import ApplyReport
 
 SERVICE_COLLECTION = "memory_collection"
 """The one collection that Memory Service reads, unless MCP_MEMORY_COLLECTION_NAME says otherwise."""
@@ -72,6 +73,12 @@ def next_steps(
     """The way from the old store to the new one, in order, and the way back where the history has none. Catching up
     takes the options that say what goes where."""
     return (*_way_on(source, target, report, options), *_way_back(report, target))
+
+
+def went_on(finished: ApplyReport) -> tuple[str, ...]:
+    """That an interrupted migration was brought to its end first, whatever comes of the rest."""
+    done = f"Went on with the interrupted migration: {finished.written:,} memories are there now."
+    return (done, f"To take that back: memdefrag undo {finished.step}")
 
 
 def emptied(report: MigrationReport, target: Address) -> tuple[str, ...]:

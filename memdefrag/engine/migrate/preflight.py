@@ -23,6 +23,7 @@ from memdefrag.model.migration import Conflict, MigrateOptions
 from memdefrag.model.records import CollectionInfo, MemoryRecord, Snapshot
 from memdefrag.stores.base import Store
 
+UNTOUCHED = "Nothing was written."
 UNTESTED = "Not testable before the first write: one memory is written and read back first."
 GROWTH_FACTOR = 2
 """What is new lies in the copy that is written beside the store, and in the store."""
@@ -64,7 +65,7 @@ def require(checks: Sequence[Check]) -> None:
     if failed:
         message = " ".join(check.detail for check in failed)
         todo = " ".join(dict.fromkeys(check.remedy for check in failed if check.remedy))
-        raise failed[0].error(message, safe="Nothing was written.", todo=todo)
+        raise failed[0].error(message, safe=UNTOUCHED, todo=todo)
 
 
 def warnings(checks: Sequence[Check]) -> tuple[str, ...]:

@@ -80,24 +80,36 @@ def migrate(
     began = time.monotonic()
     place = resolve_new(target) if isinstance(target, str) else target
 
+    finished: ApplyReport | None = None
+
     def decide(store: Store, state: State) -> tuple[_Migration, _Decided]:
+        nonlocal finished
         migration = _Migration(state.address, place, options, means, progress)
+        migration.finished = finished
         if state.was_copied:
             migration.notes += (f"A private copy of the source was read: {state}.",)
-        return migration, migration.decided(store)
+        try:
+            return migration, migration.decided(store)
+        finally:
+            finished = migration.finished
 
-    with giving_up_after(options.pace.timeout), _everything_kept(), _prepared(place, options, means):
-        origin = resolve(source) if isinstance(source, str) else source
-        migration, decided = steadily(origin, progress, decide)
-        report = decided.report
-        if not options.dry_run:
-            try:
-                report = migration.carried_out(decided)
-            except StoreChanged:
-                migration, decided = steadily(origin, progress, decide)
-                migration.notes += ("Somebody wrote to the target meanwhile; it was compared once more.",)
-                report = migration.carried_out(decided)
-        report = replace(report, warnings=(*migration.notes, *report.warnings))
+    try:
+        with giving_up_after(options.pace.timeout), _everything_kept(), _prepared(place, options, means):
+            origin = resolve(source) if isinstance(source, str) else source
+            migration, decided = steadily(origin, progress, decide)
+            report = decided.report
+            if not options.dry_run:
+                try:
+                    report = migration.carried_out(decided)
+                except StoreChanged:
+                    migration, decided = steadily(origin, progress, decide)
+                    migration.notes += ("Somebody wrote to the target meanwhile; it was compared once more.",)
+                    report = migration.carried_out(decided)
+            report = replace(report, warnings=(*migration.notes, *report.warnings))
+    except MemdefragError as error:
+        if finished and error.safe in (error.default_safe, preflight.UNTOUCHED):
+            error.safe = " ".join(advice.went_on(finished))
+        raise
     seconds = time.monotonic() - began
     # The migration will read and compare as its rehearsal did.
     told = None if report.estimate is None else report.estimate + seconds
@@ -225,10 +237,7 @@ class _Migration:
         return store.capabilities.written_by if is_made else None
 
     def _go_on(self) -> None:
-        self.finished = resume.go_on(self.target, self.progress, self.options.pace)
-        if self.finished:
-            done = f"Went on with the interrupted migration: {self.finished.written:,} memories are there now."
-            self.notes += (done, f"To take that back: memdefrag undo {self.finished.step}")
+        self.finished = resume.go_on(self.target, self.progress, self.options.pace) or self.finished
 
     def _with_finished(self, report: MigrationReport, present: Snapshot) -> MigrationReport:
         """The report with what the interrupted migration wrote, before and after the interruption, as copied."""
@@ -247,7 +256,8 @@ class _Migration:
         # Each was just found to be the source's own.
         checked = Checked(len(found), vectors, 0, 0, len(found))
         step, backup = self.finished.step, self.finished.backup
-        return replace(report, entries=tuple(entries), checked=checked, step=step, backup=backup)
+        warnings = (*advice.went_on(self.finished), *report.warnings)
+        return replace(report, entries=tuple(entries), checked=checked, step=step, backup=backup, warnings=warnings)
 
     def _sorted(
         self, store: Store, snapshot: Snapshot, there: Store, present: Snapshot
