@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from memdefrag.base.errors import NotPermitted, StoreDamaged
 
@@ -180,6 +181,22 @@ def replacing(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
         rename(scratch, path, sync=sync_folder)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_anew(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write into; on success it durably takes the place of `path` and has its permissions.
+
+    Where nothing stands at `path`, only its owner may read the new file.
+
+    Raises:
+        NotPermitted: as `replacing`.
+    """
+    with replacing(path) as scratch:
+        fault_point(f"write {path.name}")
+        mode = path.stat().st_mode & 0o777 if path.exists() else PRIVATE_FILE
+        with open(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as out:
+            yield out
 
 
 def write_durable(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from memdefrag.base.errors import CollectionNotFound, NotPermitted, StoreDamaged, UnsupportedFormat
-from memdefrag.base.fsops import PRIVATE_FILE, fault_point, replacing
+from memdefrag.base.fsops import written_anew
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.capabilities import Capabilities, Commit
@@ -111,11 +110,8 @@ class JsonLines(Store):
         path = self.address.path
         if not self.capabilities.writable:
             raise NotPermitted(f"{path} is compressed and can only be read.")
-        with replacing(path) as scratch:
-            fault_point(f"write {path.name}")
-            mode = path.stat().st_mode & 0o777 if self.exists else PRIVATE_FILE
-            with open(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as out:
-                Rewrite(changes, out, progress).run(self._lines() if self.exists else iter(()))
+        with written_anew(path) as out:
+            Rewrite(changes, out, progress).run(self._lines() if self.exists else iter(()))
 
     @cached_property
     def _compressed(self) -> bool:

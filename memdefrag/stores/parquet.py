@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, ClassVar
 
 from memdefrag.base import foreign_json
 from memdefrag.base.errors import CollectionNotFound, NotPermitted, StoreChanged, StoreDamaged
-from memdefrag.base.fsops import PRIVATE_FILE, fault_point, replacing
+from memdefrag.base.fsops import written_anew
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.base.wording import count
@@ -118,11 +118,8 @@ class Parquet(Store):
         path = self.address.path
         if not self.capabilities.writable:
             raise NotPermitted(f"{path} was made by another program and can only be read.")
-        with replacing(path) as scratch:
-            fault_point(f"write {path.name}")
-            mode = path.stat().st_mode & 0o777 if self.exists else PRIVATE_FILE
-            with open(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as out:
-                self._write(changes, out, progress)
+        with written_anew(path) as out:
+            self._write(changes, out, progress)
 
     def _write(self, changes: Changes, out: BinaryIO, progress: Progress) -> None:
         told = self._header() if self.exists else {}

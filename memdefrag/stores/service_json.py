@@ -10,7 +10,6 @@ scripts ``sync/export_memories.py`` and ``backup_memories.py``. The service's im
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +23,7 @@ import numpy as np
 from memdefrag import __version__
 from memdefrag.base.errors import CollectionNotFound, NotPermitted, StoreChanged, UnsupportedFormat
 from memdefrag.base.foreign_json import parse
-from memdefrag.base.fsops import PRIVATE_FILE, fault_point, replacing
+from memdefrag.base.fsops import written_anew
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.base.wording import count
@@ -128,11 +127,8 @@ class ServiceJson(Store):
         progress.phase("Writing", len(changes.put) + len(changes.delete))
         path = self.address.path
         content = _applied(self._content if self.exists else _new_content(), self._numbered, changes, progress)
-        with replacing(path) as scratch:
-            fault_point(f"write {path.name}")
-            mode = path.stat().st_mode & 0o777 if self.exists else PRIVATE_FILE
-            with open(os.open(scratch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as out:
-                out.write(_encoded(content))
+        with written_anew(path) as out:
+            out.write(_encoded(content))
         for name in ("_content", "_read"):
             self.__dict__.pop(name, None)
 

@@ -165,3 +165,24 @@ def test_whoever_replaces_many_files_pushes_their_folder_himself(
     assert [point.partition(" ")[0] for point in points] == ["fsync", "rename"]
     assert not any(point.startswith("fsync folder") for point in points)
     assert (tmp_path / "in" / "a").read_bytes() == b"new"
+
+
+def test_what_is_written_anew_keeps_its_permissions_or_is_private(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"old")
+    old.chmod(0o640)
+    for path in (old, new):
+        with fsops.written_anew(path) as out:
+            out.write(b"anew")
+    assert [path.read_bytes() for path in (old, new)] == [b"anew", b"anew"]
+    if sys.platform != "win32":
+        assert [path.stat().st_mode & 0o777 for path in (old, new)] == [0o640, 0o600]
+
+
+def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(RuntimeError), fsops.written_anew(path) as out:
+        out.write(b"half")
+        raise RuntimeError
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
