@@ -75,6 +75,8 @@ def _report(report: MigrationReport, *, every: bool) -> Iterator[RenderableType]
     if report.relations or report.relations_lost:
         lost = f", {report.relations_lost:,} have no place there" if report.relations_lost else ""
         yield f"Links: {report.relations:,} {'would be ' if report.dry_run else ''}copied{lost}."
+    if report.relation_losses:
+        yield table("The target has no place for", "Links", rows=report.relation_losses.items())
     if report.gone:
         removed = f"; {report.removed} of them removed" if report.removed else ""
         names = ", ".join(str(key) for key in report.gone[: None if every else SHOWN])

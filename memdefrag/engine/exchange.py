@@ -304,7 +304,7 @@ class _Import:
         return Drop(Ref.of(present), reason="not in the imported file")
 
     def _keep(self, record: MemoryRecord, reason: str) -> None:
-        self.kept.append(Skipped(str(record.key), reason))
+        self.kept.append(Skipped.of(record.key, reason))
 
     def _write(self, record: MemoryRecord, present: MemoryRecord | None) -> Write:
         moments = (record.created, present.created if present else None)

@@ -186,7 +186,7 @@ def _still_as_planned(store: Store, changes: Changes, batch: list[Unit], skipped
         if stale is None:
             fitting.update(unit)
         else:
-            skipped.append(Skipped(str(unit[0]), f"{stale} was changed while the others were written"))
+            skipped.append(Skipped.of(unit[0], f"{stale} was changed while the others were written"))
     return fitting
 
 
@@ -204,7 +204,7 @@ def _taken(
         reason = next((refusal.refused[str(key)] for key in unit if str(key) in refusal.refused), None)
         if reason is not None:
             left.update(unit)
-            skipped.append(Skipped(str(unit[0]), reason))
+            skipped.append(Skipped.of(unit[0], reason))
     taken = set(keys) - left
     as_before = _still_as_planned(store, changes, [unit for unit in batch if left.issuperset(unit)], [])
     if as_before != left or not _stands(store, replace(_part(changes, taken), delete=()), refusal):

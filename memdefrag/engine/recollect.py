@@ -326,7 +326,7 @@ class _Copy:
             new = [r for r in page if copied.get(r.key.id, ("",))[0] != record_hash(r)]
             there = {r.key.id: r for r in self.store.fetch(Key(live, record.key.id) for record in new)}
             ours = [r for r in new if r.key.id not in there or _is_ours(there[r.key.id], copied)]
-            yield from (Skipped(str(r.key), "was changed in both collections meanwhile") for r in new if r not in ours)
+            yield from (Skipped.of(r.key, "was changed in both collections meanwhile") for r in new if r not in ours)
             self.put(ours, there, live)
         gone = self.store.fetch(Key(live, id) for id in copied.keys() - seen)
         refs = tuple(Ref.of(record) for record in gone if _is_ours(record, copied))

@@ -15,6 +15,7 @@ from memdefrag.analysis.merge import mean_vector
 from memdefrag.base.errors import ModelUnavailable, PlanInvalid
 from memdefrag.engine.embedding import Embed
 from memdefrag.engine.relations import Links, Settled, told
+from memdefrag.model import codec
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import (
     Changes,
@@ -187,7 +188,7 @@ def _take(step: Step, work: _Work) -> None:
         stays = work.merges.get(named[0], named[0])
         work.units.append(tuple(dict.fromkeys([stays, *named])))
     else:
-        work.skipped.append(Skipped(str(named[0]), reason))
+        work.skipped.append(Skipped.of(named[0], reason))
 
 
 def _merge(step: Merge, work: _Work) -> str | None:
@@ -274,12 +275,22 @@ def _write(step: Write, work: _Work) -> str | None:
             work.embed.append(key)
         elif step.result.vector is VectorRule.KEEP and present is not None:
             record = replace(record, embedding=present.embedding)
+    record = _as_here(record, work)
     if step.archive == "take":
         work.unarchive.append(record)
     elif step.archive == "put" and present is not None:
         work.archive.append(present)
     _replace([Ref.of(present)] if present else [], record, work)
     return None
+
+
+def _as_here(record: MemoryRecord, work: _Work) -> MemoryRecord:
+    """A record of the source with metadata that mean in this store what they mean there."""
+    there, here = work.source.capabilities, work.store.capabilities
+    if there is None or work.source is work.target:
+        return record
+    metadata = codec.guarded(codec.meant(record.metadata, there), here)
+    return record if metadata is record.metadata else replace(record, metadata=metadata)
 
 
 def _with_result(record: MemoryRecord, result: Result) -> MemoryRecord:

@@ -246,7 +246,7 @@ def _report(
         step=noted["id"],
         backup=backup,
         backup_folder=str(find(backup).folder) if backup else None,
-        skipped=tuple(Skipped(str(key), CHANGED) for key in foreign),
+        skipped=tuple(Skipped.of(key, CHANGED) for key in foreign),
         seconds=seconds,
     )
     return replace(report, next_steps=next_steps(address, report))

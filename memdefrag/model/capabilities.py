@@ -51,6 +51,7 @@ class Capabilities:
         extras: owner, state and the extras of any record have a place of their own.
         soft_delete: a removed record stays, marked as deleted, with all that belongs to it.
         raw_bytes: texts may hold bytes that are not UTF-8, read as surrogate escapes.
+        zero_bytes: texts may hold zero bytes.
     """
 
     commit: Commit
@@ -77,3 +78,4 @@ class Capabilities:
     extras: bool = False
     soft_delete: bool = False
     raw_bytes: bool = False
+    zero_bytes: bool = True

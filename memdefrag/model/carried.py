@@ -5,14 +5,21 @@ and `extras` that the store would have dropped; and what the metadata said under
 the store spells in its own way stand there with that spelling (`spelled`), and come back unless somebody edited them
 there. `metadata` are those by which the store would have taken a live memory for a deleted or replaced one, or for a
 piece. Stores without nested values hold it as `model.codec` escapes it.
+
+Programs copy metadata from one memory to another, and anybody can write such an object. It fills only what the memory
+itself says nothing of; and who a memory is and whose (`id`, `owner`) it says only with a checksum (`check`) over the
+two and the id under which `carry` put it. Whoever wants to can compute that, too: an id that another memory has is a
+conflict like any other.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
 from memdefrag.model.codec import unfit
+from memdefrag.model.hashing import canonical_json
 from memdefrag.model.records import Key, MemoryRecord, Metadata, State
 from memdefrag.model.service_metadata import CREATED_KEYS, STATE_KEYS, TAG_KEYS, UPDATED_KEYS, moment, read
 
@@ -25,8 +32,10 @@ _PLAIN = ("uri", "owner", "tags")
 _TIMES = ("created", "updated")
 _KINDS: dict[str, type] = {
     "id": str, "uri": str, "owner": str, "created": float, "updated": float, "tags": list, "spelled": list,
-    "extras": dict, "metadata": dict,
+    "extras": dict, "metadata": dict, "check": str,
 }  # fmt: skip
+_PROVED = ("id", "owner")
+_CHECK_DIGITS = 16
 _DEAD = (State.DELETED, State.SUPERSEDED)
 
 
@@ -46,6 +55,8 @@ def carry(
         dropped["id"] = record.key.id
     if not dropped and _told(record.metadata) is None:
         return fitted, (*losses, *_overruled(named, fitted))
+    if not dropped.keys().isdisjoint(_PROVED):
+        dropped["check"] = _check(key.id, dropped)
     if CARRIED in record.metadata:
         dropped[CARRIED] = record.metadata[CARRIED]
     kept = {name: value for name, value in named.extras.items() if name not in dropped.get("extras", {})}
@@ -88,12 +99,16 @@ def _tags(record: MemoryRecord, key: str) -> tuple[str, ...]:
 def uncarry(record: MemoryRecord) -> MemoryRecord:
     """The record with everything back in its place that an earlier store had none for; its id too.
 
-    What `carry` cannot have written under its key is metadata like any other.
+    What `carry` cannot have written under its key, or not for this memory, is metadata like any other.
     """
     told = _told(record.metadata)
     if told is None:
         return record
     metadata = {name: value for name, value in record.metadata.items() if name != CARRIED}
+    if told.get("check") != _check(record.key.id, told):
+        unproved = {name: told.pop(name) for name in (*_PROVED, "check") if name in told}
+        if unproved:
+            told[CARRIED] = {**unproved, CARRIED: told[CARRIED]} if CARRIED in told else unproved
     metadata = {**told.get("metadata", {}), **metadata}
     unedited = list(record.tags) == told.get("spelled", [])
     return replace(
@@ -116,7 +131,13 @@ def _told(metadata: Metadata) -> Metadata | None:
         return None
     ours = all(name == CARRIED or isinstance(value, _KINDS.get(name, ())) for name, value in told.items())
     tags = (*told.get("tags", ()), *told.get("spelled", ())) if ours else ()
-    return told if ours and all(isinstance(tag, str) for tag in tags) else None
+    return dict(told) if ours and all(isinstance(tag, str) for tag in tags) else None
+
+
+def _check(id: str, told: Metadata) -> str:
+    """What proves that `told` was put there with the memory of this id."""
+    said = canonical_json([id, *(told.get(name) for name in _PROVED)])
+    return hashlib.sha256(said).hexdigest()[:_CHECK_DIGITS]
 
 
 def _dropped(record: MemoryRecord, fitted: MemoryRecord, tags: tuple[str, ...]) -> Metadata:

@@ -1,7 +1,9 @@
 """Making a record fit into a store that can hold less than its own did, and saying what gets lost.
 
-A metadata value that the target has no type for becomes the string ``memdefrag:json:<JSON>``; it becomes
-itself again as soon as the record is fitted into a store that can hold it. So no metadata is ever lost.
+A metadata value that the target has no type for becomes the string ``memdefrag:json:<JSON>``; where the record goes
+on from there, `meant` makes it itself again. A person's own string of this form is told from ours by the store that it
+stands in: what a store can hold is never kept there as such a string. Where it goes into a store in which it would be
+taken for ours, `guarded` makes it the JSON of a string. So metadata are neither lost nor made into something else.
 """
 
 from __future__ import annotations
@@ -57,8 +59,24 @@ def _says(record: MemoryRecord, meant: Meaning) -> bool:
 
 
 def unfit(metadata: Metadata) -> Metadata:
-    """The metadata with every escaped value restored."""
-    return {key: _restored(value) for key, value in metadata.items()}
+    """The metadata with every escaped value restored, whatever store they stand in; guarded strings stay guarded."""
+    return {
+        key: value if _is_escaped(told := _meant(value, _NARROWEST)) else told for key, value in metadata.items()
+    }
+
+
+def meant(metadata: Metadata, capabilities: Capabilities) -> Metadata:
+    """What the metadata of such a store mean; the very same object where that is what they say."""
+    if not any(map(_is_escaped, metadata.values())):
+        return metadata
+    return {key: _meant(value, capabilities) for key, value in metadata.items()}
+
+
+def guarded(metadata: Metadata, capabilities: Capabilities) -> Metadata:
+    """Metadata that mean what they say, so that such a store's `fit` takes them for that; mostly the same object."""
+    if not any(map(_is_escaped, metadata.values())):
+        return metadata
+    return {key: _guarded(value, capabilities) for key, value in metadata.items()}
 
 
 def _fit_body(record: MemoryRecord, capabilities: Capabilities, losses: list[str]) -> MemoryRecord:
@@ -67,11 +85,12 @@ def _fit_body(record: MemoryRecord, capabilities: Capabilities, losses: list[str
         losses.append("the absence of a text (an empty one is written)")
         record = replace(record, text="")
     if not capabilities.raw_bytes:
-        text = None if record.text is None else _clean(record.text)
-        tags = tuple([_clean(tag) for tag in record.tags])
-        if text != record.text or tags != record.tags:
+        text = None if record.text is None else clean(record.text)
+        tags = tuple([clean(tag) for tag in record.tags])
+        uri = clean(record.uri) if record.uri and capabilities.uri else record.uri
+        if text != record.text or tags != record.tags or uri != record.uri:
             losses.append("bytes that are not UTF-8 (replaced by question marks)")
-            record = replace(record, text=text, tags=tags)
+            record = replace(record, text=text, tags=tags, uri=uri)
     if record.embedding is not None and not np.isfinite(record.embedding).all():
         losses.append("a vector with values that are no numbers")
         record = replace(record, embedding=None)
@@ -94,13 +113,16 @@ def _fit_body(record: MemoryRecord, capabilities: Capabilities, losses: list[str
 def _fit_metadata(metadata: Metadata, capabilities: Capabilities, losses: list[str]) -> Metadata:
     """What of the metadata the store gives back; the very same object where that is all of it."""
     fitted = {}
-    for key, value in unfit(metadata).items():
+    for key, value in metadata.items():
+        escaped = _is_escaped(value)
+        if escaped:
+            value = _meant(value, capabilities)
         if _holds(value, capabilities):
-            fitted[key] = value
+            fitted[key] = _guarded(value, capabilities) if escaped else value
         elif key in TAG_KEYS and capabilities.tags_in_metadata and isinstance(value, list):
             fitted[key] = json.dumps(read({key: value}).tags)
         else:
-            fitted[key] = ESCAPE + json.dumps(value, separators=(",", ":"))
+            fitted[key] = _escaped(value)
             if fitted[key] != metadata[key] and not key.startswith(OWN_KEYS):
                 losses.append(f"the type of {key!r} (kept as JSON text)")
     return metadata if all(value is metadata[key] for key, value in fitted.items()) else fitted
@@ -109,7 +131,7 @@ def _fit_metadata(metadata: Metadata, capabilities: Capabilities, losses: list[s
 def _holds(value: Any, capabilities: Capabilities) -> bool:
     """Whether the store has a type for the value."""
     if isinstance(value, str):
-        return capabilities.raw_bytes or _clean(value) == value
+        return (capabilities.raw_bytes or clean(value) == value) and (capabilities.zero_bytes or "\0" not in value)
     if isinstance(value, bool):
         return True
     if isinstance(value, float):
@@ -117,7 +139,7 @@ def _holds(value: Any, capabilities: Capabilities) -> bool:
     if isinstance(value, int):
         return capabilities.nested_values or -_LARGEST_INT <= value < _LARGEST_INT
     if capabilities.nested_values:
-        items = value.values() if isinstance(value, dict) else value or ()
+        items = (*value, *value.values()) if isinstance(value, dict) else value or ()
         return all(_holds(item, capabilities) for item in items)
     return (
         capabilities.list_values
@@ -127,22 +149,34 @@ def _holds(value: Any, capabilities: Capabilities) -> bool:
     )
 
 
-def _restored(value: Any) -> Any:
-    """What an escaped value stands for; any other value itself."""
-    if not isinstance(value, str) or not value.startswith(ESCAPE):
+def _meant(value: Any, capabilities: Capabilities) -> Any:
+    """What a value in such a store stands for: itself, but for what we could not write there otherwise."""
+    if not _is_escaped(value):
         return value
     try:
-        meant = json.loads(value[len(ESCAPE) :])
+        told = json.loads(value[len(ESCAPE) :])
     except (ValueError, RecursionError):
         return value
-    return value if _everywhere(meant) else meant
+    if _is_escaped(told):
+        return told if _meant(told, capabilities) is not told else value
+    # A store that holds some lists now may have held none when it was written.
+    return value if _holds(told, capabilities if capabilities.nested_values else _NARROWEST) else told
 
 
-def _everywhere(value: Any) -> bool:
-    """Whether every store has a type for the value, so that it was never escaped by us."""
-    return _holds(value, _NARROWEST)
+def _guarded(value: Any, capabilities: Capabilities) -> Any:
+    """The value, as JSON text where such a store's reader would take it for something else."""
+    return value if _meant(value, capabilities) is value else _escaped(value)
 
 
-def _clean(text: str) -> str:
+def _escaped(value: Any) -> str:
+    return ESCAPE + json.dumps(value, separators=(",", ":"))
+
+
+def _is_escaped(value: Any) -> bool:
+    """Whether a value looks like one of ours."""
+    return isinstance(value, str) and value.startswith(ESCAPE)
+
+
+def clean(text: str) -> str:
     """The text with everything that UTF-8 cannot write replaced by question marks."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

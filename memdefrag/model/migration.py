@@ -173,7 +173,7 @@ class MigrationReport:
     Attributes:
         entries: every memory that takes part.
         relations: links that are copied; `relations_lost`: those that the target has no place for, or whose memories
-            are not there.
+            are not there; `relation_losses`: what is lost of any of them, with the number of links concerned.
         checked: None where nothing was written.
         bytes: about how much is written.
         estimate: about how many seconds that takes; None where no rate is known.
@@ -186,6 +186,7 @@ class MigrationReport:
     entries: tuple[Entry, ...] = ()
     relations: int = 0
     relations_lost: int = 0
+    relation_losses: Mapping[str, int] = field(default_factory=dict)
     checked: Checked | None = None
     bytes: int = 0
     estimate: float | None = None
@@ -242,7 +243,9 @@ class MigrationReport:
             "skipped": self.skipped,
             "conflicts": self.conflicts,
             "failed": self.failed,
-            "relations": {"copied": self.relations, "lost": self.relations_lost},
+            "relations": {
+                "copied": self.relations, "lost": self.relations_lost, "losses": dict(self.relation_losses),
+            },
             "losses": self.losses,
             "verified": checked is not None and not checked.differences,
             "checked": None if checked is None else {

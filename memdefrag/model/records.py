@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from memdefrag.model.capabilities import Capabilities
     from memdefrag.model.hashing import Fingerprint
 
 Vector = npt.NDArray[np.float32]
@@ -122,13 +123,18 @@ class FileStamp:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All of a store at one moment, in memory. Never changed; plans produce new ones."""
+    """All of a store at one moment, in memory. Never changed; plans produce new ones.
+
+    Attributes:
+        capabilities: what the store can hold; None where the records were made for the store they go into.
+    """
 
     address: str
     collections: tuple[CollectionInfo, ...]
     records: tuple[MemoryRecord, ...] = ()
     relations: tuple[Relation, ...] = ()
     fingerprint: Fingerprint | None = None
+    capabilities: Capabilities | None = None
 
     @cached_property
     def by_key(self) -> dict[Key, MemoryRecord]:

@@ -6,14 +6,26 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from memdefrag.model.recall import Recall
+from memdefrag.model.records import Key
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A step that was not carried out, and why."""
+    """A step that was not carried out, and why.
+
+    Attributes:
+        record: what it concerns, in words.
+        key: the memory; None where it is a link.
+    """
 
     record: str
     reason: str
+    key: Key | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, key: Key, reason: str) -> Skipped:
+        """The step that concerns this memory."""
+        return cls(str(key), reason, key)
 
 
 @dataclass(frozen=True, slots=True)

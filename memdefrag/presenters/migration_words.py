@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from memdefrag.base.wording import count, size
@@ -35,11 +36,12 @@ def problems(reports: Sequence[MigrationReport]) -> tuple[str, ...]:
     found += [line for each in reports for line in each.warnings]
     if not went_well(reports):
         found += [line for each in reports if not went_well([each]) for line in each.next_steps]
-    lost: dict[str, int] = {}
+    lost, of_links = Counter[str](), Counter[str]()
     for each in reports:
-        for what, number in each.losses.items():
-            lost[what] = lost.get(what, 0) + number
+        lost.update(each.losses)
+        of_links.update(each.relation_losses)
     found += [f"The target has no place for: {what} ({_memories(number)})" for what, number in lost.items()]
+    found += [f"The target has no place for: {what} ({count(number, 'link')})" for what, number in of_links.items()]
     return tuple(dict.fromkeys(found))
 
 

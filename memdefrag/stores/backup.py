@@ -44,7 +44,11 @@ class BackupStore(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(Commit.FILE, writable=False, relations=True, extras=True, raw_bytes=True)
+        # The neutral layer could hold them, but says what the store said, which had no types for them.
+        nested = not str(self.manifest["source"]["kind"]).startswith("chroma")
+        return Capabilities(
+            Commit.FILE, writable=False, nested_values=nested, relations=True, extras=True, raw_bytes=True
+        )
 
     def collections(self) -> list[CollectionInfo]:
         return neutral.read_collections(self._folder())

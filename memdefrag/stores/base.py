@@ -16,7 +16,7 @@ from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
 from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Capabilities
-from memdefrag.model.codec import fit
+from memdefrag.model.codec import clean, fit
 from memdefrag.model.hashing import Fingerprint
 from memdefrag.model.plan import Changes
 from memdefrag.model.records import (
@@ -157,7 +157,7 @@ class Store(ABC):
         Raises:
             UsageError: no name that the store takes can be made of the record's own.
         """
-        return Key(collection, record.key.id)
+        return Key(collection, clean(record.key.id))
 
     def adopted(self, record: MemoryRecord) -> MemoryRecord:
         """A record of another system, said in this one's own terms as far as it has such; for most it is the same."""
@@ -286,7 +286,8 @@ def _read_snapshot(store: Store, progress: Progress, only: Container[str] | None
     if file_stats(store) != stats:
         raise StoreChanged(f"Somebody wrote to {store.address.location} while it was read.", todo="Try again.")
     found = tuple(records)
-    return Snapshot(str(store.address), infos, found, tuple(store.relations()), Fingerprint(stamps, found))
+    relations, fingerprint = tuple(store.relations()), Fingerprint(stamps, found)
+    return Snapshot(str(store.address), infos, found, relations, fingerprint, store.capabilities)
 
 
 def selected(store: Store, infos: Sequence[CollectionInfo]) -> list[CollectionInfo]:

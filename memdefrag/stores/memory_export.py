@@ -86,6 +86,9 @@ class MemoryExport(Store):
         if text != record.text:
             losses = ("half characters (replaced by question marks)", *losses)
         metadata = in_columns(fitted.metadata, record.key.id)
+        if (hash := rows.storable(metadata["content_hash"])) != metadata["content_hash"]:
+            metadata["content_hash"] = hash
+            losses = (*losses, "half characters in the content hash (replaced by question marks)")
         if "metadata" in kept and metadata.keys() - {"timestamp", "content_hash"}:
             del kept["metadata"]
             losses = (*losses, "metadata that is not JSON")

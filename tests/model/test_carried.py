@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.carried import CARRIED, carry, uncarry
-from memdefrag.model.codec import fit
+from memdefrag.model.codec import fit, guarded, meant
 from memdefrag.model.records import Key, MemoryRecord
 
 NARROW = Capabilities(Commit.IN_PLACE, list_values=False, nested_values=False, uri=False)
@@ -30,11 +30,15 @@ records = st.builds(
 )
 
 
-def into(record: MemoryRecord, capabilities: Capabilities, id: str) -> tuple[MemoryRecord, tuple[str, ...]]:
-    """The record as a store of these capabilities gives it back."""
+def into(
+    record: MemoryRecord, capabilities: Capabilities, id: str, origin: Capabilities | None = None
+) -> tuple[MemoryRecord, tuple[str, ...]]:
+    """The record, which may come from another store, as a store of these capabilities gives it back."""
+    if origin:
+        record = replace(record, metadata=meant(record.metadata, origin))
 
     def fits(one: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
-        return fit(one, capabilities)
+        return fit(replace(one, metadata=guarded(one.metadata, capabilities)), capabilities)
 
     return carry(uncarry(record), Key("b", id), fits)
 
@@ -59,8 +63,36 @@ def test_a_name_that_had_to_change_comes_back() -> None:
 @given(records)
 def test_there_and_back_nothing_is_lost(record: MemoryRecord) -> None:
     there, _ = into(record, NARROW, "other")
-    back, _ = into(there, WIDE, uncarry(there).key.id)
+    back, _ = into(there, WIDE, uncarry(there).key.id, NARROW)
     assert back == record.with_key(Key("b", "one"))
+
+
+@given(records, words)
+def test_what_was_carried_for_one_memory_names_no_other(record: MemoryRecord, id: str) -> None:
+    there, _ = into(replace(record, owner="ada"), NARROW, "other")
+    copied = uncarry(replace(RECORD, key=Key("b", id), metadata=there.metadata))
+    assert (copied.key.id, copied.owner) == (("one", "ada") if id == "other" else (id, None))
+    assert (copied.uri, copied.extras) == (record.uri, record.extras)
+
+
+@given(records, records, words)
+def test_what_is_carried_never_replaces_what_a_memory_says(one: MemoryRecord, other: MemoryRecord, id: str) -> None:
+    there, _ = into(one, NARROW, "other")
+    told = uncarry(replace(other, key=Key("b", id), metadata={**other.metadata, CARRIED: there.metadata.get(CARRIED)}))
+    assert other.owner is None or told.owner == other.owner
+    assert other.uri is None or told.uri == other.uri
+    assert other.extras.items() <= told.extras.items()
+    assert other.metadata.items() <= told.metadata.items()
+
+
+@pytest.mark.parametrize("check", [{}, {"check": "0123456789abcdef"}, {"check": ""}])
+def test_who_a_memory_is_and_whose_is_not_taken_on_trust(check: dict[str, str]) -> None:
+    forged = replace(RECORD, metadata={CARRIED: {"id": "victim", "owner": "root", "uri": "x:y", **check}})
+    told = uncarry(forged)
+    assert (told.key, told.owner, told.uri) == (RECORD.key, None, "x:y")
+    assert told.metadata == {CARRIED: {"id": "victim", "owner": "root", **check}}
+    there, _ = into(forged, NARROW, "other")
+    assert uncarry(there).metadata == told.metadata
 
 
 @pytest.mark.parametrize("said", ["words", {"note": 1}, {"id": 5}, {"tags": [1]}, {"created": "x"}, {}, None, [1]])
@@ -69,7 +101,7 @@ def test_what_stands_under_our_key_and_is_not_ours_stays(said: Any, uri: str | N
     record = replace(RECORD, uri=uri, metadata={CARRIED: said})
     assert uncarry(record) == record
     there, _ = into(record, NARROW, "other")
-    back, _ = into(there, WIDE, uncarry(there).key.id)
+    back, _ = into(there, WIDE, uncarry(there).key.id, NARROW)
     assert back == record.with_key(Key("b", "one"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from memdefrag.model.capabilities import Capabilities, Commit
-from memdefrag.model.codec import ESCAPE, fit, unfit
+from memdefrag.model.codec import ESCAPE, fit, guarded, meant, unfit
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import Key, MemoryRecord, State
 from memdefrag.model.service_metadata import read
@@ -28,6 +29,9 @@ CHROMA = Capabilities(
 LISTS = replace(CHROMA, list_values=True)
 EXPORT = Capabilities(Commit.SQLITE, tags_in_metadata=True, null_text=False, raw_bytes=True)
 
+HDEV = Capabilities(Commit.IN_PLACE, null_text=False, vectors=False, uri=False)
+DATABASE = Capabilities(Commit.TRANSACTION, zero_bytes=False)
+
 any_text = st.text(st.characters(exclude_categories=()))
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), any_text, st.just(2**70))
 values = st.recursive(
@@ -35,6 +39,8 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
+alike = st.recursive(values, lambda inner: inner.map(lambda value: ESCAPE + json.dumps(value)), max_leaves=4)
+"""Values, and strings of the form of those that we escape."""
 names = st.sampled_from(["a", "b", "tags", "tags_str", "timestamp", "created_at", "updated_at", "is_chunk"])
 records = st.builds(
     MemoryRecord,
@@ -95,9 +101,54 @@ def test_tags_and_times_are_what_the_metadata_means(given_record: MemoryRecord, 
 @given(st.dictionaries(st.sampled_from("abc"), values))
 def test_metadata_survives_a_weak_store(metadata: dict[str, Any]) -> None:
     stored, _ = fit(record(metadata=metadata), CHROMA)
-    restored, _ = fit(stored, replace(FULL, raw_bytes=True))
+    restored, _ = fit(replace(stored, metadata=meant(stored.metadata, CHROMA)), FULL)
     assert repr(unfit(stored.metadata)) == repr(metadata)
     assert repr(restored.metadata) == repr(fit(record(metadata=metadata), FULL)[0].metadata)
+
+
+def into(metadata: dict[str, Any], source: Capabilities, target: Capabilities) -> dict[str, Any]:
+    """What a store of the one kind gives back of what stands in a store of the other."""
+    said = guarded(meant(metadata, source), target)
+    return fit(record(metadata=said), target)[0].metadata
+
+
+@given(st.dictionaries(st.sampled_from("abc"), alike), st.sampled_from([CHROMA, LISTS, HDEV, DATABASE]))
+@example({"a": ESCAPE + '{"b":1}'}, CHROMA)
+@example({"a": ESCAPE + '"memdefrag:json:{}"'}, CHROMA)
+@example({"a": ESCAPE + '["b"]'}, LISTS)
+@example({"a": ["b"]}, LISTS)
+@example({"a": {"\udcff": 1}}, HDEV)
+@example({"a": {"\0": 1}}, DATABASE)
+def test_strings_that_only_look_escaped_come_back_as_they_were(metadata: dict[str, Any], other: Capabilities) -> None:
+    first = into(metadata, FULL, FULL)
+    assert repr(into(into(first, FULL, other), other, FULL)) == repr(first)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), alike), st.sampled_from([FULL, CHROMA, LISTS, HDEV, DATABASE]))
+def test_what_stands_in_a_store_already_stays_as_it_is(metadata: dict[str, Any], here: Capabilities) -> None:
+    stands = fit(record(metadata=metadata), here)[0].metadata
+    assert repr(fit(record(metadata=stands), here)[0].metadata) == repr(stands)
+    assert repr(into(stands, here, here)) == repr(stands)
+
+
+def test_a_string_that_a_store_could_have_held_otherwise_is_the_persons() -> None:
+    metadata = {"k": ESCAPE + '{"a":1}'}
+    assert fit(record(metadata=metadata), FULL) == (record(metadata=metadata), ())
+    assert meant(metadata, FULL) == metadata
+    assert meant(metadata, CHROMA) == {"k": {"a": 1}}
+    assert into(metadata, FULL, CHROMA) == {"k": ESCAPE + json.dumps(metadata["k"])}
+
+
+def test_metadata_that_mean_what_they_say_are_given_back_themselves() -> None:
+    metadata = {"k": "memdefrag", "n": 1}
+    assert meant(metadata, CHROMA) is metadata
+    assert guarded(metadata, CHROMA) is metadata
+
+
+def test_a_uri_that_is_not_utf8_is_told() -> None:
+    fitted, losses = fit(record(uri="x:\udcff"), replace(CHROMA, uri=True))
+    assert fitted.uri == "x:?"
+    assert losses == ("bytes that are not UTF-8 (replaced by question marks)",)
 
 
 def test_a_record_the_store_can_hold_stays_itself() -> None:

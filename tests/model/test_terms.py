@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from memdefrag.model.capabilities import Capabilities, Commit
 from memdefrag.model.carried import carry, uncarry
-from memdefrag.model.codec import fit
+from memdefrag.model.codec import fit, meant
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.model.service_metadata import read
@@ -49,10 +49,13 @@ def rows(draw: st.DrawFn) -> MemoryRecord:
 
 
 def in_chroma(record: MemoryRecord) -> MemoryRecord:
+    """A memory of the database, in Chroma."""
     return carry(as_in_chroma(uncarry(record)), record.key, lambda each: fit(each, CHROMA))[0]
 
 
 def in_database(record: MemoryRecord) -> MemoryRecord:
+    """A memory of Chroma, in the database."""
+    record = replace(record, metadata=meant(record.metadata, CHROMA))
     return carry(as_in_database(uncarry(record)), record.key, lambda each: fit(each, DATABASE))[0]
 
 

@@ -14,6 +14,8 @@ from memdefrag.engine.migrate.ledger import Ledger
 from memdefrag.engine.migrate.mapping import mapped
 from memdefrag.engine.migrate.routing import Route
 from memdefrag.engine.verify import same_vector
+from memdefrag.model import codec
+from memdefrag.model.capabilities import Capabilities
 from memdefrag.model.carried import carry, uncarry
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.migration import Conflict, Entry, MigrateOptions, Outcome
@@ -21,7 +23,8 @@ from memdefrag.model.records import Key, MemoryRecord, Snapshot, State
 from memdefrag.model.terms import service_tags
 from memdefrag.stores.base import Store
 
-NO_VECTOR = "the vector: no model made one, and searches by meaning will not find it"
+NO_VECTOR = "a vector, without which searches by meaning do not find it (none can be made: {})"
+DEAD_VECTOR = "the vector of a memory that is deleted or replaced (the target keeps none)"
 _DEAD = (State.DELETED, State.SUPERSEDED)
 REMOVED = "is unchanged since the last migration; the target has removed it since"
 CHANGED = "is unchanged since the last migration; the target's was changed since, and stays"
@@ -52,6 +55,7 @@ class Classifier:
     """Compares the memories of a source with what the target holds, one after another.
 
     Attributes:
+        origin: what the source can hold.
         makers: by collection of the target, the model that makes the vectors that are missing, or why there is none.
         ledger: what the last migration between the two wrote; None: nothing is to be caught up with.
     """
@@ -61,6 +65,7 @@ class Classifier:
     route: Route
     options: MigrateOptions
     makers: Mapping[str, Embedder | str]
+    origin: Capabilities
     ledger: Ledger | None = None
     done: Sorted = field(default_factory=Sorted)
     pending: dict[Key, MemoryRecord] = field(default_factory=dict)
@@ -128,14 +133,14 @@ class Classifier:
     def _take(self, record: MemoryRecord) -> None:
         # Computed before anything is made of it: what says the same by another name keeps it.
         record_hash(record)
-        original = uncarry(record)
+        original = uncarry(self._as_meant(record))
         meant = mapped(self.store.adopted(original), self.options.metadata)
         collection = self.route.collection(record.key.collection)
         key = self.store.key_for(collection, meant)
         if self.options.re_embed:
             meant = replace(meant, embedding=None)
-        spelled = meant.tags == service_tags(original.tags)
-        fitted, losses = carry(meant, key, self.store.fit, original.tags if spelled else None)
+        tags = original.tags if meant.tags == service_tags(original.tags) else None
+        fitted, losses = carry(meant, key, self._fit, tags)
         known = self.ledger.get(record.key) if self.ledger else None
         if known and known.source == record_hash(record):
             present = self.target.by_key.get(known.target)
@@ -162,11 +167,23 @@ class Classifier:
         elif self.store.is_placeholder(meant):
             self._place(record, present.key, Outcome.CONFLICT, "was made by its program itself; the one there stays")
         else:
-            self._clash(record, fitted, present, losses, needs_vector)
+            self._clash(record, meant, tags, fitted, present, losses, needs_vector)
+
+    def _as_meant(self, record: MemoryRecord) -> MemoryRecord:
+        """The record with metadata that mean what they say, whatever the source has no types for."""
+        metadata = codec.meant(record.metadata, self.origin)
+        return record if metadata is record.metadata else replace(record, metadata=metadata)
+
+    def _fit(self, record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
+        """What the target makes of a record whose metadata mean what they say."""
+        metadata = codec.guarded(record.metadata, self._capabilities)
+        return self.store.fit(record if metadata is record.metadata else replace(record, metadata=metadata))
 
     def _clash(
         self,
         record: MemoryRecord,
+        meant: MemoryRecord,
+        tags: tuple[str, ...] | None,
         fitted: MemoryRecord,
         present: MemoryRecord,
         losses: tuple[str, ...],
@@ -178,7 +195,7 @@ class Classifier:
         only_dead = record.state in _DEAD and rival is not None and rival.state not in _DEAD
         choice = Conflict.SKIP if only_dead else self.options.conflict
         if choice is Conflict.KEEP_BOTH:
-            beside = self._beside(fitted)
+            beside = self._beside(meant, tags, fitted.key)
             if beside is None:
                 self._place(record, present.key, Outcome.CONFLICT, f"{differs}; the target takes no second name for it")
             elif beside.key in self.target.by_key:
@@ -192,28 +209,38 @@ class Classifier:
         else:
             self._place(record, present.key, Outcome.CONFLICT, differs)
 
-    def _beside(self, fitted: MemoryRecord) -> MemoryRecord | None:
-        """The record under the first numbered variant of its name that is free, or that it has already."""
+    def _beside(self, meant: MemoryRecord, tags: tuple[str, ...] | None, taken: Key) -> MemoryRecord | None:
+        """The fitted record under the first numbered variant of a name that is free, or that it has already."""
         for number in count(2):
-            tried = fitted.with_key(Key(fitted.key.collection, f"{fitted.key.id}-{number}"))
+            key = Key(taken.collection, f"{taken.id}-{number}")
             try:
-                if self.store.key_for(fitted.key.collection, tried) != tried.key:
+                tried, _ = carry(meant.with_key(key), key, self._fit, tags)
+                if self.store.key_for(key.collection, tried) != key:
                     return None
             except UsageError:
                 return None
-            present = self.target.by_key.get(tried.key)
-            if tried.key not in self.pending and (present is None or record_hash(present) == record_hash(tried)):
+            present = self.target.by_key.get(key)
+            if key not in self.pending and (present is None or record_hash(present) == record_hash(tried)):
                 return tried
         return None
 
     def _needs_vector(self, fitted: MemoryRecord) -> bool:
         capabilities = self._capabilities
-        wanted = capabilities.searched or not capabilities.null_vector or self.options.re_embed is not None
+        found = capabilities.searched and fitted.state not in _DEAD
+        wanted = found or not capabilities.null_vector or self.options.re_embed is not None
         return wanted and capabilities.vectors and fitted.embedding is None and fitted.text is not None
+
+    def _drops_of_dead(self, record: MemoryRecord, fitted: MemoryRecord) -> bool:
+        """Whether a memory that no search finds loses a vector that it has."""
+        return fitted.state in _DEAD and record.embedding is not None and fitted.embedding is None
+
+    def _maker(self, fitted: MemoryRecord) -> Embedder | str:
+        """Who makes a vector that it lacks, or why nobody does."""
+        return self.makers.get(fitted.key.collection, "no model was asked for")
 
     def _refusal(self, fitted: MemoryRecord, needs_vector: bool) -> str | None:
         vector, can_lack = fitted.embedding, self._capabilities.null_vector
-        maker = self.makers.get(fitted.key.collection, "none was asked for")
+        maker = self._maker(fitted)
         made = vector is None and needs_vector and not isinstance(maker, str)
         if vector is None and not can_lack and not made:
             return (
@@ -223,10 +250,10 @@ class Classifier:
             )
         taken = self.route.dimension(fitted.key.collection)
         if vector is not None and taken not in (None, len(vector)):
-            return f"has a vector of {len(vector)} dimensions; {fitted.key.collection} takes {taken}"
+            return f"has a vector of {len(vector):,} dimensions; {fitted.key.collection!r} takes those of {taken:,}"
         there = self._texts.get(fitted.key.id, fitted.key.collection)
         if there != fitted.key.collection:
-            return f"the target keeps a text once, and this one goes into {there!r}"
+            return f"the target keeps a text only once, and another memory of this text goes into {there!r}"
         if made:
             fitted = replace(fitted, embedding=np.ones(taken or 1, np.float32))
         return self.store.refusal(fitted)
@@ -261,11 +288,13 @@ class Classifier:
         if earlier:
             self._outdo(earlier, record)
             replaces = fitted.key in self.target.by_key
-        if needs_vector and not isinstance(self.makers.get(fitted.key.collection, ""), str):
+        if needs_vector and not isinstance(self._maker(fitted), str):
             self.done.embed.add(record.key)
             losses = tuple(loss for loss in losses if "absence of a vector" not in loss)
         elif needs_vector:
-            losses = (*losses, NO_VECTOR)
+            losses = (*losses, NO_VECTOR.format(self._maker(fitted)))
+        elif self._drops_of_dead(record, fitted) and not any("vector" in loss for loss in losses):
+            losses = (*losses, DEAD_VECTOR)
         self.done.write[record.key] = fitted
         self.pending[fitted.key] = fitted
         if self._capabilities.content_ids:

@@ -20,7 +20,8 @@ def surely_said(
     reasons: dict[Key, str] = {}
     for clique in (clique for group in found.groups() for clique in group.sure):
         members = sorted(clique, key=lambda member: (found.store[member], member))
-        kept = found.records[members[0]].key
+        side = "source" if found.store[members[0]] == _SOURCE else "target"
+        kept = f"{found.records[members[0]].key} of the {side}"
         for member in members[1:]:
             if found.store[member] == _SOURCE:
                 reasons[found.records[member].key] = f"says the same as {kept}"

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from memdefrag.engine.relations import identity
+from memdefrag.engine.relations import Identity, identity
 from memdefrag.model.plan import Relate
 from memdefrag.model.records import Key, Relation
 
 Fit = Callable[[Relation], tuple[Relation | None, tuple[str, ...]]]
+NO_PLACE = "links between memories"
+NO_END = "a link with a memory that is not there"
+TO_ITSELF = "a link of a memory with itself"
+SECOND = "another link between two memories that are linked already"
+
+
+@dataclass(slots=True)
+class Linked:
+    """The links to make, how many cannot be made, and what is lost of all of them, by kind."""
+
+    made: list[Relate] = field(default_factory=list)
+    lost: int = 0
+    losses: Counter[str] = field(default_factory=Counter)
+
+    def lose(self, *reasons: str) -> None:
+        """Note a link that cannot be made."""
+        self.lost += 1
+        self.losses.update(reasons)
 
 
 def linked(
@@ -19,8 +38,8 @@ def linked(
     fit: Fit | None,
     *,
     parallel: bool = True,
-) -> tuple[list[Relate], int]:
-    """The links to make between memories that the target has or gets, and how many cannot be made.
+) -> Linked:
+    """The links to make between memories that the target has or gets, and what is lost of the source's.
 
     Args:
         placed: where each memory of the source is in the target.
@@ -29,23 +48,31 @@ def linked(
         parallel: two memories may have several links of different types; otherwise the first one stays alone.
     """
     there = {identity(relation, parallel=parallel): relation for relation in present}
-    made: list[Relate] = []
-    lost = 0
+    done = Linked()
     for relation in relations:
         source, target = _placed(relation.source, placed), _placed(relation.target, placed)
-        if source is None or target is None or fit is None:
-            lost += 1
-            continue
-        moved, _ = fit(replace(relation, source=source, target=target))
-        if moved is None or relation.source == relation.target:
-            lost += 1
-            continue
-        taken = there.setdefault(identity(moved, parallel=parallel), moved)
-        if taken.type != moved.type:
-            lost += 1
-        elif taken is moved and source != target:
-            made.append(Relate(moved))
-    return made, lost
+        if fit is None:
+            done.lose(NO_PLACE)
+        elif source is None or target is None:
+            done.lose(NO_END)
+        elif relation.source == relation.target:
+            done.lose(TO_ITSELF)
+        else:
+            _link(replace(relation, source=source, target=target), there, fit, done, parallel=parallel)
+    return done
+
+
+def _link(relation: Relation, there: dict[Identity, Relation], fit: Fit, done: Linked, *, parallel: bool) -> None:
+    moved, losses = fit(relation)
+    if moved is None:
+        done.lose(*losses)
+        return
+    taken = there.setdefault(identity(moved, parallel=parallel), moved)
+    if taken.type != moved.type:
+        done.lose(SECOND)
+    elif taken is moved and relation.source != relation.target:
+        done.made.append(Relate(moved))
+        done.losses.update(losses)
 
 
 def missing(wanted: Iterable[Relate], found: Collection[Relation]) -> int:

@@ -198,11 +198,12 @@ class _Migration:
             preflight.require(checks)
             done, way, makers = self._sorted(store, snapshot, there, present)
             fit = there.fit_relation if there.capabilities.writes_relations else None
-            wanted, lost = links.linked(
+            linked = links.linked(
                 snapshot.relations, done.placed, present.relations, fit, parallel=there.capabilities.parallel_relations
             )
             report = MigrationReport(
-                str(self.source), str(self.target), self.options.dry_run, tuple(done.entries), len(wanted), lost,
+                str(self.source), str(self.target), self.options.dry_run, tuple(done.entries),
+                len(linked.made), linked.lost, dict(linked.losses),
                 gone=tuple(done.gone),
                 warnings=(
                     *preflight.warnings(checks),
@@ -214,7 +215,7 @@ class _Migration:
         if self.options.dry_run:
             size, seconds = estimate(done.write.values(), self.target, self.options.pace)
             report = replace(report, bytes=size, estimate=seconds)
-        return _Decided(report, snapshot, present, done, way, wanted, makers)
+        return _Decided(report, snapshot, present, done, way, linked.made, makers)
 
     def _concerned(self, snapshot: Snapshot, there: Store) -> set[str] | None:
         """The collections of the target in which what is copied can meet something; None: all of them."""
@@ -272,7 +273,7 @@ class _Migration:
             records, present, way, there.capabilities, model, self.progress, re_embed=bool(self.options.re_embed)
         )
         known = self.known if self.options.catch_up else None
-        classifier = Classifier(present, there, way, self.options, makers, known)
+        classifier = Classifier(present, there, way, self.options, makers, store.capabilities, known)
         classifier.take(records)
         prefix = self.options.selection.prefix
         unreadable = store.unreadable()
@@ -308,8 +309,8 @@ class _Migration:
         if applied.output:
             self.target = self.target.at(Path(applied.output))
         report = self._told(replace(report, target=str(self.target)), applied, done)
-        skipped = {each.record for each in applied.skipped}
-        written = {key: record for key, record in records.items() if str(record.key) not in skipped}
+        skipped = {each.key for each in applied.skipped}
+        written = {key: record for key, record in records.items() if record.key not in skipped}
         checked = proof.checked(
             written.values(), decided.links, set(done.stale), self.target, self.options.verify, self.progress,
             searches=self.live,
@@ -340,17 +341,17 @@ class _Migration:
 
     def _told(self, report: MigrationReport, applied: ApplyReport, done: Sorted) -> MigrationReport:
         """The report with what came of the plan: steps that no longer fitted are failures."""
-        skipped = {each.record: each.reason for each in applied.skipped}
+        skipped = {each.key: each.reason for each in applied.skipped}
         entries = [
-            replace(entry, outcome=Outcome.FAIL, reason=skipped[str(entry.target)])
-            if entry.outcome is Outcome.COPY and str(entry.target) in skipped
+            replace(entry, outcome=Outcome.FAIL, reason=skipped[entry.target])
+            if entry.outcome is Outcome.COPY and entry.target in skipped
             else entry
             for entry in report.entries
         ]
         return replace(
             report,
             entries=tuple(entries),
-            removed=sum(str(key) not in skipped for key in done.stale),
+            removed=sum(key not in skipped for key in done.stale),
             backup=applied.backup,
             step=applied.step,
             warnings=(*report.warnings, *applied.warnings),

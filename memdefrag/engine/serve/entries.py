@@ -25,6 +25,7 @@ from memdefrag.engine.backups.archive import scratch_folder
 from memdefrag.engine.backups.create import create
 from memdefrag.engine.embedding import Embed
 from memdefrag.engine.exchange import choose_collection
+from memdefrag.model import codec
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Drop, Plan, Put, Ref, Result, Step, VectorRule, Write
@@ -330,7 +331,7 @@ class StoreEntries(Entries):
 
     def _shown(self, name: str, record: MemoryRecord) -> MemoryRecord:
         """A memory as an entry of this name: without what the store itself writes into metadata to tell the times."""
-        metadata = record.metadata
+        metadata = codec.meant(record.metadata, self._store.capabilities)
         if self._store.capabilities.tags_in_metadata and not _TIMES.isdisjoint(metadata):
             own = {name: value for name, value in metadata.items() if name not in _TIMES}
             again = self._store.fit(replace(record, metadata=own))[0].metadata

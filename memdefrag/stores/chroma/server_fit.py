@@ -15,7 +15,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from memdefrag.model.codec import ESCAPE
+from memdefrag.model.codec import ESCAPE, clean
 from memdefrag.model.records import MemoryRecord, Metadata
 from memdefrag.model.service_metadata import read
 
@@ -53,8 +53,15 @@ def fit_metadata(record: MemoryRecord, *, is_rust: bool) -> tuple[MemoryRecord, 
 
 
 def with_taken_keys(record: MemoryRecord, *, is_rust: bool) -> tuple[MemoryRecord, list[str]]:
-    """A record whose metadata have other names in the place of those that Chroma refuses; and which, in words."""
-    names = {key: RENAMED + key for key in record.metadata if is_refused(key, is_rust=is_rust)}
+    """A record whose metadata have other names in the place of those that Chroma refuses or that are no Unicode; and
+    which, in words."""
+    names: dict[str, str] = {}
+    for key in record.metadata:
+        if is_refused(key, is_rust=is_rust) or not (key.isascii() or clean(key) == key):
+            name = clean(RENAMED + key if is_refused(key, is_rust=is_rust) else key)
+            while name in record.metadata or name in names.values():
+                name += "?"
+            names[key] = name
     if not names:
         return record, []
     metadata = {names.get(key, key): value for key, value in record.metadata.items()}

@@ -48,6 +48,10 @@ def fit_relation(relation: Relation, layout: Layout) -> tuple[Relation | None, t
     kind = relation.type if "relationship_type" in layout.graph else _RELATED
     if kind != relation.type:
         losses.append("the type of a link")
+    source, target = (storable(end) if isinstance(end, str) else end for end in (relation.source, relation.target))
+    if (storable(kind), source, target) != (kind, relation.source, relation.target):
+        kind = storable(kind)
+        losses.append("half characters in a link (replaced by question marks)")
     strength, created = relation.strength, moment(relation.created)
     if strength is None:
         strength = 0.0
@@ -58,7 +62,7 @@ def fit_relation(relation: Relation, layout: Layout) -> tuple[Relation | None, t
     metadata = {TYPES: _ANY_TYPES, **relation.metadata}
     if not isinstance(metadata[TYPES], str):
         metadata[TYPES] = json.dumps(metadata[TYPES])
-    return Relation(relation.source, relation.target, kind, float(strength), metadata, created), tuple(losses)
+    return Relation(source, target, kind, float(strength), metadata, created), tuple(losses)
 
 
 def row_of(relation: Relation, layout: Layout) -> dict[str, Any]:

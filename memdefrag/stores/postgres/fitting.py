@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from memdefrag.base.errors import UsageError
-from memdefrag.model.codec import ESCAPE
 from memdefrag.model.records import MemoryRecord
 from memdefrag.stores.postgres import rows
 from memdefrag.stores.postgres.tables import UUID, Column, Role, Table
@@ -48,10 +46,8 @@ def fitting_id(id: str, column: Column, kind: str) -> str:
 
 
 def storable(record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
-    """The record without the zero bytes that PostgreSQL has no place for.
-
-    Metadata values that hold them are kept as JSON text, which spells them out.
-    """
+    """The record without the zero bytes that PostgreSQL has no place for; in metadata values `model.codec` spelled
+    them out."""
     clean = replace(
         record,
         text=None if record.text is None else _clean(record.text),
@@ -60,9 +56,7 @@ def storable(record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
         extras={_clean(name): _cleaned(value) for name, value in record.extras.items()},
         metadata={_clean(name): value for name, value in record.metadata.items()},
     )
-    lost = clean != record
-    clean = replace(clean, metadata={name: _spelled_out(value) for name, value in clean.metadata.items()})
-    return clean, ("zero bytes or half characters (replaced)",) if lost else ()
+    return clean, ("zero bytes or half characters (replaced)",) if clean != record else ()
 
 
 def _clean(text: str) -> str:
@@ -72,18 +66,6 @@ def _clean(text: str) -> str:
 
 def _cleaned(value: Any) -> Any:
     return _clean(value) if isinstance(value, str) else value
-
-
-def _spelled_out(value: Any) -> Any:
-    return ESCAPE + json.dumps(value, separators=(",", ":")) if _has_zero(value) else value
-
-
-def _has_zero(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_has_zero(name) or _has_zero(item) for name, item in value.items())
-    if isinstance(value, list):
-        return any(map(_has_zero, value))
-    return isinstance(value, str) and "\0" in value
 
 
 def _with_fitting_vector(record: MemoryRecord, table: Table) -> tuple[MemoryRecord, tuple[str, ...]]:

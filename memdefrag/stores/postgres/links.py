@@ -136,7 +136,7 @@ def fit(relation: Relation, table: LinkTable, tables: Iterable[str]) -> tuple[Re
     if relation.created is None and table.columns[table.says.created].not_null:
         losses.append("the absence of a link's time (1970 is written)")
     told = MemoryRecord(Key("", ""), relation.type, relation.metadata)
-    clean, escaped = codec.fit(told, Capabilities(Commit.TRANSACTION))
+    clean, escaped = codec.fit(told, Capabilities(Commit.TRANSACTION, zero_bytes=False))
     clean, zeros = storable(clean)
     clean_link = replace(relation, type=clean.text or "", metadata=clean.metadata)
     fitted = _link({**_said(clean_link, table), **_ends(relation, table)}, table)

@@ -71,6 +71,7 @@ class PostgresStore(Store):
             loose_relations=links is not None and links.loose,
             new_collections=False,
             extras=True,
+            zero_bytes=False,
             soft_delete=any(Role.DELETED in table.roles for table in tables),
         )
 

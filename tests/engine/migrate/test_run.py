@@ -126,7 +126,7 @@ def test_what_surely_says_the_same_can_be_left_out(tmp_path: Path, target: Addre
     }  # fmt: skip
     again = source_of(tmp_path, memory("z", text), name="again")
     report = migrate(again, target, MigrateOptions(skip_duplicates=True), NO_MODEL)
-    assert (report.copied, report.entries[0].reason) == (0, f"says the same as {NAME}/a")
+    assert (report.copied, report.entries[0].reason) == (0, f"says the same as {NAME}/a of the target")
 
 
 def test_metadata_are_changed_on_the_way(tmp_path: Path, target: Address) -> None:

@@ -212,7 +212,7 @@ def test_zero_bytes_are_told_and_replaced(store: Store, bigmemory_url: str) -> N
         like, key=Key("memories", "m2"), text="a\0b", tags=("t\0",), metadata={"k": ["x\0"], "p": "q"}, extras={}
     )
     fitted, losses = store.fit(odd)
-    assert losses == ("zero bytes or half characters (replaced)",)
+    assert losses == ("the type of 'k' (kept as JSON text)", "zero bytes or half characters (replaced)")
     assert (fitted.text, fitted.tags) == ("a\ufffdb", ("t\ufffd",))
     assert fitted.metadata == {"k": 'memdefrag:json:["x\\u0000"]', "p": "q"}
     assert record_hash(store.fit(fitted)[0]) == record_hash(fitted)

@@ -130,6 +130,7 @@ def test_what_is_written_is_what_was_foreseen(store: Store) -> None:
     assert set(losses) == {
         "the absence of a link's strength (0.5 is written)",
         "the absence of a link's time (1970 is written)",
+        "the type of 'k' (kept as JSON text)",
         "the type of 'x' (kept as JSON text)",
         "zero bytes or half characters (replaced)",
     }
