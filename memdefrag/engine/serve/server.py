@@ -16,7 +16,8 @@ from memdefrag.engine.serve import entries
 from memdefrag.stores.base import Store
 
 PORT = 8080
-_STOP_SECONDS = 10
+_STOP_SECONDS = 60
+"""What is written then is finished; its client gets its answer."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,14 @@ def serve(store: Store, options: ServeOptions, started: Callable[[Started], None
         NotPermitted: the port is taken or not allowed.
     """
     require_key(options)
-    uvicorn, app, connections = _libraries()
+    uvicorn = _uvicorn()
+    from memdefrag.engine.serve import app, connections
+    from memdefrag.engine.serve.door import Door
+
     served = entries.of(store, options.embed)
     listener = _listener(options)
     config = uvicorn.Config(
-        app.make(served, app.Door(options.key, options.pages)),
+        app.make(served, Door(options.key, options.pages)),
         log_level=options.log_level,
         access_log=options.log_level in ("debug", "info"),
         lifespan="off",
@@ -95,16 +99,16 @@ def require_key(options: ServeOptions) -> None:
         )
 
 
-def _libraries() -> tuple[Any, Any, Any]:
+def _uvicorn() -> Any:
+    """The library that runs servers, where all that serving needs is there."""
     try:
+        import starlette  # noqa: F401 - the routes need it
         import uvicorn
-
-        from memdefrag.engine.serve import app, connections
     except ImportError as error:
         raise UnsupportedEnvironment(
             f"Serving needs the extra `serve` ({error.name} is missing).", todo="pipx install 'memdefrag[serve]'"
         ) from error
-    return uvicorn, app, connections
+    return uvicorn
 
 
 def _listener(options: ServeOptions) -> socket.socket:

@@ -20,6 +20,7 @@ import uvicorn
 from memdefrag.base.secrets import Secret
 from memdefrag.engine.serve import app, entries
 from memdefrag.engine.serve.connections import LIMITS
+from memdefrag.engine.serve.door import Door
 from memdefrag.stores.registry import open_store
 from tests.cli.conftest import command_line
 
@@ -30,7 +31,7 @@ KEY = "canary-key-5150"
 def given_out(store: str, key: str | None = None) -> Iterator[str]:
     """Serve a store from a thread; the URL."""
     with open_store(store) as opened, socket.create_server(("127.0.0.1", 0)) as listener:
-        made = app.make(entries.of(opened), app.Door(Secret(key) if key else None))
+        made = app.make(entries.of(opened), Door(Secret(key) if key else None))
         config = uvicorn.Config(made, log_level="warning", lifespan="off", timeout_graceful_shutdown=1, **LIMITS)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
