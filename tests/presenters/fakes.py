@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from memdefrag.presenters.arrange import ReviewData
 from memdefrag.presenters.asking import Question
 from memdefrag.presenters.pages import Notice, Page
 from memdefrag.presenters.shell import Shell
+from tests.presenters.stores import texts
 
 MEMORIES = (
     ("a1", "Nora keeps the blue ladder in the shed.", 1.0),
@@ -115,6 +117,18 @@ def optimize(shell: Shell) -> None:
     shell.review.optimize()
     shell.plan.agree_to_shrink(True)
     shell.plan.optimize()
+
+
+def optimized(shell: Shell, store: Path) -> list[str]:
+    """Optimize the store as far as it goes; returns the texts from before."""
+    before = texts(store)
+    shell.open(str(store))
+    shell.summary.start_analysis()
+    tick_everything(shell)
+    optimize(shell)
+    assert shell.page is Page.RESULT
+    assert len(texts(store)) < len(before)
+    return before
 
 
 both_kinds = pytest.mark.parametrize("store", ["export_file", "jsonl_file"], indirect=True)
