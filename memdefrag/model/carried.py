@@ -37,6 +37,9 @@ _KINDS: dict[str, type] = {
 _PROVED = ("id", "owner")
 _CHECK_DIGITS = 16
 _DEAD = (State.DELETED, State.SUPERSEDED)
+_TAKEN_FOR = {
+    State.DELETED: "a deleted one", State.SUPERSEDED: "a superseded one", State.CHUNK: "a piece of another",
+}  # fmt: skip
 
 
 def carry(
@@ -75,7 +78,7 @@ def _moved(dropped: Metadata) -> list[str]:
     """What comes back later, but until then is not where the store's own people would look for it."""
     told = ["the spelling of the tags (the store writes them in its own way)"] if "spelled" in dropped else []
     return told + [
-        f"the place of {name!r} (kept aside: the store would take the memory for one that is {STATE_KEYS[name].value})"
+        f"the place of {name!r} (kept aside: the store would take the memory for {_TAKEN_FOR[STATE_KEYS[name]]})"
         for name in dropped.get("metadata", {})
     ]
 

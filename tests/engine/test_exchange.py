@@ -276,6 +276,16 @@ def test_a_forged_record_of_an_export_is_no_record(store: Address, file: Address
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_live_memory_is_not_imported_as_a_deleted_one(tmp_path: Path) -> None:
+    """Its own store has a place for the state; in the other one the metadata decide."""
+    told = {"id": "a", "text": "A live one.", "state": "live", "metadata": {"deleted_at": 1.7e9}, "embedding": [1, 0]}
+    source, target = Address("jsonl", str(tmp_path / "a.jsonl")), Address("memory-export", str(tmp_path / "b.db"))
+    source.path.write_text(f"{json.dumps(told)}\n{json.dumps({**told, 'id': 'b', 'metadata': {}})}\n", "utf-8")
+    report = bring_back(source, target)
+    assert list(texts(target)) == ["b"]
+    assert any("is live" in skipped.reason and "'deleted_at'" in skipped.reason for skipped in report.kept)
+
+
 def test_an_export_is_private(store: Address, file: Address) -> None:
     assert [path.stat().st_mode & 0o77 for path in file.path.parent.glob("memory_export*")] == [0, 0]
 

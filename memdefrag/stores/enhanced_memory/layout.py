@@ -13,6 +13,8 @@ CHUNKS, CONTEXTS, RELATIONS, USERS = "memory_chunks", "contexts", "relations", "
 METADATA, HYBRID_METADATA = "memory_metadata", "metadata"
 """The column of the metadata, and its name in a database of the system's hybrid storage."""
 _OF_HYBRID = frozenset({"id", "title", "content", HYBRID_METADATA, "created_at"})
+ELSEWHERE = "coalesce(content, '') LIKE 'file://%'"
+"""The SQL for whether the text of a row of a hybrid database is the name of the file that holds it."""
 _ITS_OWN = frozenset({"owner_id", "access_level", "context_id", "is_active", "embedding_vector"})
 """Of these a hybrid database has at least one; what else it has is not known."""
 FIRST_USER = "1"
@@ -73,8 +75,10 @@ def is_hybrid(present: frozenset[str]) -> bool:
 
 
 def select_memories(connection: sqlite3.Connection) -> str:
-    """The SQL that reads the memories, by the usual names of their columns."""
-    return select_rows(connection, {HYBRID_METADATA: METADATA} if is_hybrid(columns(connection, TABLE)) else None)
+    """The SQL that reads the memories whose text is there, by the usual names of their columns."""
+    if not is_hybrid(columns(connection, TABLE)):
+        return select_rows(connection)
+    return f"{select_rows(connection, {HYBRID_METADATA: METADATA})} WHERE NOT {ELSEWHERE}"
 
 
 def read_layout(connection: sqlite3.Connection) -> Layout:

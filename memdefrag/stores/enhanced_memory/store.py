@@ -19,7 +19,14 @@ from memdefrag.model.plan import Changes
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Relation
 from memdefrag.model.terms import in_columns
 from memdefrag.stores.enhanced_memory import links, schema, writer
-from memdefrag.stores.enhanced_memory.layout import FIRST_USER, Layout, is_hybrid, read_layout, select_memories
+from memdefrag.stores.enhanced_memory.layout import (
+    ELSEWHERE,
+    FIRST_USER,
+    Layout,
+    is_hybrid,
+    read_layout,
+    select_memories,
+)
 from memdefrag.stores.enhanced_memory.rows import placed, read_row
 from memdefrag.stores.foreign_sqlite import TABLE, ForeignSqlite
 from memdefrag.stores.memory_export_rows import storable
@@ -100,9 +107,10 @@ class EnhancedMemory(ForeignSqlite):
             present = columns(connection, TABLE)
             active = "is_active" if "is_active" in present else "1"
             vector = "embedding_vector" if "embedding_vector" in present else "NULL"
+            here = f"WHERE NOT {ELSEWHERE}" if is_hybrid(present) else ""
             found, live, embedded = connection.execute(
                 f"SELECT count(*), total(coalesce({active}, 1) <> 0), count(CASE WHEN length({vector}) % 4 = 0 "
-                f"AND length({vector}) > 0 THEN 1 END) FROM {TABLE}"
+                f"AND length({vector}) > 0 THEN 1 END) FROM {TABLE} {here}"
             ).fetchone()
             size = connection.execute(
                 f"SELECT length({vector}) / 4 FROM {TABLE} WHERE {vector} IS NOT NULL LIMIT 1"
@@ -117,6 +125,15 @@ class EnhancedMemory(ForeignSqlite):
             rows = connection.execute(f"{select_memories(connection)} ORDER BY id")
             while found := rows.fetchmany(batch):
                 yield [read_row(connection, row, self._layout, vectors=vectors)[0] for row in found]
+
+    def unreadable(self) -> list[tuple[Key, str]]:
+        """The memories of a hybrid storage whose text lies in a file beside the database."""
+        with self._reading() as connection:
+            if not is_hybrid(columns(connection, TABLE)):
+                return []
+            rows = connection.execute(f"SELECT id, content FROM {TABLE} WHERE {ELSEWHERE} ORDER BY id")
+            why = "its text lies in a file beside the database"
+            return [(Key(TABLE, str(id)), f"{why} ({text})") for id, text in rows]
 
     def relations(self) -> Iterator[Relation]:
         if self._layout.links:

@@ -58,7 +58,8 @@ def make_hybrid(path: Path) -> Path:
         )
         rows = [
             (1, "One", "A short text", 7, 1, '{"tags": ["a"], "n": 1}', MOMENT, None),
-            (2, "Two", "file:///data/two.txt", 7, 0, "null", MOMENT, MOMENT),
+            (2, "Two", "A second text", 7, 0, "null", MOMENT, MOMENT),
+            (3, "Three", "file:///data/three.txt", 7, 1, "{}", MOMENT, MOMENT),
         ]
         made.executemany("INSERT INTO memories VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         made.commit()

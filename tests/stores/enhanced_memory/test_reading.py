@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from memdefrag.base.errors import CollectionNotFound, NotAStore, UnsupportedFormat
 from memdefrag.base.progress import Progress
+from memdefrag.engine.migrate.run import migrate
+from memdefrag.model.migration import Outcome
 from memdefrag.model.plan import Changes, Ref
 from memdefrag.model.records import Key, MemoryRecord, Relation, Snapshot, State
 from memdefrag.stores.base import read_snapshot
@@ -146,9 +148,17 @@ def test_a_database_of_the_hybrid_storage_is_read(tmp_path: Path) -> None:
     assert (one.text, one.tags, one.metadata, one.owner) == ("A short text", ("a",), {"tags": ["a"], "n": 1}, "7")
     assert (one.embedding, one.extras, one.created is not None) == (None, {"title": "One"}, True)
     assert (two.state, two.metadata) == (State.DELETED, {})
-    told = problems(path)
-    assert "its text in a file of its own" in told
-    assert "It is only read: it is one half of a hybrid storage" in told
+    assert "It is only read: it is one half of a hybrid storage" in problems(path)
+
+
+def test_a_text_that_lies_beside_the_database_is_not_taken_for_its_name(tmp_path: Path) -> None:
+    path, copy = make_hybrid(tmp_path / "memory.db"), tmp_path / "copy.jsonl"
+    with open_store(str(path)) as store:
+        assert store.collections()[0].count == 2
+    report = migrate(str(path), f"jsonl:{copy}")
+    assert (report.copied, report.failed) == (2, 1)
+    [entry] = [entry for entry in report.entries if entry.outcome is Outcome.FAIL]
+    assert (entry.source.id, "file:///data/three.txt" in entry.reason) == ("3", True)
 
 
 def test_a_database_of_the_hybrid_storage_is_never_written(tmp_path: Path) -> None:
