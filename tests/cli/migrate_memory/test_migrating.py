@@ -1,130 +1,29 @@
-"""hdev's command `migrate-memory`, as its guide types it, against servers that run as programs of their own."""
+"""hdev's command `migrate-memory`, as its guide types it: what becomes of the entries."""
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from memdefrag.base import secrets
-from memdefrag.base.http import Retry
 from tests.cli.conftest import Cli, Ended, traces
-from tests.engine.serve.running import program as running_program
+from tests.cli.migrate_memory.conftest import (
+    ACROSS,
+    BESIDE,
+    DEFAULT,
+    DOWN,
+    K1,
+    K2,
+    TEXTS,
+    UP,
+    Served,
+    contents,
+    filled,
+    to,
+    told,
+)
 from tests.stores.hdev import server
-
-K1, K2 = "canary-key-one", "canary-key-two"
-TEXTS = {
-    "a": "The door is green.",
-    "notes/b": "Tabs, not spaces.\nEverywhere.",
-    "notes/deep/ü 1%#?": "Grüße aus Köln.",
-    "empty": "",
-}
-DEFAULT = "Global memory storage for critical information"
-
-
-class Served:
-    """A memory server that runs, and its folder."""
-
-    def __init__(self, url: str, root: Path) -> None:
-        self.url, self.root = url, root
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
-    """Two servers, each with a key of its own."""
-    place = tmp_path_factory.mktemp("served")
-
-    def memory_server(name: str, key: str) -> Any:
-        options = ("memory-server", "--storage-path", place / name)
-        return running_program(*options, data=place / f"data-{name}", HDEV_MEMORY_API_KEY=key)
-
-    with memory_server("one", K1) as one, memory_server("two", K2) as two:
-        yield Served(one.url, place / "one"), Served(two.url, place / "two")
-
-
-@pytest.fixture
-def one(servers: tuple[Served, Served]) -> Served:
-    return emptied(servers[0])
-
-
-@pytest.fixture
-def two(servers: tuple[Served, Served]) -> Served:
-    return emptied(servers[1])
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home without hdev, no key in the air, and no patience."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    for name in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(name, str(folder))
-    for name in ("FILESYSTEM_PATH", "HTTP_URL", "HTTP_API_KEY", "BACKEND", "API_KEY"):
-        monkeypatch.delenv(f"HDEV_MEMORY_{name}", raising=False)
-    monkeypatch.setattr(secrets, "_kept", {})
-    monkeypatch.setattr(Retry, "wait", lambda *_: None)
-    return folder
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return filled(tmp_path / "source", TEXTS)
-
-
-def emptied(served: Served) -> Served:
-    for path in served.root.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return served
-
-
-def filled(root: Path, entries: dict[str, str], **metadata: Any) -> Path:
-    for number, (name, text) in enumerate(entries.items()):
-        server.put(root, name, {"content": text, "metadata": {"created": str(1.7e9 + number), **metadata}})
-    return root
-
-
-def contents(root: Path) -> dict[str, tuple[str, Any]]:
-    """Text and metadata of every entry, as the files say."""
-    found = {}
-    for path in root.rglob("*.md"):
-        name = path.relative_to(root).as_posix().removesuffix(".md")
-        metadata = root / f"{name}.metadata.json"
-        found[name] = path.read_text("utf-8"), json.loads(metadata.read_text()) if metadata.exists() else None
-    return found
-
-
-def told(
-    ways: str, found: int, copied: int, skipped: int, failed: int = 0, *, differ: int = 0, dry: bool = False,
-    errors: tuple[str, ...] = (),
-) -> str:  # fmt: skip
-    """What the command prints."""
-    done = "simulation completed" if dry else "completed with errors" if errors else "completed"
-    counts = f"{copied} entries {'would be' if dry else 'were'} copied, {skipped} skipped, {failed} failed."
-    lines = [
-        f"Migrating memory from {ways}",
-        *(["DRY RUN - No actual changes will be made"] if dry else []),
-        f"Migration {done}. {counts}" if found else "No entries found to migrate",
-        "",
-        "Migration Statistics:",
-        f"  Total entries found: {found}",
-        f"  Entries copied: {copied}",
-        f"  Entries skipped: {skipped}",
-        *([f"    of which {differ} differ"] if differ else []),
-        f"  Entries failed: {failed}",
-        *(["", "Errors:", *(f"  {error}" for error in errors)] if errors else []),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-UP, DOWN, ACROSS, BESIDE = "filesystem to http", "http to filesystem", "http to http", "filesystem to filesystem"
-
-
-def to(served: Served, *more: object) -> list[object]:
-    return ["migrate-memory", "--target", "http", "--target-url", served.url, *more]
 
 
 def test_from_a_folder_to_a_server_and_again(cli: Cli, one: Served, source: Path) -> None:
@@ -325,106 +224,6 @@ def test_the_entry_that_hdev_makes_by_itself_is_in_nobodys_way(cli: Cli, tmp_pat
     assert contents(mine)["global"][0] == "My own."
     assert cli(*line, "--source-path", mine, "--target-path", fresh).out == told(BESIDE, 1, 1, 0)
     assert contents(fresh)["global"] == contents(mine)["global"]
-
-
-def test_the_environment_names_the_server_and_its_key(
-    cli: Cli, one: Served, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HDEV_MEMORY_HTTP_API_KEY", K1)
-    assert cli(*to(one, "--source-path", source, "--dry-run")).code == 0
-    monkeypatch.setenv("HDEV_MEMORY_HTTP_URL", one.url)
-    monkeypatch.setenv("HDEV_MEMORY_FILESYSTEM_PATH", str(source))
-    assert cli("migrate-memory", "--target", "http").out == told(UP, 4, 4, 0)
-    assert contents(one.root) == contents(source)
-
-
-def test_the_configuration_names_the_server_and_its_key(cli: Cli, one: Served, two: Served, home: Path) -> None:
-    filled(home / ".hdev" / "memory", TEXTS)
-    config = {"memory": {"backend": "http", "http": {"url": one.url, "api_key": K1}}}
-    (home / ".hdev" / "config.yaml").write_text(json.dumps(config))
-    assert cli("migrate-memory", "--target", "http").out == told(UP, 4, 4, 0)
-    assert contents(one.root) == contents(home / ".hdev" / "memory")
-    # The key is for the configured server alone.
-    assert cli(*to(two)).code == 17
-
-
-def test_a_configuration_that_cannot_be_read_is_told(cli: Cli, home: Path, tmp_path: Path) -> None:
-    filled(home / ".hdev" / "memory", {"a": "x"})
-    (home / ".hdev" / "config.yaml").write_text("a: [")
-    ended = cli("migrate-memory", "--target", "filesystem", "--target-path", tmp_path / "t")
-    assert (ended.code, ended.out) == (0, told(BESIDE, 1, 1, 0))
-    assert "config.yaml is not YAML" in ended.err
-
-
-@pytest.mark.parametrize("pieces", ["one", "words", "without name"])
-def test_the_text_form(cli: Cli, one: Served, source: Path, pieces: str) -> None:
-    text = f'!migrate_memory target_config="http:{one.url}" source_config="filesystem:{source}" dry_run='
-    typed = {
-        "one": [text + "true"],
-        "words": (text + "true").replace('"', "").split(),
-        "without name": [(text + "true").removeprefix("!migrate_memory ")],
-    }[pieces]
-    ended = cli("migrate-memory", *typed, "--api-key", K1)
-    assert (ended.code, ended.out) == (0, told(UP, 4, 4, 0, dry=True))
-    assert contents(one.root) == {}
-    assert cli("migrate-memory", text + "false", "--api-key", K1, "--dry-run").out == told(UP, 4, 4, 0, dry=True)
-    assert cli("migrate-memory", text + "false", "--api-key", K1).out == told(UP, 4, 4, 0)
-    assert contents(one.root) == contents(source)
-
-
-def test_the_text_form_takes_a_key_for_each_end(cli: Cli, one: Served, two: Served) -> None:
-    filled(one.root, TEXTS)
-    text = f'!migrate_memory source_config="http:{one.url}" target_config="http:{two.url}" overwrite=true'
-    ended = cli("migrate-memory", text, "--source-api-key", K1, "--target-api-key", K2)
-    assert (ended.code, ended.out) == (0, told(ACROSS, 4, 4, 0))
-
-
-def test_the_text_form_lists_five_errors(cli: Cli, source: Path, tmp_path: Path) -> None:
-    for number in range(7):
-        (source / f"bad{number}.md").write_bytes(b"\xff")
-    text = f'source_config="filesystem:{source}" target_config="filesystem:{tmp_path / "a b"}"'
-    ended = cli("migrate-memory", f"!migrate_memory {text}")
-    assert ended.code == 1
-    assert ended.out.endswith("  bad4: cannot be read: its text is not UTF-8\n  ... and 2 more errors\n")
-    assert contents(tmp_path / "a b") == contents_readable(source)
-    line = ("migrate-memory", "--source-path", source, "--target", "filesystem", "--target-path", tmp_path / "a b")
-    assert cli(*line).out.endswith("  bad6: cannot be read: its text is not UTF-8\n")
-
-
-def contents_readable(root: Path) -> dict[str, tuple[str, Any]]:
-    for path in root.glob("bad*.md"):
-        path.rename(path.with_suffix(".off"))
-    found = contents(root)
-    for path in root.glob("bad*.off"):
-        path.rename(path.with_suffix(".md"))
-    return found
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("--target http", "--target-url is required for HTTP target"),
-        ("--source http --target filesystem", "--source-url is required for HTTP source"),
-        ("--source filesystem", "--target is required"),
-        ("--source bogus --target http", "'bogus' is not one of 'filesystem', 'http'"),
-        ("--target http --target-url memory.example.com", "begins with http:// or https://"),
-        ("--target http --target-url ftp://x", "begins with http:// or https://"),
-        ("--source-url http://x --target filesystem", "--source-url goes with --source http"),
-        ("--target http --target-url http://x --target-path y", "--target-path goes with --target filesystem"),
-        ("!migrate_memory dry_run=true", "needs target_config"),
-        ("!migrate_memory target_config=ftp:x", "target_config is filesystem"),
-        ("!migrate_memory target_config=http:x", "target_config is filesystem"),
-        ("!migrate_memory target_config=http", "--target-url is required"),
-        ("!migrate_memory target_config=filesystem overwrite=yes", "overwrite is true or false"),
-        ("!migrate_memory target=filesystem", "'target'"),
-        ("target_config=filesystem --target filesystem", "--source or --target option"),
-    ],
-)
-def test_what_cannot_be_understood_is_told(cli: Cli, home: Path, line: str, said: str) -> None:
-    ended = cli("migrate-memory", *line.split())
-    assert (ended.code, ended.out) == (2, "")
-    assert said in " ".join(ended.err.split())
-    assert list(home.iterdir()) == []
 
 
 def test_json_is_all_there_is(cli: Cli, one: Served, source: Path) -> None:
