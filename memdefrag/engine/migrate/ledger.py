@@ -13,14 +13,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from memdefrag.base import foreign_json
 from memdefrag.base.errors import StoreDamaged
 from memdefrag.base.fsops import make_private_dir, write_durable
 from memdefrag.base.settings import data_dir
 from memdefrag.engine import catalogue
+from memdefrag.engine.failures import disk_errors_told
 from memdefrag.model.address import Address
 from memdefrag.model.records import Key
 
 FORMAT = 2
+_TODO = "Migrate without --catch-up."
 
 
 class Written(NamedTuple):
@@ -47,21 +50,28 @@ def load(source: Address, target: Address) -> Ledger | None:
     """
     path = _path(source, target)
     try:
-        header, *lines = path.read_text("utf-8").splitlines()
-        rows = [json.loads(line) for line in lines]
-        if json.loads(header)["memdefrag_migration"] != FORMAT or json.loads(header)["records"] != len(rows):
+        header, *rows = map(foreign_json.parse, path.read_bytes().splitlines())
+        if header["memdefrag_migration"] != FORMAT:
+            raise StoreDamaged(f"The notes of the last migration in {path} are of another memdefrag.", todo=_TODO)
+        if header["records"] != len(rows):
             raise ValueError(header)
         return {Key(row[0], row[1]): Written(row[2], Key(row[3], row[4]), row[5], row[6]) for row in rows}
     except FileNotFoundError:
         return None
+    except OSError as error:
+        told = f"The notes of the last migration in {path} cannot be read: {error.strerror}."
+        raise StoreDamaged(told, todo=_TODO) from error
     except (ValueError, LookupError, TypeError) as error:
-        raise StoreDamaged(
-            f"The notes of the last migration in {path} are damaged.", todo="Migrate without --catch-up."
-        ) from error
+        raise StoreDamaged(f"The notes of the last migration in {path} are damaged.", todo=_TODO) from error
 
 
+@disk_errors_told("What was to be copied is copied; only its notes for --catch-up could not be kept.")
 def save(source: Address, target: Address, ledger: Ledger) -> None:
-    """Write it down, durably, in the place of an older one."""
+    """Write it down, durably, in the place of an older one.
+
+    Raises:
+        NoSpace, NotPermitted, WriteError: the disk does not take it.
+    """
     said = {
         "memdefrag_migration": FORMAT, "source": str(source), "target": str(target), "time": catalogue.utc_now(),
         "records": len(ledger),

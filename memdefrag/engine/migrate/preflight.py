@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from memdefrag.base.errors import MemdefragError, NoSpace, NotPermitted, StoreChanged, StoreInUse, UsageError
+from memdefrag.base.errors import MemdefragError, NoSpace, NotAStore, NotPermitted, StoreChanged, StoreInUse, UsageError
 from memdefrag.base.fsops import free_bytes
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
@@ -84,6 +84,10 @@ def _checks(
         held = _counted(present) if target.exists else "it will be made"
     except MemdefragError as error:
         yield Check.failed("target", error)
+        return
+    if options.catch_up and not target.exists:
+        told = f"There is nothing at {target.address.location} any more to catch up with."
+        yield Check("target", False, told, "Migrate without --catch-up.", NotAStore)
         return
     yield Check("target", True, f"{target.format}: {held}.")
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from memdefrag.base.errors import StoreDamaged, UsageError
+from memdefrag.base.errors import NotAStore, StoreDamaged, UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import data_dir
 from memdefrag.engine.migrate.run import migrate
@@ -150,6 +150,15 @@ def test_a_server_is_caught_up_with(tmp_path: Path, source: Address) -> None:
 def test_without_a_migration_there_is_nothing_to_catch_up_with(source: Address, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing to catch up with"):
         migrate(source, Address("jsonl", str(tmp_path / "new.jsonl")), CATCH_UP, NO_MODEL)
+
+
+@pytest.mark.parametrize("target", ["jsonl"], indirect=True)
+def test_a_target_that_is_gone_is_not_caught_up_with(source: Address, target: Address) -> None:
+    target.path.unlink()
+    with pytest.raises(NotAStore, match="any more"):
+        migrate(source, target, CATCH_UP, NO_MODEL)
+    assert not target.path.exists()
+    assert migrate(source, target, None, NO_MODEL).copied == 3
 
 
 @pytest.mark.parametrize("target", ["jsonl"], indirect=True)
