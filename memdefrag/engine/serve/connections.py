@@ -13,6 +13,7 @@ AT_ONCE = 200
 """Connections; further ones are told to come later."""
 HEAD_BYTES = 32 << 10
 """Of a request's first line and its headers."""
+_PART_BYTES = 4 << 10
 
 
 class Connection(H11Protocol):
@@ -26,7 +27,12 @@ class Connection(H11Protocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        # In small parts, since the library only bounds a head that has not come whole.
+        part = _PART_BYTES if self._awaits_head() else len(data)
+        for start in range(0, len(data), part):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[start : start + part])
         self._watch()
 
     def on_response_complete(self) -> None:
@@ -51,12 +57,15 @@ class Connection(H11Protocol):
 
     def _watch(self) -> None:
         """Give the client so much time from the first byte of a request, or from connecting, to the end of its head."""
-        is_answered = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
-        if is_answered and self._awaited is None:
+        awaits_head = self._awaits_head()
+        if awaits_head and self._awaited is None:
             self._awaited = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-        elif not is_answered and self._awaited:
+        elif not awaits_head and self._awaited:
             self._awaited.cancel()
             self._awaited = None
+
+    def _awaits_head(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
 
 
 LIMITS: dict[str, Any] = {

@@ -62,6 +62,28 @@ def test_who_never_ends_the_head_of_a_request_is_cut_off(
         assert b"\r\n\r\n" not in data
 
 
+@pytest.mark.parametrize(
+    "head",
+    [b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 20_000,
+     b"GET /?" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: localhost\r\n"],
+)  # fmt: skip
+def test_a_head_is_bounded(url: str, head: bytes) -> None:
+    try:
+        answer = sent(url, head + b"Connection: close\r\n\r\n")
+    except ConnectionError:
+        answer = b""  # Cut off while it was still sending.
+    assert b"200 OK" not in answer
+
+
+def test_several_requests_at_once_are_all_answered(url: str) -> None:
+    one = b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n"
+    put = f"PUT {ENTRY}p HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20015\r\n\r\n".encode()
+    put += b'{"content": "' + b"x" * 20_000 + b'"}'
+    answer = sent(url, one + b"\r\n" + put + one + b"Connection: close\r\n\r\n")
+    assert answer.count(b"200 OK") == 3
+    assert said(url, "GET", ENTRY + "p")["content"] == "x" * 20_000
+
+
 def test_a_body_that_does_not_come_is_not_waited_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
     head = f"PUT {ENTRY}a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n".encode()
