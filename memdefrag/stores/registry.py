@@ -46,6 +46,9 @@ _WANTED = {
 }
 """What has to stand at an address, by its kind."""
 
+_FOLDERS = {"chroma", "enhanced-jsonl", "hdev"}
+"""Kinds that are no single file; of these only hdev takes every folder, and none of the files in it."""
+
 _SUFFIXES = {".db": "memory-export", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 """What is made where nothing is yet, by the end of its name."""
 
@@ -124,6 +127,24 @@ def open_store(address: Address | str, settings: StoreSettings | None = None, *,
     """
     resolved = resolve(address) if isinstance(address, str) else store_class(address.kind).located(address)
     if must_exist and resolved.is_local and not resolved.path.exists():
-        todo = f"Name {_WANTED[resolved.kind]}." if resolved.kind in _WANTED else None
-        raise NotAStore(f"There is nothing at {Path(resolved.location)}.", todo=todo)
+        raise NotAStore(f"There is nothing at {Path(resolved.location)}.", todo=_todo(resolved.kind))
+    if resolved.kind in _WANTED:
+        _require_fitting(resolved)
     return store_class(resolved.kind)(resolved, settings or StoreSettings())
+
+
+def _require_fitting(address: Address) -> None:
+    """Refuse a folder where a file is meant, and a file where hdev's folder is.
+
+    Raises:
+        NotAStore: it is the other one.
+    """
+    path, is_folder = address.path, address.kind in _FOLDERS
+    if path.is_dir() and not is_folder:
+        raise NotAStore(f"{path} is a folder.", todo=_todo(address.kind))
+    if path.is_file() and address.kind == "hdev":
+        raise NotAStore(f"{path} is a file.", todo=_todo(address.kind))
+
+
+def _todo(kind: str) -> str | None:
+    return f"Name {_WANTED[kind]}." if kind in _WANTED else None

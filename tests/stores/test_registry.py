@@ -47,3 +47,14 @@ def test_what_is_missing_is_named_by_its_kind(kind: str, tmp_path: Path) -> None
         open_store(f"{kind}:{tmp_path / 'absent'}")
     assert ("Chroma" in caught.value.todo) == (kind == "chroma")
     assert caught.value.todo.startswith("Name ")
+
+
+@pytest.mark.parametrize("kind", sorted({*kinds()} - NO_PATHS - {"chroma", "enhanced-jsonl"}))
+@pytest.mark.parametrize("must_exist", [True, False])
+def test_a_folder_is_no_file_and_a_file_no_folder(kind: str, must_exist: bool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("{}")
+    (tmp_path / "folder").mkdir()
+    other = "file" if kind == "hdev" else "folder"
+    with pytest.raises(NotAStore, match=f"is a {other}") as caught:
+        open_store(Address(kind, str(tmp_path / other)), must_exist=must_exist)
+    assert caught.value.todo.startswith("Name ")
