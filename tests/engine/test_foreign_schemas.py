@@ -243,6 +243,15 @@ def test_an_export_whose_rows_have_no_numbers_is_written_by_id(tmp_path: Path, n
     assert migrated_into(address, tmp_path).copied == 2
 
 
+def test_an_export_under_another_name_of_its_table_is_migrated_into(tmp_path: Path) -> None:
+    """The app that owns the format takes three names."""
+    address = made("memory-export", tmp_path / "place")
+    run("ALTER TABLE memories RENAME TO knowledge_graph")(address.path)
+    source = made("memory-export", tmp_path / "source")
+    report = migrate(source, address, MigrateOptions())
+    assert (report.copied, report.skipped, report.failed) == (0, 6, 0)
+
+
 def test_rows_that_nothing_tells_apart_are_refused_with_a_reason(tmp_path: Path) -> None:
     address = made("memory-export", tmp_path / "place")
     table(r"id TEXT PRIMARY KEY(.*)\)$", r"id TEXT\1, PRIMARY KEY (content)) WITHOUT ROWID")(address.path)

@@ -122,6 +122,8 @@ def destination(
         CollectionNotFound, CollectionNeeded, UsageError: they find no place there.
     """
     fixed, chosen = getattr(target, "collection_name", None), target.address.collection
+    # A store of such a kind that is there already may call its one collection otherwise.
+    fixed = present[0].name if fixed and present else fixed
     named = options.target_collection or chosen
     if fixed and named not in (None, fixed):
         raise UsageError(f"{target.format} has one collection, {fixed!r}, and none of the name {named!r}.")
