@@ -81,6 +81,11 @@ def went_on(finished: ApplyReport) -> tuple[str, ...]:
     return (done, f"To take that back: memdefrag undo {finished.step}")
 
 
+def given_up(source: str) -> str:
+    """That the copy of an interrupted migration from elsewhere, of which nothing was in place, is not gone on with."""
+    return f"The interrupted migration from {source} was given up for this one; nothing of it had been put in place."
+
+
 def emptied(report: MigrationReport, target: Address) -> tuple[str, ...]:
     """What is left of a store that a migration made and took back."""
     left = f"The store that was made stays, with what others wrote there. To remove that, too: delete {_place(target)}"

@@ -189,7 +189,10 @@ class _Migration:
         with open_store(self.target, must_exist=False) as there:
             self.live = there.capabilities.commit.is_live
             if self.options.resume and not self.options.dry_run:
-                self._go_on()
+                left = resume.pending(self.target)
+                self.finished = resume.go_on(self.target, self.progress, self.options.pace) or self.finished
+                if left and not self.finished and left.source != str(self.source):
+                    self.notes += (advice.given_up(left.source),)
             present = Snapshot(str(self.target), ())
             if there.exists:
                 present = read_snapshot(there, self.progress, only=self._concerned(snapshot, there))
@@ -236,9 +239,6 @@ class _Migration:
         """The chromadb of a source whose service could not open the folder that is to be made."""
         is_made = self.target.kind == "chroma" and not there.exists and self.means.writer == WriterOptions()
         return store.capabilities.written_by if is_made else None
-
-    def _go_on(self) -> None:
-        self.finished = resume.go_on(self.target, self.progress, self.options.pace) or self.finished
 
     def _with_finished(self, report: MigrationReport, present: Snapshot) -> MigrationReport:
         """The report with what the interrupted migration wrote, before and after the interruption, as copied."""
