@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from memdefrag.engine import history
 from memdefrag.engine.migrate.run import migrate
 from memdefrag.engine.serve import writing
 from memdefrag.model.address import Address
-from memdefrag.model.migration import Outcome
+from memdefrag.model.migration import MigrateOptions, Outcome, Pace
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
 from tests.conftest import fill
@@ -61,6 +62,35 @@ def test_a_server_that_takes_nothing_is_a_failure(source: Path, tmp_path: Path) 
     with given_out(f"hdev:{root}") as url, pytest.raises(ServerRefused, match="is a link"):
         migrate(f"hdev:{source}", f"hdev+{url}")
     assert list(root.rglob("*.metadata.json")) == []
+
+
+def test_a_server_that_takes_nothing_is_not_asked_for_all(source: Path, tmp_path: Path) -> None:
+    options = MigrateOptions(pace=Pace(batch=5))
+    (tmp_path / "served").mkdir()
+    with server.serving(tmp_path / "served") as running:
+        running.faults.full = True
+        with pytest.raises(ServerRefused, match="the disk is full"):
+            migrate(f"hdev:{source}", running.address, options)
+        assert len(running.written()) == 1 + 5
+
+
+def test_what_a_server_refuses_and_changes_all_the_same_takes_everything_back(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "served"
+    root.mkdir()
+    real = server.put
+
+    def half(place: Path, entry: str, body: dict[str, Any]) -> dict[str, Any]:
+        if entry != "n/7":
+            return real(place, entry, body)
+        real(place, entry, {**body, "content": "half"})
+        return {"path": entry, "success": False, "message": None, "error": "half of it"}
+
+    monkeypatch.setattr(server, "put", half)
+    with server.serving(root) as running, pytest.raises(ServerRefused, match="half of it"):
+        migrate(f"hdev:{source}", running.address)
+    assert [path.name for path in root.rglob("*.md")] == ["7.md"]  # Neither the old nor ours; it may be somebody's.
 
 
 def test_a_store_that_is_written_whole_is_written_once_for_many(source: Path, tmp_path: Path) -> None:
