@@ -131,7 +131,7 @@ def _fit_metadata(metadata: Metadata, capabilities: Capabilities, losses: list[s
 def _holds(value: Any, capabilities: Capabilities) -> bool:
     """Whether the store has a type for the value."""
     if isinstance(value, str):
-        return (capabilities.raw_bytes or clean(value) == value) and (capabilities.zero_bytes or "\0" not in value)
+        return (capabilities.raw_bytes or is_clean(value)) and (capabilities.zero_bytes or "\0" not in value)
     if isinstance(value, bool):
         return True
     if isinstance(value, float):
@@ -175,6 +175,11 @@ def _escaped(value: Any) -> str:
 def _is_escaped(value: Any) -> bool:
     """Whether a value looks like one of ours."""
     return isinstance(value, str) and value.startswith(ESCAPE)
+
+
+def is_clean(text: str) -> bool:
+    """Whether UTF-8 can write a text."""
+    return text.isascii() or clean(text) == text
 
 
 def clean(text: str) -> str:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from memdefrag.model.codec import ESCAPE, clean
+from memdefrag.model.codec import ESCAPE, clean, is_clean
 from memdefrag.model.records import MemoryRecord, Metadata
 from memdefrag.model.service_metadata import read
 
@@ -55,15 +55,15 @@ def fit_metadata(record: MemoryRecord, *, is_rust: bool) -> tuple[MemoryRecord, 
 def with_taken_keys(record: MemoryRecord, *, is_rust: bool) -> tuple[MemoryRecord, list[str]]:
     """A record whose metadata have other names in the place of those that Chroma refuses or that are no Unicode; and
     which, in words."""
-    names: dict[str, str] = {}
-    for key in record.metadata:
-        if is_refused(key, is_rust=is_rust) or not (key.isascii() or clean(key) == key):
-            name = clean(RENAMED + key if is_refused(key, is_rust=is_rust) else key)
-            while name in record.metadata or name in names.values():
-                name += "?"
-            names[key] = name
-    if not names:
+    odd = [key for key in record.metadata if is_refused(key, is_rust=is_rust) or not is_clean(key)]
+    if not odd:
         return record, []
+    names: dict[str, str] = {}
+    for key in odd:
+        name = clean(RENAMED + key if is_refused(key, is_rust=is_rust) else key)
+        while name in record.metadata or name in names.values():
+            name += "?"
+        names[key] = name
     metadata = {names.get(key, key): value for key, value in record.metadata.items()}
     return replace(record, metadata=metadata), [f"the name of {key!r} (kept as {names[key]!r})" for key in names]
 

@@ -232,6 +232,18 @@ def test_what_somebody_writes_into_the_target_meanwhile_stays(tmp_path: Path) ->
     assert texts(target) == {f"{NAME}/old": "Theirs", f"{NAME}/a": "A"}
 
 
+def test_what_was_not_written_is_told_from_what_reads_alike(tmp_path: Path, target: Address) -> None:
+    taken, free = memory("c", "C", "a/b"), memory("b/c", "Another", "a")
+    assert str(taken.key) == str(free.key)
+    make(target, [memory("old", "Old")])
+    theirs = hooked("Comparing", lambda: make(target, [replace(taken, text="Theirs")]))
+    report = migrate(source_of(tmp_path, taken, free), target, None, NO_MODEL, theirs)
+    assert {entry.source: entry.outcome for entry in report.entries} == {
+        taken.key: Outcome.FAIL, free.key: Outcome.COPY,
+    }  # fmt: skip
+    assert report.checked and (report.checked.records, report.checked.differences) == (1, ())
+
+
 def test_a_source_that_is_written_to_is_read_at_one_moment(export_file: Path, target: Address) -> None:
     with busy("wal", export_file):
         report = migrate(Address("memory-export", str(export_file)), target, None, NO_MODEL)
