@@ -26,7 +26,7 @@ from memdefrag.stores import sqlite_safe
 from memdefrag.stores.base import Store, read_snapshot
 from memdefrag.stores.registry import open_store
 from tests.stores.chroma.folders import Made, made
-from tests.stores.test_memory_export import DDL, make, row
+from tests.stores.exports import DDL, make, row
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
 COLUMNS = "id, content, embedding, metadata, timestamp, content_hash"

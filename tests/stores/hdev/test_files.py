@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdefrag.base.errors import NotPermitted, StoreChanged, UsageError
+from memdefrag.base.errors import StoreChanged, UsageError
 from memdefrag.base.progress import Progress
-from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
-from memdefrag.model.plan import Changes, Put, Ref
+from memdefrag.model.plan import Changes, Put
 from memdefrag.model.records import Key, MemoryRecord
-from memdefrag.stores.base import StoreSettings, read_snapshot
-from memdefrag.stores.hdev.files import HdevFiles
+from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.hdev.folder import pair
 from memdefrag.stores.hdev.store import COLLECTION, fit
-from memdefrag.stores.registry import open_store, resolve
+from memdefrag.stores.registry import open_store
 from tests.stores.contract import tree
 from tests.stores.hdev import server
-
-TIMES = {"updated": "1795177582.5007188", "version": 1, "created": "1700000000.5"}
+from tests.stores.hdev.folders import TIMES, delete, entry, open_folder, put, record, texts
 
 
 @pytest.fixture
@@ -33,38 +29,6 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "memory"
     folder.mkdir()
     return folder
-
-
-def entry(root: Path, name: str, text: str = "text", metadata: Any = TIMES) -> None:
-    """An entry as hdev itself writes it: the suffix of the text's name is replaced."""
-    content = (root / name).with_suffix(".md")
-    content.parent.mkdir(parents=True, exist_ok=True)
-    content.write_text(text, "utf-8")
-    if metadata is not None:
-        (root / f"{name}.metadata.json").write_text(json.dumps(metadata, indent=2), "utf-8")
-
-
-def open_folder(root: Path) -> HdevFiles:
-    return HdevFiles(Address("hdev", str(root)), StoreSettings())
-
-
-def texts(root: Path) -> dict[str, str | None]:
-    return {record.key.id: record.text for record in read_snapshot(open_folder(root))}
-
-
-def record(name: str, text: str = "text", **metadata: Any) -> MemoryRecord:
-    return fit(MemoryRecord(Key(COLLECTION, name), text, {**TIMES, **metadata}))[0]
-
-
-def put(root: Path, *records: MemoryRecord) -> None:
-    open_folder(root).write(Changes(put=tuple(Put(each, None) for each in records)), Progress())
-
-
-def delete(root: Path, *names: str) -> None:
-    store = open_folder(root)
-    refs = [Ref.of(found) for found in store.fetch([Key(COLLECTION, name) for name in names])]
-    assert len(refs) == len(names)
-    store.write(Changes(delete=tuple(refs)), Progress())
 
 
 def test_an_entry_is_what_its_files_say(root: Path) -> None:
@@ -299,36 +263,6 @@ def test_deleting_leaves_folders_and_neighbours(root: Path) -> None:
     assert (root / "a").is_dir()
 
 
-def old_entry(root: Path, name: str, text: str = "old words") -> None:
-    path = root / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"content": text, "metadata": TIMES}), "utf-8")
-
-
-def test_old_entries_are_read_but_their_folder_is_not_written(root: Path) -> None:
-    old_entry(root, "a/b")
-    entry(root, "c")
-    store = open_folder(root)
-    assert texts(root) == {"a/b": "old words", "c": "text"}
-    assert not store.capabilities.writable
-    assert any("before April 2025" in problem and "a/b" in problem for problem in store.problems())
-    with pytest.raises(NotPermitted):
-        delete(root, "c")
-    assert resolve(str(root)).kind == "hdev"
-
-
-def test_what_the_migration_left_does_not_come_back(root: Path) -> None:
-    old_entry(root, "a")
-    entry(root, "a", "new words")
-    (root / "b.json").write_text("[1]")
-    entry(root, "b")
-    assert texts(root) == {"a": "new words", "b": "text"}
-    assert open_folder(root).capabilities.writable
-    delete(root, "a", "b")
-    assert texts(root) == {}
-    assert [path.name for path in root.iterdir()] == ["b.json"]
-
-
 def test_times_that_are_all_the_same_are_told(root: Path) -> None:
     for name in "abc":
         entry(root, name)
@@ -354,21 +288,6 @@ def test_a_changed_entry_is_not_written(root: Path) -> None:
     with pytest.raises(StoreChanged):
         open_folder(root).write(Changes(put=(Put(record("a", "new"), record_hash(old)),)), Progress())
     assert texts(root) == {"a": "changed"}
-
-
-@pytest.mark.parametrize("made", ["root", "parent", "global"])
-def test_a_folder_is_recognised_from_near_by(tmp_path: Path, made: str) -> None:
-    root = tmp_path / ".hdev" / "memory"
-    entry(root, "deep/er/a")
-    entry(root, "global")
-    given = {"root": root, "parent": root.parent, "global": root / "global.md"}[made]
-    assert resolve(str(given)) == Address("hdev", str(root))
-
-
-def test_a_folder_of_notes_is_not_taken_for_a_store(tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text("# Notes")
-    (tmp_path / "package.json").write_text('{"name": "x"}')
-    assert HdevFiles.detect(tmp_path) is None
 
 
 files = st.sampled_from(["a", "a.b", "v1.2", "v1", "note.md", ".x", "b"]).flatmap(
@@ -404,33 +323,6 @@ def test_fitting_twice_is_fitting_once(
     assert created is None or once.created == created
 
 
-def test_a_real_folder_is_read_whole(shared: Path, tmp_path: Path) -> None:
-    root = shutil.copytree(shared / "fixtures/hdev_fs", tmp_path / "memory", copy_function=shutil.copy)
-    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    found = texts(root)
-    assert len(found) == len([path for path in before if path.suffix == ".md"]) == 78
-    assert found["personal/unicode-ünïcødé"] == (root / "personal/unicode-ünïcødé.md").read_text("utf-8")
-    [problem] = open_folder(root).problems()
-    assert "same moment" in problem
-    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
-
-
-def test_a_real_old_folder_is_read_whole(shared: Path) -> None:
-    assert set(texts(shared / "fixtures/hdev_legacy")) == {"global", "people/bob", "projects/alpha"}
-
-
-@pytest.mark.parametrize("text", ['{"content": "page"}', '{"content": "x", "metadata": {}}', "[]", '{"metadata": {}}'])
-def test_json_and_notes_of_other_programs_are_no_store(root: Path, text: str) -> None:
-    (root / "page.json").write_text(text)
-    (root / "README.md").write_text("notes")
-    assert HdevFiles.detect(root) is None
-
-
-def test_an_old_entry_makes_a_store(root: Path) -> None:
-    (root / "a.json").write_text(json.dumps({"content": "x", "metadata": TIMES}))
-    assert HdevFiles.detect(root) == root
-
-
 def test_the_entry_that_hdev_makes_by_itself_is_a_placeholder(root: Path) -> None:
     said = "Global memory storage for critical information"
     entry(root, "global", said)
@@ -451,22 +343,3 @@ def test_an_entry_whose_text_another_one_replaced_cannot_be_read(root: Path) -> 
     assert texts(root) == {"v1.2": "newer"}
     told = "shares the file 'v1.md' with 'v1.2'; hdev kept one text for both"
     assert open_folder(root).unreadable() == [(Key(COLLECTION, "v1.3"), told)]
-
-
-def test_what_is_no_entry_is_listed(root: Path) -> None:
-    entry(root, "good")
-    entry(root, "bare", metadata=None)
-    (root / "UPPER.MD").write_text("x")
-    (root / "settings.json").write_text("{}")
-    (root / "orphan.metadata.json").write_text("{}")
-    (root / "empty").mkdir()
-    (root / "link.md").symlink_to(root / "good.md")
-    store = open_folder(root)
-    assert store.without_metadata() == ["bare"]
-    assert {path: what.partition(",")[0] for path, what in store.ignored()} == {
-        "UPPER.MD": "is no memory",
-        "orphan.metadata.json": "is no memory",
-        "settings.json": "is no memory",
-        "link.md": "is a link",
-        "empty": "is an empty folder",
-    }

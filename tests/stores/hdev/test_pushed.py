@@ -9,7 +9,7 @@ import pytest
 from memdefrag.base import fsops
 from memdefrag.base.errors import StoreChanged
 from memdefrag.stores.hdev.files import HdevFiles
-from tests.stores.hdev.test_files import delete, entry, put, record
+from tests.stores.hdev.folders import delete, entry, put, record
 
 
 def points(log: Path) -> list[str]:
