@@ -22,17 +22,21 @@ LOOKED_AT = {
     "stores/chroma/staged.py": {"place", "close"},
     "stores/chroma/tables.py": {"flag", "is_other"},
     "stores/enhanced_memory/schema.py": {"table", "described", "name"},
-    "stores/enhanced_memory/store.py": {"active"},
+    "stores/enhanced_memory/store.py": {"active", "vector", "here"},
     "stores/enhanced_memory/writer.py": {"names", "slots"},
-    "stores/memory_export_rows.py": {"embedding", "extras", "where", "rowid", "names", "slots"},
+    "stores/foreign_sqlite.py": {"', '.join(wanted)"},
+    "stores/memory_export_rows.py": {
+        "embedding", "extras", "where", "names", "slots", "table.row", "slot(rowid)",
+    },
     "stores/memory_service/graph.py": {"store"},
     "stores/memory_service/events.py": {"names", "marks"},
     "stores/memory_service/library.py": {"setting"},
     "stores/memory_service/schema.py": {"name", "described", "place"},
     "stores/memory_service/store.py": {
         "_store(present)", "_dead(present)", "_store(columns(connection, TABLE))", "name", "store", "within",
+        "select_rows(connection)",
     },
-    "stores/memory_service/writer.py": {"names", "slots"},
+    "stores/memory_service/writer.py": {"names", "slots", "end"},
     "stores/sqlite_safe.py": {"setting"},
 }  # fmt: skip
 """Parts of statements that are literals of ours, lists of placeholders, quoted names or integers; read before added."""
