@@ -37,7 +37,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -63,8 +62,9 @@ class MemdefragError(Exception):
 
     @property
     def code(self) -> str:
-        """The machine-readable name, e.g. ``store_in_use``."""
-        return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower()
+        """The machine-readable name, e.g. ``store_in_use``; a kind that another layer adds has that of its parent."""
+        drawn = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
+        return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", drawn.__name__).lower()
 
     def as_dict(self) -> dict[str, Any]:
         """The object that ``--json`` prints under ``error``."""
@@ -125,18 +125,6 @@ class ServerRefused(StoreError):
     ) -> None:
         super().__init__(message, safe=safe, todo=todo)
         self.status = status
-
-
-class RecordsRefused(ServerRefused):
-    """A server took all of a batch but some.
-
-    Attributes:
-        refused: the keys, as text, of those that are as they were before, each with the server's reason.
-    """
-
-    def __init__(self, message: str, refused: Mapping[str, str]) -> None:
-        super().__init__(message)
-        self.refused = refused
 
 
 class WriteError(MemdefragError):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from memdefrag.base.errors import Cancelled, MemdefragError, RecordsRefused, VerificationFailed
+from memdefrag.base.errors import Cancelled, MemdefragError, VerificationFailed
 from memdefrag.base.fsops import fault_point
 from memdefrag.base.progress import Progress
 from memdefrag.engine import relations
@@ -26,7 +26,7 @@ from memdefrag.model.migration import Pace
 from memdefrag.model.plan import Changes, Put, Ref
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.model.report import Skipped
-from memdefrag.stores.base import Store
+from memdefrag.stores.base import RecordsRefused, Store
 
 Unit = tuple[Key, ...]
 
@@ -201,7 +201,7 @@ def _taken(
     """
     left: set[Key] = set()
     for unit in batch:
-        reason = next((refusal.refused[str(key)] for key in unit if str(key) in refusal.refused), None)
+        reason = next((refusal.refused[key] for key in unit if key in refusal.refused), None)
         if reason is not None:
             left.update(unit)
             skipped.append(Skipped.of(unit[0], reason))

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from memdefrag.base.errors import CollectionNotFound, StoreChanged
+from memdefrag.base.errors import CollectionNotFound, ServerRefused, StoreChanged
 from memdefrag.base.fsops import file_sha256
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import BATCH_RECORDS
@@ -58,6 +58,18 @@ class Sizes:
     after_apply: int
     after_compact: int
     compact_seconds: float
+
+
+class RecordsRefused(ServerRefused):
+    """A server took all of a batch but some.
+
+    Attributes:
+        refused: those that are as they were before, each with the server's reason.
+    """
+
+    def __init__(self, message: str, refused: Mapping[Key, str]) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class Store(ABC):

@@ -24,7 +24,8 @@ def test_exit_codes_are_those_of_the_drawing() -> None:
 
 
 def test_leaf_exit_codes_are_unique_and_above_the_common_ones() -> None:
-    leaves = [kind for kind in all_classes(errors.MemdefragError) if not kind.__subclasses__()]
+    drawn = [kind for kind in all_classes(errors.MemdefragError) if kind.__module__ == errors.__name__]
+    leaves = [kind for kind in drawn if not any(issubclass(other, kind) for other in drawn if other is not kind)]
     codes = [kind.exit_code for kind in leaves]
     assert len(set(codes)) == len(codes)
     assert min(codes) >= 2
@@ -39,3 +40,10 @@ def test_defaults_say_what_is_safe_and_what_to_do() -> None:
     error = errors.StoreInUse("The store is open.")
     assert error.as_dict()["safe"] == "Your store was not changed."
     assert "Close the program" in error.as_dict()["todo"]
+
+
+def test_what_another_layer_adds_has_the_code_of_the_documented_kind() -> None:
+    class Special(errors.StoreInUse):
+        pass
+
+    assert Special("The store is open.").code == "store_in_use"

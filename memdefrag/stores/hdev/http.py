@@ -19,13 +19,13 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from memdefrag.base import secrets
-from memdefrag.base.errors import NotAStore, RecordsRefused, ServerRefused, ServerUnreachable, UsageError
+from memdefrag.base.errors import NotAStore, ServerRefused, ServerUnreachable, UsageError
 from memdefrag.base.http import Client, Options
 from memdefrag.base.settings import redact, server_timeout
 from memdefrag.model.address import Address
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.records import Key, MemoryRecord
-from memdefrag.stores.base import StoreSettings
+from memdefrag.stores.base import RecordsRefused, StoreSettings
 from memdefrag.stores.hdev import bulk, config, names
 from memdefrag.stores.hdev.listing import Listing, is_cut, items_in, names_in
 from memdefrag.stores.hdev.store import ALWAYS, AT_ONCE, COLLECTION, NOTHING, Found, HdevStore, fit, record_of
@@ -210,18 +210,18 @@ class HdevHttp(HdevStore):
             fitting = [record for record, present in entries if not _loses_metadata(record, present)]
             for part, body in bulk.writes(fitting):
                 said |= self._written_together(part, body)
-        refused = {str(Key(COLLECTION, name)): reason for name, reason in said.items() if reason is not None}
+        refused = {Key(COLLECTION, name): reason for name, reason in said.items() if reason is not None}
 
         def put(entry: tuple[MemoryRecord, MemoryRecord | None]) -> None:
             try:
                 self._put(*entry)
             except _NotTaken as refusal:
-                refused[str(entry[0].key)] = refusal.reason
+                refused[entry[0].key] = refusal.reason
 
         self._each(put, [entry for entry in entries if entry[0].key.id not in said])
         if refused:
             key, reason = next(iter(refused.items()))
-            raise RecordsRefused(f"The server did not write {key!r}: {reason}.", refused)
+            raise RecordsRefused(f"The server did not write {key.id!r}: {reason}.", refused)
 
     def _written_together(self, part: Sequence[MemoryRecord], body: bytes) -> dict[str, str | None]:
         """Of each name what the server says: None: it is written; else why not. Where it gives no reason, nothing."""
