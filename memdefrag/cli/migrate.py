@@ -97,7 +97,7 @@ class Pacing:
     verify: Annotated[Depth, typer.Option(help="How much is compared once more in the end.")] = Depth.SAMPLE
     rollback_on_failure: Annotated[
         bool,
-        typer.Option("--rollback-on-failure", help="Take everything back where the comparison fails."),
+        typer.Option("--rollback-on-failure", help="Take everything back where a memory is refused or differs."),
     ] = False
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a migration that was interrupted.")] = False
 

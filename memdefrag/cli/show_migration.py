@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from memdefrag.base.wording import count, size
 from memdefrag.cli.output import styled, table
-from memdefrag.model.migration import Entry, MigrationReport, Outcome
+from memdefrag.model.migration import TAKEN_BACK, Entry, MigrationReport, Outcome
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -136,7 +136,7 @@ def _outcome(report: MigrationReport) -> Iterator[RenderableType]:
         yield _to_write(report)
         return
     if report.rolled_back:
-        yield styled("The comparison found differences; everything was taken back.", "bold red")
+        yield styled(TAKEN_BACK, "bold red")
     checked = report.checked
     if checked is None:
         yield "Nothing had to be written."

@@ -166,6 +166,10 @@ class Checked:
     differences: tuple[str, ...] = ()
 
 
+TAKEN_BACK = "Not everything came to be as it should; everything was taken back."
+"""What is said of a migration that was `MigrationReport.rolled_back`."""
+
+
 @dataclass(frozen=True, slots=True)
 class MigrationReport:
     """The outcome of a migration, or of its rehearsal.

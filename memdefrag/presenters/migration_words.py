@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from memdefrag.base.wording import count, size
-from memdefrag.model.migration import Checked, MigrationReport, Outcome
+from memdefrag.model.migration import TAKEN_BACK, Checked, MigrationReport, Outcome
 from memdefrag.presenters.migration_entries import WORDS
 from memdefrag.presenters.wording import about, duration, place_of, thousands
 
@@ -32,7 +32,7 @@ def problems(reports: Sequence[MigrationReport]) -> tuple[str, ...]:
     """What deserves a look: differences, warnings, and what the target has no place for."""
     found = [line for each in reports for line in (each.checked.differences if each.checked else ())]
     if any(each.rolled_back for each in reports):
-        found.insert(0, "The comparison found differences; everything was taken back.")
+        found.insert(0, TAKEN_BACK)
     found += [line for each in reports for line in each.warnings]
     if not went_well(reports):
         found += [line for each in reports if not went_well([each]) for line in each.next_steps]

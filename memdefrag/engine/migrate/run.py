@@ -21,7 +21,7 @@ from memdefrag.base.settings import giving_up_after
 from memdefrag.engine import history, resume
 from memdefrag.engine.apply import ApplyOptions, apply
 from memdefrag.engine.compare import ModelOptions
-from memdefrag.engine.migrate import advice, ledger, links, preflight, proof, vectors
+from memdefrag.engine.migrate import advice, ledger, links, outcome, plans, preflight, proof, vectors
 from memdefrag.engine.migrate.check import Check
 from memdefrag.engine.migrate.classify import Classifier, Sorted
 from memdefrag.engine.migrate.duplicates import surely_said
@@ -32,9 +32,8 @@ from memdefrag.engine.steady import State, steadily
 from memdefrag.engine.writers import WriterOptions
 from memdefrag.model.address import Address
 from memdefrag.model.capabilities import Commit
-from memdefrag.model.hashing import record_hash
-from memdefrag.model.migration import Checked, MigrateOptions, MigrationReport, Outcome
-from memdefrag.model.plan import Drop, Plan, Ref, Relate, Step, Write
+from memdefrag.model.migration import MigrateOptions, MigrationReport
+from memdefrag.model.plan import Relate
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Snapshot
 from memdefrag.model.report import ApplyReport
 from memdefrag.stores.base import Store, read_snapshot
@@ -214,7 +213,8 @@ class _Migration:
                     *advice.older_service(self._left_behind(store, there)),
                 ),
             )  # fmt: skip
-        report = self._with_finished(report, present)
+        if self.finished:
+            report = outcome.with_finished(report, self.finished, present)
         if self.options.dry_run:
             size, seconds = estimate(done.write.values(), self.target, self.options.pace)
             report = replace(report, bytes=size, estimate=seconds)
@@ -239,26 +239,6 @@ class _Migration:
         """The chromadb of a source whose service could not open the folder that is to be made."""
         is_made = self.target.kind == "chroma" and not there.exists and self.means.writer == WriterOptions()
         return store.capabilities.written_by if is_made else None
-
-    def _with_finished(self, report: MigrationReport, present: Snapshot) -> MigrationReport:
-        """The report with what the interrupted migration wrote, before and after the interruption, as copied."""
-        if self.finished is None or self.finished.step is None:
-            return report
-        undo = history.undo_plan(history.find(self.finished.step))
-        there = {step.record.key for step in undo.steps if isinstance(step, Drop)}
-        entries = [
-            replace(entry, outcome=Outcome.COPY, reason="was written by the interrupted migration")
-            if entry.outcome is Outcome.SAME and entry.target in there
-            else entry
-            for entry in report.entries
-        ]
-        found = [record for record in present if record.key in there]
-        vectors = sum(record.embedding is not None for record in found)
-        # Each was just found to be the source's own.
-        checked = Checked(len(found), vectors, 0, 0, len(found))
-        step, backup = self.finished.step, self.finished.backup
-        warnings = (*advice.went_on(self.finished), *report.warnings)
-        return replace(report, entries=tuple(entries), checked=checked, step=step, backup=backup, warnings=warnings)
 
     def _sorted(
         self, store: Store, snapshot: Snapshot, there: Store, present: Snapshot
@@ -294,7 +274,10 @@ class _Migration:
         report, done = decided.report, decided.done
         records = vectors.made(done, decided.makers, self.progress)
         said = Snapshot(str(self.source), decided.snapshot.collections, tuple(_as_source(records).values()))
-        plan = self._plan(records, said, decided)
+        plan = plans.copying(
+            self.target, records, said, decided.present, decided.way.new, done.stale, decided.links,
+            only_filled=self.options.catch_up,
+        )  # fmt: skip
         if not (plan.steps or plan.collections):
             self._remember(report, decided, {})
             return replace(report, next_steps=advice.next_steps(self.source, self.target, report, self.options))
@@ -308,7 +291,7 @@ class _Migration:
         applied = apply(plan, options, self.progress, source=said)
         if applied.output:
             self.target = self.target.at(Path(applied.output))
-        report = self._told(replace(report, target=str(self.target)), applied, done)
+        report = outcome.with_applied(replace(report, target=str(self.target)), applied, done.stale)
         skipped = {each.key for each in applied.skipped}
         written = {key: record for key, record in records.items() if record.key not in skipped}
         checked = proof.checked(
@@ -318,55 +301,14 @@ class _Migration:
         report = replace(report, checked=checked)
         if not (self.options.pace.delay or self.options.pace.max_rate):
             remember(self.target, len(records), time.monotonic() - began)
-        if checked.differences and self.options.rollback_on_failure:
+        if (checked.differences or applied.skipped) and self.options.rollback_on_failure:
             return self._taken_back(report, written)
         self._remember(report, decided, written)
         return replace(report, next_steps=advice.next_steps(self.source, self.target, report, self.options))
 
-    def _plan(self, records: Mapping[Key, MemoryRecord], said: Snapshot, decided: _Decided) -> Plan:
-        present, stale = decided.present.by_key, decided.done.stale
-        steps: list[Step] = []
-        for source in said.records:
-            key = records[source.key].key
-            old = present.get(key)
-            steps.append(Write(Ref.of(source), key, record_hash(old) if old else None, reason="migrate"))
-        steps += [Drop(Ref.of(present[key]), "disappeared from the source", archive=False) for key in stale]
-        return Plan(
-            source=str(self.source),
-            target=str(self.target.select(None)),
-            settings={"reason": "migrate", "agreed_removals": len(stale)},
-            collections=decided.way.new,
-            steps=(*steps, *decided.links),
-        )
-
-    def _told(self, report: MigrationReport, applied: ApplyReport, done: Sorted) -> MigrationReport:
-        """The report with what came of the plan: steps that no longer fitted are failures."""
-        skipped = {each.key: each.reason for each in applied.skipped}
-        entries = [
-            replace(entry, outcome=Outcome.FAIL, reason=skipped[entry.target])
-            if entry.outcome is Outcome.COPY and entry.target in skipped
-            else entry
-            for entry in report.entries
-        ]
-        return replace(
-            report,
-            entries=tuple(entries),
-            removed=sum(key not in skipped for key in done.stale),
-            backup=applied.backup,
-            step=applied.step,
-            warnings=(*report.warnings, *applied.warnings),
-        )
-
     def _taken_back(self, report: MigrationReport, written: Mapping[Key, MemoryRecord]) -> MigrationReport:
         """The target as it was before, by the inverse plan; a store that is new is emptied."""
-        if report.step:
-            plan = history.undo_plan(history.find(report.step))
-        else:
-            steps = tuple(Drop(Ref.of(record), "taken back", archive=False) for record in written.values())
-            # Of no step, since a new store has none: what was added goes wholly, also where deleting only marks it.
-            settings = {"reason": "take back", "agreed_removals": len(steps), "undoes": None}
-            place = str(self.target.select(None))
-            plan = Plan(source=place, target=place, settings=settings, steps=steps)
+        plan = history.undo_plan(history.find(report.step)) if report.step else plans.emptying(self.target, written)
         # What is removed was written a moment ago; that it should go was agreed to beforehand.
         try:
             apply(plan, ApplyOptions(writer=self.means.writer, confirm_shrink=True), self.progress)
@@ -377,17 +319,7 @@ class _Migration:
     def _remember(self, report: MigrationReport, decided: _Decided, written: Mapping[Key, MemoryRecord]) -> None:
         """Note what the target holds of the source now, for catching up later."""
         source, present = decided.snapshot.by_key, decided.present.by_key
-        notes = dict(self.known or {})
-        for entry in report.entries:
-            if entry.outcome not in (Outcome.COPY, Outcome.SAME):
-                continue
-            record = written.get(entry.source) or present.get(entry.target)
-            said, known = record_hash(source[entry.source]), notes.get(entry.source)
-            if entry.outcome is Outcome.SAME and known and (known.source, known.target) == (said, entry.target):
-                continue  # What the target has made of it since is no work of ours that may be written over.
-            if record is not None:
-                ours = entry.outcome is Outcome.COPY
-                notes[entry.source] = ledger.Written(said, entry.target, record_hash(record), ours)
+        notes = outcome.notes(report, source, present, written, self.known or {})
         if self.options.mirror:
             gone = set(report.gone)
             notes = {key: note for key, note in notes.items() if key not in gone}

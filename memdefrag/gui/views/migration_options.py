@@ -125,7 +125,7 @@ class OptionsPanel(QWidget):
             label("Proof afterwards", "heading"),
             self._grid({
                 "Compare": self._box("full", "All once more in the end; each was read back while it was written"),
-                "If it fails": self._box("rollback", "Take everything back where the comparison finds a difference"),
+                "If it fails": self._box("rollback", "Take everything back where a memory is refused or differs"),
             }),
         )  # fmt: skip
         content.addStretch(1)

@@ -80,6 +80,15 @@ def test_doing_it_again_copies_nothing(source: Address, target: Address) -> None
     assert (again.copied, again.step, again.gone) == (0, None, ())
 
 
+def test_no_collection_is_made_for_what_is_elsewhere_already(source: Address, tmp_path: Path) -> None:
+    address = Address("jsonl", str(tmp_path / "elsewhere.jsonl"))
+    migrate(source, address, MigrateOptions(target_collection="other"), NO_MODEL)
+    before = address.path.read_bytes()
+    report = migrate(source, address, CATCH_UP, NO_MODEL)
+    assert (report.copied, report.step) == (0, None)
+    assert address.path.read_bytes() == before
+
+
 def test_what_disappeared_is_told_and_stays(source: Address, target: Address) -> None:
     change(source, delete=["Memory b"])
     report = migrate(source, target, CATCH_UP, NO_MODEL)

@@ -55,6 +55,15 @@ def test_an_entry_that_the_server_refuses_is_named_and_the_rest_is_written(
     assert not (tmp_path / "elsewhere.md").exists()
 
 
+def test_what_is_refused_takes_all_back_where_that_is_wanted(source: Path, tmp_path: Path) -> None:
+    root = tmp_path / "served"
+    link(root, "n/17")
+    with given_out(f"hdev:{root}") as url:
+        report = migrate(f"hdev:{source}", f"hdev+{url}", MigrateOptions(rollback_on_failure=True))
+    assert report.rolled_back
+    assert list(root.rglob("*.metadata.json")) == []
+
+
 def test_a_server_that_takes_nothing_is_a_failure(source: Path, tmp_path: Path) -> None:
     root = tmp_path / "served"
     for number in range(40):
