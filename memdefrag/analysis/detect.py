@@ -56,5 +56,6 @@ def analyze(
         options=options,
         nearest=found.nearest,
         crowd=found.crowd,
+        capabilities=tuple(snapshot.capabilities for snapshot in snapshots),
     )
     return by_method(combined, options.method, progress)

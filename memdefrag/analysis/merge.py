@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from memdefrag.analysis.merge_text import merge_texts
-from memdefrag.model.codec import unfit
+from memdefrag.model.capabilities import Capabilities
+from memdefrag.model.carried import CARRIED
+from memdefrag.model.codec import NARROWEST, guarded, meant
 from memdefrag.model.hashing import canonical_json
 from memdefrag.model.plan import Result, VectorRule
 from memdefrag.model.records import MemoryRecord, Metadata, Vector
@@ -80,6 +82,7 @@ def merge_records(
     now: float,
     text: str | None = None,
     created: CreatedRule = CreatedRule.EARLIEST,
+    store: Capabilities | None = None,
 ) -> Result:
     """What the survivor will say once the other records are gone.
 
@@ -91,7 +94,10 @@ def merge_records(
         now: seconds since 1970 UTC, the time of the change.
         text: the person's own wording; None: the union of all texts.
         created: whose time of creation it carries.
+        store: what the store can hold that they are in; None: as little as any.
     """
+    held = store or NARROWEST
+    records = [replace(record, metadata=meant(record.metadata, held)) for record in records]
     own = records[survivor]
     united = _united_text(records, survivor)
     said = united if text is None else text
@@ -106,7 +112,7 @@ def merge_records(
         vector=rule,
     )
     metadata = merge_metadata(records, survivor) | _provenance(records, survivor, result)
-    return replace(result, metadata=_restated(metadata, records, own, result))
+    return replace(result, metadata=guarded(_restated(metadata, records, own, result), held))
 
 
 def merge_metadata(records: Sequence[MemoryRecord], survivor: int) -> Metadata:
@@ -114,13 +120,18 @@ def merge_metadata(records: Sequence[MemoryRecord], survivor: int) -> Metadata:
 
     Four kinds of values stay the survivor's: tags and times that a service keeps in the metadata (united and
     chosen, they are stated by `merge_records`), the content hash, `memory_type`/`type`, by which services
-    filter: a list there would hide the memory, and `version`, to which hdev adds one. Null and "" say nothing and
-    conflict with nothing.
+    filter: a list there would hide the memory, and `version`, to which hdev adds one. What is carried for a later store
+    (`model.carried`) says who a memory was, and goes with it. Null and "" say nothing and conflict with nothing.
+
+    Args:
+        records: their metadata mean what they say.
     """
     single = {_HASH_KEY, *_TYPE_KEYS, _VERSION_KEY, *_stated_keys(records), *_PROVENANCE}
     merged: Metadata = {}
     for record in _survivor_first(records, survivor):
-        for key, value in unfit(record.metadata).items():
+        for key, value in record.metadata.items():
+            if key == CARRIED and record is not records[survivor]:
+                continue
             if _is_empty(merged.get(key)):
                 merged[key] = merged.get(key, value) if _is_empty(value) else value
             elif key not in single and not _is_empty(value) and canonical_json(value) != canonical_json(merged[key]):
@@ -179,7 +190,7 @@ def _provenance(records: Sequence[MemoryRecord], survivor: int, result: Result) 
     """Where the merged record comes from: added to what earlier merges noted."""
     own = records[survivor]
     members = [record for index, record in enumerate(records) if index != survivor]
-    noted = [unfit(record.metadata) for record in _survivor_first(records, survivor)]
+    noted = [record.metadata for record in _survivor_first(records, survivor)]
     types = {key: next((said[key] for said in noted if not _is_empty(said.get(key))), None) for key in _TYPE_KEYS}
     lists = {
         MERGED_FROM: [record.key.id if record.key.collection == own.key.collection else str(record.key)
@@ -205,7 +216,7 @@ def _provenance(records: Sequence[MemoryRecord], survivor: int, result: Result) 
 
 def _stated_keys(records: Sequence[MemoryRecord]) -> set[str]:
     """Metadata keys that say the records' tags and times, in stores that keep these there."""
-    meanings = [(read(unfit(record.metadata)), record) for record in records]
+    meanings = [(read(record.metadata), record) for record in records]
     says = (
         (TAG_KEYS, all(meant.tags == record.tags for meant, record in meanings)),
         (CREATED_KEYS, all(meant.created == record.created for meant, record in meanings)),

@@ -19,6 +19,7 @@ from memdefrag.analysis.options import AnalysisOptions
 from memdefrag.analysis.scored import ScoredPairs
 from memdefrag.analysis.similarity.collect import Crowd
 from memdefrag.analysis.similarity.pairs import Floats, Ints
+from memdefrag.model.capabilities import Capabilities
 from memdefrag.model.hashing import canonical_json
 from memdefrag.model.records import MemoryRecord
 
@@ -92,6 +93,7 @@ class Analysis:
         node: int32, per record.
         nearest: None, or: there were so many similar pairs that of each record only so many nearest were looked at.
         crowd: where `nearest` is not None, the largest set of nodes that are alike.
+        capabilities: what each of the stores can hold, as `Snapshot` has it.
     """
 
     records: tuple[MemoryRecord, ...]
@@ -103,6 +105,7 @@ class Analysis:
     options: AnalysisOptions
     nearest: int | None = None
     crowd: Crowd | None = None
+    capabilities: tuple[Capabilities | None, ...] = ()
 
     @cached_property
     def _weights(self) -> Ints:
@@ -117,6 +120,10 @@ class Analysis:
     @cached_property
     def _several_collections(self) -> bool:
         return len({record.key.collection for record in self.records}) > 1
+
+    def can_hold(self, member: int) -> Capabilities | None:
+        """What the store of a record can hold; None: that is not known."""
+        return self.capabilities[self.store[member]] if self.capabilities else None
 
     def grouping(self, threshold: float | None = None) -> RecordGrouping:
         """The groups at a threshold (the options' where None), fast enough for every move of a slider."""

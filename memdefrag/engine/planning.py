@@ -96,7 +96,8 @@ def _merge(analysis: Analysis, choice: Choice, now: float, created: CreatedRule)
     members = [choice.survivor, *(member for member in choice.members if member != choice.survivor)]
     records = [analysis.records[member] for member in members]
     survivor, *gone = map(Ref.of, records)
-    result = merge_records(records, 0, now=now, text=choice.text, created=created)
+    held = analysis.can_hold(choice.survivor)
+    result = merge_records(records, 0, now=now, text=choice.text, created=created, store=held)
     return Merge(survivor, tuple(gone), result, "; ".join(analysis.reasons(members[0], members[1])))
 
 

@@ -24,7 +24,7 @@ OWN_KEYS = "memdefrag_"
 """What we note about a merge reads back as it was noted, whatever it is stored as: no loss to tell of."""
 
 _LARGEST_INT = 2**63
-_NARROWEST = Capabilities(
+NARROWEST = Capabilities(
     Commit.FILE, list_values=False, nested_values=False, null_text=False, null_vector=False, uri=False
 )
 
@@ -61,7 +61,7 @@ def _says(record: MemoryRecord, meant: Meaning) -> bool:
 def unfit(metadata: Metadata) -> Metadata:
     """The metadata with every escaped value restored, whatever store they stand in; guarded strings stay guarded."""
     return {
-        key: value if _is_escaped(told := _meant(value, _NARROWEST)) else told for key, value in metadata.items()
+        key: value if _is_escaped(told := _meant(value, NARROWEST)) else told for key, value in metadata.items()
     }
 
 
@@ -160,7 +160,7 @@ def _meant(value: Any, capabilities: Capabilities) -> Any:
     if _is_escaped(told):
         return told if _meant(told, capabilities) is not told else value
     # A store that holds some lists now may have held none when it was written.
-    return value if _holds(told, capabilities if capabilities.nested_values else _NARROWEST) else told
+    return value if _holds(told, capabilities if capabilities.nested_values else NARROWEST) else told
 
 
 def _guarded(value: Any, capabilities: Capabilities) -> Any:

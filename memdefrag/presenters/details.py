@@ -114,6 +114,7 @@ class DetailsPresenter:
         merged = merge_records(
             [records[index] for index in merging], 0,
             now=time.time(), text=choice.text, created=self._review.state.created,
+            store=data.analysis.can_hold(choice.survivor),
         )  # fmt: skip
         ours, theirs = word_diff(one.text or "", other.text or "")
         text = merged.text or ""

@@ -23,6 +23,9 @@ from memdefrag.analysis.merge import (
     merge_metadata,
     merge_records,
 )
+from memdefrag.model import codec
+from memdefrag.model.capabilities import Capabilities, Commit
+from memdefrag.model.carried import CARRIED
 from memdefrag.model.plan import VectorRule
 from memdefrag.model.records import Key, MemoryRecord, Metadata, Vector
 from memdefrag.model.service_metadata import content_hash, read
@@ -157,7 +160,25 @@ def test_types_stay_single_and_the_others_are_noted() -> None:
 
 def test_escaped_lists_are_united_as_lists() -> None:
     records = [memory("a", metadata={"k": 'memdefrag:json:["x",1]'}), memory("b", metadata={"k": "y"})]
-    assert merge_metadata(records, 0) == {"k": ["x", 1, "y"]}
+    assert merge_records(records, 0, now=NOW).metadata["k"] == ["x", 1, "y"]
+
+
+@pytest.mark.parametrize("store", [None, Capabilities(Commit.FILE)], ids=["narrow", "wide"])
+def test_a_persons_own_string_of_the_form_of_ours_stays_one(store: Capabilities | None) -> None:
+    """Where nested values have a place, no such string is ours; where they have none, ours says that it is a string."""
+    held = store or codec.NARROWEST
+    own = codec.guarded({"k": 'memdefrag:json:{"a":1}'}, held)
+    merged = merge_records([memory("a", metadata=own), memory("b")], 0, now=NOW, store=store)
+    stored, _ = codec.fit(memory("a", metadata=merged.metadata), held)
+    assert stored.metadata["k"] == own["k"]
+    assert codec.meant(stored.metadata, held)["k"] == 'memdefrag:json:{"a":1}'
+
+
+def test_what_is_carried_for_a_later_store_is_the_survivors() -> None:
+    carried = {"uri": "mem://a"}
+    records = [memory("a", metadata={CARRIED: carried}), memory("b", metadata={CARRIED: {"uri": "mem://b"}})]
+    assert merge_records(records, 0, now=NOW).metadata[CARRIED] == carried
+    assert CARRIED not in merge_records([memory("c"), *records], 0, now=NOW).metadata
 
 
 def test_where_the_metadata_says_tags_and_times_it_says_the_new_ones() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,15 @@ def ids(analysis: Analysis, choice: Choice) -> tuple[str, list[str]]:
     """The survivor's id, and all members' ids."""
     name = [record.key.id for record in analysis.records]
     return name[choice.survivor], sorted(name[member] for member in choice.members)
+
+
+def test_a_merge_leaves_a_persons_own_string_of_the_form_of_ours_a_string(tmp_path: Path) -> None:
+    own = {"k": 'memdefrag:json:{"a":1}'}
+    analysis = analyze([snapshot(tmp_path, [replace(record, metadata=own) for record in memories()])])
+    plan = build_plan(analysis, sure_choices(analysis, SurvivorRule.OLDEST), now=NOW, settings={})
+    apply(plan, ApplyOptions(), Progress())
+    with open_store(analysis.stores[0]) as store:
+        assert {record.metadata["k"] for record in read_snapshot(store)} == {own["k"]}
 
 
 def test_what_is_sure_is_chosen_and_what_contradicts_is_not(found: Analysis) -> None:
