@@ -208,8 +208,8 @@ def settle(job: Job, job_id: str | None = None) -> Settled:
         if settled.outcome == DISCARDED:
             history.discard(job_id)
         catalogue.record("outcome", id=job_id, outcome=settled.outcome)
-    job.remove()
     sign.take_away(facts)
+    job.remove()
     if job_id:
         catalogue.record("tidied", id=job_id)
     return settled
