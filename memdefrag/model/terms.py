@@ -16,7 +16,7 @@ from typing import Any
 
 from memdefrag.model.hashing import canonical_json
 from memdefrag.model.records import MemoryRecord, Metadata
-from memdefrag.model.service_metadata import TAG_KEYS, read, restate
+from memdefrag.model.service_metadata import TAG_KEYS, kind_of, read, restate
 
 COLUMNS = {
     "memory_type": ("memory_type", "type"),
@@ -112,7 +112,7 @@ def service_tags(tags: Collection[str]) -> tuple[str, ...]:
 
 def _said(record: MemoryRecord) -> Metadata:
     """What the service's last Chroma version would have written of a memory."""
-    kind = record.extras.get(_KIND)
+    kind = record.extras.get(_KIND) or kind_of(record.metadata)
     times = restate({}, tags=record.tags, created=record.created or None, updated=record.updated or None)
     return {"content_hash": record.key.id, _KIND: kind if isinstance(kind, str) else "", "tags": "", **times}
 

@@ -117,6 +117,13 @@ def test_tags_that_were_edited_in_chroma_win() -> None:
     assert (back.tags, back.metadata) == (("b",), {})
 
 
+def test_the_old_service_finds_a_type_that_stands_under_another_name() -> None:
+    record = MemoryRecord(Key("c", ID), "A text", {"type": "note"})
+    there = as_in_chroma(record)
+    assert there.metadata["memory_type"] == "note"
+    assert as_in_database(there).metadata == {"type": "note"}
+
+
 def test_a_column_of_one_system_is_a_key_of_the_others_metadata_and_back() -> None:
     record = MemoryRecord(Key("c", "1"), "A text", {"k": 1}, extras={"title": "T", "memory_type": "note", "odd": 5})
     there = in_columns(record, ())
