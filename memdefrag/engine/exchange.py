@@ -22,12 +22,12 @@ from memdefrag.engine.export_record import counterpart, export_record, is_live, 
 from memdefrag.engine.failures import disk_error
 from memdefrag.engine.steady import State, steadily
 from memdefrag.model.address import Address, parse
+from memdefrag.model.carried import misread
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Drop, Plan, Ref, Relate, Result, Step, VectorRule, Write
 from memdefrag.model.records import CollectionInfo, Key, MemoryRecord, Metadata, Relation, Snapshot
-from memdefrag.model.records import State as MemoryState
 from memdefrag.model.report import ApplyReport, Skipped
-from memdefrag.model.service_metadata import STATE_KEYS, restate
+from memdefrag.model.service_metadata import restate
 from memdefrag.stores.base import Store, read_snapshot
 from memdefrag.stores.registry import open_store, resolve, store_class
 
@@ -281,9 +281,8 @@ class _Import:
         present = self.present.by_key.get(self.keys[record.key])
         known = self.exported.get(record.key.id)
         unchanged = known is not None and known["file"] == record_hash(record)
-        said = STATE_KEYS.keys() & record.metadata.keys()
-        live = MemoryState.LIVE
-        if said and record.state is live and self.store.fit(record)[0].state is not live:
+        said = misread(record, self.store.fit(record)[0])
+        if said:
             self._keep(record, f"is live, and the store would not take it for that: it says {min(said)!r}; left out")
             return None
         if present is None:

@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from memdefrag.model.codec import unfit
 from memdefrag.model.hashing import canonical_json
-from memdefrag.model.records import Key, MemoryRecord, Metadata, State
+from memdefrag.model.records import DEAD, Key, MemoryRecord, Metadata, State
 from memdefrag.model.service_metadata import CREATED_KEYS, STATE_KEYS, TAG_KEYS, UPDATED_KEYS, moment, read
 
 CARRIED = "memdefrag_carried"
@@ -36,7 +36,6 @@ _KINDS: dict[str, type] = {
 }  # fmt: skip
 _PROVED = ("id", "owner")
 _CHECK_DIGITS = 16
-_DEAD = (State.DELETED, State.SUPERSEDED)
 _TAKEN_FOR = {
     State.DELETED: "a deleted one", State.SUPERSEDED: "a superseded one", State.CHUNK: "a piece of another",
 }  # fmt: skip
@@ -143,6 +142,17 @@ def _check(id: str, told: Metadata) -> str:
     return hashlib.sha256(said).hexdigest()[:_CHECK_DIGITS]
 
 
+def misread(record: MemoryRecord, fitted: MemoryRecord) -> Metadata:
+    """The metadata by which a store takes a memory that is not dead, as it was fitted, for what it is not."""
+    if record.state in DEAD or fitted.state is record.state:
+        return {}
+    return {
+        name: record.metadata[name]
+        for name, state in STATE_KEYS.items()
+        if name in record.metadata and state is not record.state
+    }
+
+
 def _dropped(record: MemoryRecord, fitted: MemoryRecord, tags: tuple[str, ...]) -> Metadata:
     """What of a record its fitted form no longer says, or says under a name that means something else there."""
     dropped: Metadata = {}
@@ -158,11 +168,7 @@ def _dropped(record: MemoryRecord, fitted: MemoryRecord, tags: tuple[str, ...]) 
         if value is not None and (found is None or abs(found - value) > SAME_MOMENT):
             dropped[name] = value
     extras = {name: value for name, value in record.extras.items() if name not in fitted.extras}
-    marks = {
-        name: record.metadata[name]
-        for name, state in STATE_KEYS.items()
-        if name in record.metadata and state is not record.state
-    }
-    if marks and record.state not in _DEAD and fitted.state is not record.state:
+    marks = misread(record, fitted)
+    if marks:
         dropped["metadata"] = marks
     return {**dropped, "extras": extras} if extras else dropped

@@ -39,6 +39,10 @@ class State(StrEnum):
     CHUNK = "chunk"
 
 
+DEAD = (State.DELETED, State.SUPERSEDED)
+"""States of memories that are no longer there for those who search."""
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryRecord:
     """One memory.

@@ -19,13 +19,12 @@ from memdefrag.model.capabilities import Capabilities
 from memdefrag.model.carried import carry, uncarry
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.migration import Conflict, Entry, MigrateOptions, Outcome
-from memdefrag.model.records import Key, MemoryRecord, Snapshot, State
+from memdefrag.model.records import DEAD, Key, MemoryRecord, Snapshot
 from memdefrag.model.terms import service_tags
 from memdefrag.stores.base import Store
 
 NO_VECTOR = "a vector, without which searches by meaning do not find it (none can be made: {})"
 DEAD_VECTOR = "the vector of a memory that is deleted or replaced (the target keeps none)"
-_DEAD = (State.DELETED, State.SUPERSEDED)
 REMOVED = "is unchanged since the last migration; the target has removed it since"
 CHANGED = "is unchanged since the last migration; the target's was changed since, and stays"
 UNCHANGED = "is unchanged since the last migration"
@@ -82,7 +81,7 @@ class Classifier:
         the many in the folder: it is looked at after them. Of a name that a live and a dead memory want, such as the
         hash of their text, the live one gets it.
         """
-        for record in sorted(records, key=lambda record: (record.state in _DEAD, *_folders_first(record))):
+        for record in sorted(records, key=lambda record: (record.state in DEAD, *_folders_first(record))):
             try:
                 self._take(record)
             except UsageError as error:
@@ -150,7 +149,7 @@ class Classifier:
             else:
                 self._note(record, known.target, Outcome.SAME, REMOVED)
             return
-        if fitted.state is not record.state and record.state in _DEAD:
+        if fitted.state is not record.state and record.state in DEAD:
             self._note(record, key, Outcome.DEAD, f"is {record.state.value} in the source")
             return
         needs_vector = self._needs_vector(fitted)
@@ -192,7 +191,7 @@ class Classifier:
         """The name is taken by something else: what is done is the person's choice."""
         differs = f"differs in {differences(fitted, present)} from the one that is there"
         rival = self.pending.get(present.key)
-        only_dead = record.state in _DEAD and rival is not None and rival.state not in _DEAD
+        only_dead = record.state in DEAD and rival is not None and rival.state not in DEAD
         choice = Conflict.SKIP if only_dead else self.options.conflict
         if choice is Conflict.KEEP_BOTH:
             beside = self._beside(meant, tags, fitted.key)
@@ -226,13 +225,13 @@ class Classifier:
 
     def _needs_vector(self, fitted: MemoryRecord) -> bool:
         capabilities = self._capabilities
-        found = capabilities.searched and fitted.state not in _DEAD
+        found = capabilities.searched and fitted.state not in DEAD
         wanted = found or not capabilities.null_vector or self.options.re_embed is not None
         return wanted and capabilities.vectors and fitted.embedding is None and fitted.text is not None
 
     def _drops_of_dead(self, record: MemoryRecord, fitted: MemoryRecord) -> bool:
         """Whether a memory that no search finds loses a vector that it has."""
-        return fitted.state in _DEAD and record.embedding is not None and fitted.embedding is None
+        return fitted.state in DEAD and record.embedding is not None and fitted.embedding is None
 
     def _maker(self, fitted: MemoryRecord) -> Embedder | str:
         """Who makes a vector that it lacks, or why nobody does."""

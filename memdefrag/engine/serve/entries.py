@@ -27,9 +27,10 @@ from memdefrag.engine.embedding import Embed
 from memdefrag.engine.exchange import choose_collection
 from memdefrag.model import codec
 from memdefrag.model.address import Address
+from memdefrag.model.carried import misread
 from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Drop, Plan, Put, Ref, Result, Step, VectorRule, Write
-from memdefrag.model.records import Key, MemoryRecord
+from memdefrag.model.records import DEAD, Key, MemoryRecord
 from memdefrag.model.service_metadata import CREATED_KEYS, UPDATED_KEYS
 from memdefrag.stores.base import Store, file_stats
 from memdefrag.stores.hdev import names
@@ -184,10 +185,11 @@ class FolderEntries(Entries):
 
 @dataclass(frozen=True)
 class _View:
-    """All of a collection at one moment, by the names that are given out."""
+    """All of a collection at one moment, by the names that are given out; `dead`: what stands there, and is not."""
 
     stats: list[tuple[Path, int, int]]
     records: Mapping[str, MemoryRecord]
+    dead: Mapping[str, MemoryRecord]
 
     @cached_property
     def index(self) -> Index:
@@ -221,7 +223,7 @@ class StoreEntries(Entries):
     def looks(self, asked: Sequence[str]) -> Iterator[tuple[str, Found]]:
         view = self._now()
         for name in asked:
-            record = self._known(view, name)
+            record = _known(view.records, name)
             yield name, NOTHING if record is None else Found(self._shown(name, record))
 
     def scan(self) -> Iterator[MemoryRecord]:
@@ -230,7 +232,7 @@ class StoreEntries(Entries):
 
     def write(self, put: Sequence[Put], delete: Sequence[MemoryRecord]) -> Mapping[str, str]:
         view = self._now()
-        drops = [Drop(Ref.of(old)) for record in delete if (old := self._known(view, record.key.id))]
+        drops = [Drop(Ref.of(old)) for record in delete if (old := _known(view.records, record.key.id))]
         refused: dict[str, str] = {}
         with scratch_folder("serving") as scratch:
             source = Address("jsonl", str(scratch / "entries.jsonl"))
@@ -273,8 +275,9 @@ class StoreEntries(Entries):
         steps: dict[str, Write] = {}
         records: list[MemoryRecord] = []
         for entry in put:
-            old = self._known(view, entry.key.id)
-            like = old or MemoryRecord(Key(self._collection, id_of(entry.key.id)), None)
+            old, dead = (_known(records, entry.key.id) for records in (view.records, view.dead))
+            key = dead.key if dead else Key(self._collection, id_of(entry.key.id))
+            like = old or MemoryRecord(key, None)
             record = replace(
                 like, text=entry.text, metadata=entry.metadata, tags=entry.tags, created=entry.created,
                 updated=entry.updated, embedding=None,
@@ -288,7 +291,7 @@ class StoreEntries(Entries):
                 record.text, record.tags, record.created, record.updated, record.uri, record.metadata,
                 self._vector_rule(old, record),
             )  # fmt: skip
-            before = record_hash(old) if old else None
+            before = record_hash(there) if (there := old or dead) else None
             steps[entry.key.id] = Write(Ref.of(record), record.key, before, result, reason=SERVED)
         with open_store(source, must_exist=False) as lines:
             lines.write(Changes(put=tuple(Put(record, None) for record in records)), Progress())
@@ -299,6 +302,8 @@ class StoreEntries(Entries):
         fitted, losses = self._store.fit(record)
         if fitted.text != record.text:
             return f"The store would lose {', '.join(losses)}."
+        if said := misread(record, fitted):
+            return f"The store would no longer take it for a live memory: it says {min(said)!r}."
         return self._store.refusal(fitted)
 
     def _vector_rule(self, old: MemoryRecord | None, new: MemoryRecord) -> VectorRule:
@@ -307,10 +312,6 @@ class StoreEntries(Entries):
             return VectorRule.KEEP
         wanted = capabilities.vectors and (capabilities.searched or not capabilities.null_vector)
         return VectorRule.EMBED if wanted and new.text else VectorRule.SOURCE
-
-    def _known(self, view: _View, name: str) -> MemoryRecord | None:
-        """The memory that is listed under this name, or under the one that its id makes."""
-        return view.records.get(name) or view.records.get(entry_name(id_of(name)))
 
     def _now(self) -> _View:
         """The store as it is; read anew when its files have changed."""
@@ -326,8 +327,12 @@ class StoreEntries(Entries):
             return view
 
     def _read(self, store: Store, stats: list[tuple[Path, int, int]]) -> _View:
-        found = (record for batch in store.scan(self._collection, vectors=False) for record in batch)
-        return _View(stats, {entry_name(record.key.id): record for record in found})
+        found = [record for batch in store.scan(self._collection, vectors=False) for record in batch]
+        alive, dead = (
+            {entry_name(record.key.id): record for record in found if (record.state in DEAD) is gone}
+            for gone in (False, True)
+        )
+        return _View(stats, alive, dead)
 
     def _shown(self, name: str, record: MemoryRecord) -> MemoryRecord:
         """A memory as an entry of this name: without what the store itself writes into metadata to tell the times."""
@@ -337,6 +342,11 @@ class StoreEntries(Entries):
             again = self._store.fit(replace(record, metadata=own))[0].metadata
             metadata = {key: value for key, value in metadata.items() if key in own or again.get(key) != value}
         return fit(replace(record, metadata=metadata))[0].with_key(Key(record.key.collection, name))
+
+
+def _known(records: Mapping[str, MemoryRecord], name: str) -> MemoryRecord | None:
+    """The memory that is listed under this name, or under the one that its id makes."""
+    return records.get(name) or records.get(entry_name(id_of(name)))
 
 
 def _makes_vector(step: Write) -> bool:
