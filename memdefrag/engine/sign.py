@@ -90,8 +90,8 @@ def _require_ours(place: Path, store: Address) -> None:
     raise UnfinishedJob(
         f"An earlier write to {store} was interrupted; its journal is in the data folder {data}{where}.",
         safe="Nothing was done now.",
-        todo=f"Settle it there: {DATA_DIR_VARIABLE}={shlex.quote(data)} memdefrag recover{where}. "
-        f"If that folder is gone for good: remove {place}.",
+        todo=f"Settle it there{where}:\n  {DATA_DIR_VARIABLE}={shlex.quote(data)} memdefrag recover\n"
+        f"If that folder is gone for good, and only then:\n  rm {shlex.quote(str(place))}",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,9 +127,12 @@ def test_who_is_writing_with_another_data_folder_is_named(source: Address, targe
 
 def test_a_write_that_another_machine_left_is_settled_there(source: Address, target: Address, tmp_path: Path) -> None:
     forge(target, tmp_path / "other", host="elsewhere")
-    with pytest.raises(UnfinishedJob, match="on elsewhere"):
+    with pytest.raises(UnfinishedJob, match="on elsewhere") as refused:
         migrate(source, target, SMALL, NO_MODEL)
     assert recover.recover_all(asked=True) == []
+    way_out = next(line for line in refused.value.todo.splitlines() if line.startswith("  rm "))
+    subprocess.run(way_out, shell=True, check=True)
+    assert migrate(source, target, SMALL, NO_MODEL).copied == 6
 
 
 @pytest.mark.parametrize("said", ["", "{", "[]", '{"pid": -1}', '{"data": 3}', "[" * 9_000])
