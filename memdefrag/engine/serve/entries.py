@@ -68,7 +68,8 @@ class Index:
         return sorted(name for name in self.names if not folder or name.startswith(folder + "/"))
 
 
-_TIMES = frozenset((*CREATED_KEYS, *UPDATED_KEYS))
+_MADE = frozenset((*CREATED_KEYS, *UPDATED_KEYS, "content_hash"))
+"""Metadata that a store may make by itself."""
 
 
 class Entries(ABC):
@@ -302,6 +303,8 @@ class StoreEntries(Entries):
         fitted, losses = self._store.fit(record)
         if fitted.text != record.text:
             return f"The store would lose {', '.join(losses)}."
+        if fitted.tags != tuple(filter(None, record.tags)):
+            return f"The store would write its tags in another way: {', '.join(fitted.tags)}."
         if said := misread(record, fitted):
             return f"The store would no longer take it for a live memory: it says {min(said)!r}."
         return self._store.refusal(fitted)
@@ -335,10 +338,10 @@ class StoreEntries(Entries):
         return _View(stats, alive, dead)
 
     def _shown(self, name: str, record: MemoryRecord) -> MemoryRecord:
-        """A memory as an entry of this name: without what the store itself writes into metadata to tell the times."""
+        """A memory as an entry of this name: without what the store itself writes into metadata."""
         metadata = codec.meant(record.metadata, self._store.capabilities)
-        if self._store.capabilities.tags_in_metadata and not _TIMES.isdisjoint(metadata):
-            own = {name: value for name, value in metadata.items() if name not in _TIMES}
+        if self._store.capabilities.tags_in_metadata and not _MADE.isdisjoint(metadata):
+            own = {name: value for name, value in metadata.items() if name not in _MADE}
             again = self._store.fit(replace(record, metadata=own))[0].metadata
             metadata = {key: value for key, value in metadata.items() if key in own or again.get(key) != value}
         return fit(replace(record, metadata=metadata))[0].with_key(Key(record.key.collection, name))

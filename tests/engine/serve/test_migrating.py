@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from memdefrag.base.errors import ServerRefused
 from memdefrag.engine import history
 from memdefrag.engine.migrate.run import migrate
-from memdefrag.engine.serve import writing
+from memdefrag.engine.serve import entries, writing
 from memdefrag.model.address import Address
 from memdefrag.model.migration import MigrateOptions, Outcome, Pace
+from memdefrag.model.records import Key, MemoryRecord, Metadata
 from memdefrag.stores.base import read_snapshot
 from memdefrag.stores.registry import open_store
 from tests.conftest import fill
@@ -111,3 +113,22 @@ def test_a_store_that_is_written_whole_is_written_once_for_many(source: Path, tm
     assert len(read_snapshot(open_store(place)).records) == 40
     assert [step.written for step in history.steps(place)] == [39, 1]
     assert writing.AT_ONCE >= 500
+
+
+@pytest.mark.parametrize(("kind", "name"), [("memory-service", "s.db"), ("memory-export", "s.db")])
+def test_what_a_served_database_would_write_in_its_own_way_is_refused_and_the_rest_reads_back(
+    tmp_path: Path, kind: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metadata that the database makes by itself are none of the entry's."""
+    real = entries.of
+    monkeypatch.setattr(entries, "of", lambda store: real(store, lambda texts, there: np.ones((len(texts), 4), np.float32)))
+    said: dict[str, Metadata] = {"plain": {"k": [1]}, "tagged": {}, "dead": {"deleted_at": 5.0}}
+    tags = {"tagged": ("x, y",)}
+    source, served = Address("jsonl", str(tmp_path / "source.jsonl")), Address(kind, str(tmp_path / name))
+    fill(source, [MemoryRecord(Key("memories", id), id, said[id], tags=tags.get(id, ("Z",))) for id in said])
+    fill(served, [MemoryRecord(Key("memories", "f" * 64), "There.", embedding=np.ones(4, np.float32))])
+    with given_out(str(served)) as url:
+        report = migrate(source, f"hdev+{url}")
+    refused = {"memory-service": {"tagged"}, "memory-export": {"dead"}}[kind]
+    assert {entry.source.id for entry in report.entries if entry.outcome is Outcome.FAIL} == refused
+    assert report.copied == 2 and report.checked is not None and report.checked.differences == ()
