@@ -121,7 +121,8 @@ def test_what_a_served_database_would_write_in_its_own_way_is_refused_and_the_re
 ) -> None:
     """Metadata that the database makes by itself are none of the entry's."""
     real = entries.of
-    monkeypatch.setattr(entries, "of", lambda store: real(store, lambda texts, there: np.ones((len(texts), 4), np.float32)))
+    vectors = np.ones((1, 4), np.float32)
+    monkeypatch.setattr(entries, "of", lambda store: real(store, lambda texts, there: vectors.repeat(len(texts), 0)))
     said: dict[str, Metadata] = {"plain": {"k": [1]}, "tagged": {}, "dead": {"deleted_at": 5.0}}
     tags = {"tagged": ("x, y",)}
     source, served = Address("jsonl", str(tmp_path / "source.jsonl")), Address(kind, str(tmp_path / name))
