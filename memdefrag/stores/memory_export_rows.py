@@ -232,8 +232,8 @@ def put(connection: sqlite3.Connection, table: Table, rowids: dict[str, Any], wa
     new = {name: value for name, value in _values(record, table).items() if value != old[name]}
     if new:
         slots = ", ".join(f"{quote(name)} = {slot(value)}" for name, value in new.items())
-        said = [bound(value) for value in new.values()]
-        connection.execute(f"UPDATE {table.sql} SET {slots} WHERE {table.row} = ?", (*said, rowid))
+        said = [bound(value) for value in (*new.values(), rowid)]
+        connection.execute(f"UPDATE {table.sql} SET {slots} WHERE {table.row} = {slot(rowid)}", said)
 
 
 def archive(connection: sqlite3.Connection, records: Sequence[MemoryRecord], progress: Progress) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,17 @@ def test_an_export_whose_rows_have_no_numbers_is_written_by_id(tmp_path: Path, n
     apply(history.undo_plan(history.steps()[-1]), AGREED)
     assert content_hash(snapshot_of(address).records) == content_hash(before.records)
     assert migrated_into(address, tmp_path).copied == 2
+
+
+def test_an_id_that_is_no_text_tells_its_row_apart_all_the_same(tmp_path: Path) -> None:
+    address = made("memory-export", tmp_path / "place")
+    ROWS["no row numbers"](address.path)
+    run("UPDATE memories SET id = CAST(x'66ff' AS TEXT) WHERE id = '1'")(address.path)
+    [odd] = [record for record in snapshot_of(address) if record.metadata["number"] == 1]
+    with open_store(address) as store:
+        new, _ = store.fit(replace(odd, text="Another fact."))
+        store.write(Changes((Put(new, record_hash(odd)),)), Progress())
+        assert store.fetch([odd.key]) == [new]
 
 
 def test_an_export_under_another_name_of_its_table_is_migrated_into(tmp_path: Path) -> None:
