@@ -28,7 +28,7 @@ from memdefrag.model.plan import Changes, touched
 from memdefrag.model.records import Key, MemoryRecord, Metadata
 from memdefrag.stores.base import StoreSettings
 from memdefrag.stores.hdev import config, names
-from memdefrag.stores.hdev.folder import Entry, Folder, Walk, listed, pair, scratch_of, walk
+from memdefrag.stores.hdev.folder import Entry, Folder, Listings, Walk, listed, pair, scratch_of, walk
 from memdefrag.stores.hdev.keys import entry_name
 from memdefrag.stores.hdev.store import ALWAYS, CAPABILITIES, COLLECTION, GLOBAL, NOTHING, Found, HdevStore, record_of
 
@@ -45,6 +45,7 @@ class HdevFiles(HdevStore):
         super().__init__(address, settings)
         self.root = address.path
         self._making = threading.Lock()
+        self._listings = Listings(self.root)
 
     @classmethod
     def detect(cls, path: Path) -> Path | None:
@@ -156,11 +157,13 @@ class HdevFiles(HdevStore):
         return sorted(self.root.absolute() / name for name in self._walk().files)
 
     def refusal(self, record: MemoryRecord) -> str | None:
-        found = self.look(record.key.id)
+        name = record.key.id
+        within, slash, last = name.rpartition("/")
+        found = self._found(name, pair(within + slash, self._listings.beginning(within + slash, names.stem(last))))
         if found.fault or found.record:
             return found.fault
         try:
-            self._require_room([record.key.id])
+            self._require_room([name])
         except UsageError as error:
             return error.message
         return None

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 from memdefrag.stores.hdev import names
 
 _SCRATCH = re.compile(r"\.(?P<of>.+)\.\d+\.partial")
+_SETTLED = 2_000_000_000
+"""Nanoseconds: the coarsest clock of a file system (FAT's). A folder that changed since may change unseen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,28 @@ def listed(root: Path, folder: str) -> tuple[list[str], list[str], list[str]]:
     except (FileNotFoundError, NotADirectoryError):
         return [], [], []
     return files, folders, links
+
+
+class Listings:
+    """The files of folders, listed again only where something came or went since: thousands can be asked about."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[str, tuple[int, list[str]]] = {}
+
+    def beginning(self, folder: str, stem: str) -> list[str]:
+        """The names of the regular files in a folder that begin so; `folder` as in `listed`."""
+        try:
+            changed = (self._root / folder).stat().st_mtime_ns
+        except OSError:
+            return []
+        then, files = self._known.get(folder, (None, []))
+        if then != changed:
+            files = listed(self._root, folder)[0]
+            if changed < time.time_ns() - _SETTLED:
+                self._known[folder] = changed, files
+        following = map(files.__getitem__, range(bisect_left(files, stem), len(files)))
+        return list(takewhile(lambda name: name.startswith(stem), following))
 
 
 def pair(folder: str, files: Iterable[str]) -> Folder:

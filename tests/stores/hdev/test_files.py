@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from memdefrag.model.hashing import record_hash
 from memdefrag.model.plan import Changes, Put
 from memdefrag.model.records import Key, MemoryRecord
 from memdefrag.stores.base import read_snapshot
-from memdefrag.stores.hdev.folder import pair
+from memdefrag.stores.hdev import folder
+from memdefrag.stores.hdev.folder import listed, pair
 from memdefrag.stores.hdev.store import COLLECTION, fit
 from memdefrag.stores.registry import open_store
 from tests.stores.contract import tree
@@ -179,6 +181,27 @@ def test_what_can_be_written_is_not_refused(root: Path) -> None:
     assert [store.refusal(record(name)) for name in ("a", "b", "a/b", "c/d")] == [None] * 4
     (root / "b.md").mkdir()
     assert "'b.md' stands where 'b' would" in str(store.refusal(record("b")))
+
+
+def test_a_folder_is_listed_once_for_many_questions_and_again_when_something_came(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry(root, "a")
+    entry(root, "v1.2")
+    os.utime(root, (1e9, 1e9))
+    asked: list[str] = []
+
+    def noted(root: Path, within: str) -> tuple[list[str], list[str], list[str]]:
+        asked.append(within)
+        return listed(root, within)
+
+    monkeypatch.setattr(folder, "listed", noted)
+    store = open_folder(root)
+    assert [store.refusal(record(f"n{number}")) for number in range(20)] == [None] * 20
+    assert "share" in str(store.refusal(record("v1")))
+    assert asked == [""]
+    entry(root, "w1.2")
+    assert "share" in str(store.refusal(record("w1")))
 
 
 @given(st.lists(st.sampled_from(["a", "a.1", "a.2", "ab", "b/a", "b/a.1"]), unique=True))
