@@ -78,7 +78,8 @@ def _report(report: MigrationReport, *, every: bool) -> Iterator[RenderableType]
     if report.relation_losses:
         yield table("The target has no place for", "Links", rows=report.relation_losses.items())
     if report.gone:
-        removed = f"; {report.removed} of them removed" if report.removed else ""
+        would = "would be " if report.dry_run else ""
+        removed = f"; {report.removed} of them {would}removed" if report.removed else ""
         names = ", ".join(str(key) for key in report.gone[: None if every else SHOWN])
         yield f"Disappeared from the source since the last migration{removed}: {names}"
     yield from _outcome(report)

@@ -27,6 +27,9 @@ CARRIED = "memdefrag_carried"
 SAME_MOMENT = 0.001
 """Seconds. Databases that keep milliseconds lose nothing that anybody would see."""
 
+_LAST_DIGIT = 1e-6
+"""Seconds: more than the next number is away from any time of ours."""
+
 Fit = Callable[[MemoryRecord], tuple[MemoryRecord, tuple[str, ...]]]
 _PLAIN = ("uri", "owner", "tags")
 _TIMES = ("created", "updated")
@@ -89,9 +92,14 @@ def _overruled(record: MemoryRecord, fitted: MemoryRecord) -> list[str]:
     told = [key for key in TAG_KEYS if _tags(record, key) != _tags(fitted, key)]
     for key in (*CREATED_KEYS, *UPDATED_KEYS):
         said, now = record.metadata.get(key), fitted.metadata.get(key)
-        if said != now and moment(said) != moment(unfit({key: now})[key]):
+        if said != now and not _is_rounded(moment(said), moment(unfit({key: now})[key])):
             told.append(key)
     return [f"the value of {key!r}" for key in told if key in record.metadata]
+
+
+def _is_rounded(said: float | None, now: float | None) -> bool:
+    """Whether a time is the same but for its last digit, of which the store tells by itself."""
+    return said == now or (said is not None and now is not None and abs(said - now) < _LAST_DIGIT)
 
 
 def _tags(record: MemoryRecord, key: str) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def of(name: str, address: Address) -> Profile:
     kind, _, scheme = address.kind.partition("+")
     if kind not in KINDS or address.is_local:
         raise UsageError(
-            f"{address} is no server that can be kept by a name.",
+            f"{address if address.kind else address.location} is no server that can be kept by a name.",
             todo="Name one as chroma+https://HOST:8000, hdev+https://HOST, bigmemory:postgresql://HOST/DATABASE or "
             "federated:postgresql://HOST/DATABASE.",
         )

@@ -121,6 +121,14 @@ def test_metadata_that_give_way_to_the_memorys_own_tags_and_times_are_told(said:
     assert losses == (f"the value of {key!r}",)
 
 
+def test_a_time_of_which_a_store_rounds_the_last_digit_is_not_told_as_another() -> None:
+    def rounded(record: MemoryRecord) -> tuple[MemoryRecord, tuple[str, ...]]:
+        return replace(record, metadata={**record.metadata, "timestamp": 1731146561.8186848}), ("the last digit",)
+
+    record = replace(RECORD, metadata={"timestamp": 1731146561.818685})
+    assert carry(record, record.key, rounded)[1] == ("the last digit",)
+
+
 @pytest.mark.parametrize("said", [{"tags": "new"}, {"tags": ["new"]}, {"timestamp": 1.7e9}, {"tags_str": '["new"]'}])
 def test_metadata_that_say_the_same_tags_and_times_are_no_loss(said: dict[str, Any]) -> None:
     assert into(replace(RECORD, metadata=said, tags=("new",), created=1.7e9), TAGGED, "one")[1] == ()

@@ -99,6 +99,7 @@ def test_what_is_no_server_gets_no_profile(text):
     with pytest.raises(UsageError) as caught:
         profiles.of("x", parse(text))
     assert caught.value.todo
+    assert caught.value.message.startswith(f"{text} is no server")
 
 
 def test_a_profile_is_named_wherever_a_store_is():

@@ -217,7 +217,7 @@ class _Migration:
             report = outcome.with_finished(report, self.finished, present)
         if self.options.dry_run:
             size, seconds = estimate(done.write.values(), self.target, self.options.pace)
-            report = replace(report, bytes=size, estimate=seconds)
+            report = replace(report, bytes=size, estimate=seconds, removed=len(done.stale))
         return _Decided(report, snapshot, present, done, way, linked.made, makers)
 
     def _concerned(self, snapshot: Snapshot, there: Store) -> set[str] | None:

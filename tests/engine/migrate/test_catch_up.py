@@ -103,7 +103,7 @@ def test_a_mirror_removes_what_disappeared(source: Address, target: Address) -> 
     assert "Memory b" in texts(target)
     report = migrate(source, target, MIRROR, NO_MODEL)
     assert told.gone == report.gone == (Key(NAME, "b"),)
-    assert report.removed == 1
+    assert told.removed == report.removed == 1
     live = {record.text for record in snapshot_of(target) if record.state == "live"}
     assert "Memory b" not in live and {"Memory a", "Memory c"} <= live
     assert migrate(source, target, MIRROR, NO_MODEL).gone == ()
