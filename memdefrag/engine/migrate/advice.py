@@ -11,7 +11,7 @@ from memdefrag.base.wording import count
 from memdefrag.engine.migrate.classify import REMOVED
 from memdefrag.engine.migrate.routing import Route
 from memdefrag.model.address import Address
-from memdefrag.model.migration import Entry, MigrateOptions, MigrationReport
+from memdefrag.model.migration import Entry, MigrateOptions, MigrationReport, Outcome
 from memdefrag.model.report import ApplyReport
 
 SERVICE_COLLECTION = "memory_collection"
@@ -94,8 +94,9 @@ def emptied(report: MigrationReport, target: Address) -> tuple[str, ...]:
 
 def not_taken_back(error: MemdefragError, report: MigrationReport) -> MemdefragError:
     """What failed in taking a migration back, told with why it was to be."""
-    found = report.checked.differences[0] if report.checked else ""
-    error.message = f"The comparison found a difference ({found}), and taking all back failed: {error.message}"
+    refused = (f"{entry.source}: {entry.reason}" for entry in report.entries if entry.outcome is Outcome.FAIL)
+    why = next(iter(report.checked.differences if report.checked else ()), None) or next(refused, "")
+    error.message = f"Not everything came to be as it should ({why}), and taking all back failed: {error.message}"
     if report.step:
         error.todo = f"{error.todo} Then take it back: memdefrag undo {report.step}".lstrip()
     return error

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from memdefrag.base.errors import StoreError
 from memdefrag.engine.migrate import advice
 from memdefrag.engine.migrate.routing import route
 from memdefrag.model.address import Address
-from memdefrag.model.migration import Entry, MigrateOptions, MigrationReport, Outcome, Selection
+from memdefrag.model.migration import Checked, Entry, MigrateOptions, MigrationReport, Outcome, Selection
 from memdefrag.model.records import CollectionInfo, Key
 
 FOLDER, NEW = Address("chroma", "/old"), Address("chroma", "/new")
@@ -33,6 +34,16 @@ def test_a_store_that_is_not_searched_is_told_with_the_remedy() -> None:
     way = route([CollectionInfo("memory_collection", 1, 1, 1, 8)], [], MigrateOptions())
     [told] = advice.warnings(way, Address("memory-service", "/sqlite_vec.db"))
     assert "--target-collection default" in told
+
+
+def test_what_cannot_be_taken_back_is_told_with_what_was_refused_or_differed() -> None:
+    key = Key("c", "one")
+    checked = Checked(1, 0, 0, 0, 1)
+    refused = MigrationReport("", "", False, (Entry(key, key, Outcome.FAIL, "is a link"),), checked=checked)
+    differing = replace(refused, checked=replace(checked, differences=("d",)))
+    for report, why in ((refused, "is a link"), (differing, "(d)")):
+        told = advice.not_taken_back(StoreError("The server is gone."), report)
+        assert why in told.message and "The server is gone." in told.message
 
 
 def test_catching_up_goes_where_the_migration_went() -> None:
