@@ -29,7 +29,8 @@ def with_model(progress: Progress, name: str | None = None) -> Embed:
         present = [record for record in neighbours if record.embedding is not None]
         if present and models.probe(embedder, present, progress) < models.SAME_MODEL:
             raise ModelUnavailable(
-                f"{count(len(texts), 'text needs', 'texts need')} new vectors, but {embedder.name} did not make this store's vectors.",
+                f"{count(len(texts), 'text needs', 'texts need')} new vectors, but {embedder.name} did not make this "
+                "store's vectors.",
                 todo="Leave the merged texts as they are proposed (they need no model), or make all vectors anew.",
             )
         return embedder.embed(list(texts), progress)
