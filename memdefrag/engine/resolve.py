@@ -13,6 +13,7 @@ import numpy as np
 
 from memdefrag.analysis.merge import mean_vector
 from memdefrag.base.errors import ModelUnavailable, PlanInvalid
+from memdefrag.base.wording import count
 from memdefrag.engine.embedding import Embed
 from memdefrag.engine.relations import Links, Settled, told
 from memdefrag.model import codec
@@ -317,7 +318,8 @@ def _mark_deleted(work: _Work) -> None:
 def _embedded(work: _Work, embed: Embed | None) -> dict[Key, Vector]:
     """New vectors, collection by collection: each may have a model of its own."""
     if work.embed and embed is None:
-        raise ModelUnavailable(f"{len(work.embed)} merged texts need new vectors and no model may be used.")
+        lacking = count(len(work.embed), "merged text")
+        raise ModelUnavailable(f"New vectors are needed for {lacking}, and no model may be used.")
     vectors: dict[Key, Vector] = {}
     for name in sorted({key.collection for key in work.embed}):
         keys = [key for key in work.embed if key.collection == name]
