@@ -32,12 +32,12 @@ fail() {
 }
 
 # As it was typed, for a shell to read.
-typed=$0
-for word in "$@"; do
+typed=''
+for word in "$0" "$@"; do
     case $word in
         '' | *[!A-Za-z0-9_./:=,+-]*) word="'$(printf '%s' "$word" | sed "s/'/'\\\\''/g")'" ;;
     esac
-    typed="$typed $word"
+    typed="${typed:+$typed }$word"
 done
 
 # The options of this script are taken out; what is left in "$@" goes to the import.

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +119,15 @@ def test_a_killed_migration_ends_as_one_that_was_not(place: Places, source: Addr
         migrate(source, unkilled, MigrateOptions(pace=Pace(batch=BATCH)), NO_MODEL)
         seconds = time.monotonic() - began
         wanted = content(unkilled)
-    chance, in_time = random.Random(kind), 0
-    for number in range(KILLS):
+    chance, latest, in_time = random.Random(kind), seconds / 2, 0
+    for number in count():
+        if number >= KILLS and in_time:
+            break
         with target(place, kind) as there:
             early = number % 4 == 3
-            in_time += killed(source, there, chance.uniform(0, seconds / 2), early=early)
+            was_in_time = killed(source, there, chance.uniform(0, latest), early=early)
+            in_time += was_in_time
+            latest *= 1 if was_in_time else 0.5
             report = resumed(source, there)
             assert content(there) == wanted, f"kill {number} of {kind}"
             assert (report["failed"], report["conflicts"], report["found"]) == (0, 0, COUNT)
@@ -132,4 +136,3 @@ def test_a_killed_migration_ends_as_one_that_was_not(place: Places, source: Addr
             assert report["verified"] is (report["copied"] == COUNT)
             assert catalogue.unfinished_jobs() == {}
             assert not any(job.exists() for job in jobs_of(there))
-    assert in_time
