@@ -13,6 +13,7 @@ import platform
 import shlex
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,12 @@ def put(facts: Mapping[str, Any]) -> None:
 
 
 def take_away(facts: Mapping[str, Any]) -> None:
-    """Take the sign of a job away, if it is this job's."""
+    """Take the sign of a job away, if it is this job's and that is allowed."""
     place = _place(facts)
     if place is not None and facts.get("id") and _read(place).get("id") == facts["id"]:
-        place.unlink(missing_ok=True)
+        # One that stays says that its write waits for nobody, once the journal is gone (`_waits`).
+        with suppress(OSError):
+            place.unlink(missing_ok=True)
 
 
 def _place(facts: Mapping[str, Any]) -> Path | None:

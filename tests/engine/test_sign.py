@@ -17,7 +17,7 @@ import pytest
 from memdefrag.base.errors import StoreInUse, UnfinishedJob, UsageError
 from memdefrag.base.progress import Progress
 from memdefrag.base.settings import DATA_DIR_VARIABLE
-from memdefrag.engine import recover
+from memdefrag.engine import catalogue, recover, sign
 from memdefrag.engine.migrate.run import migrate
 from memdefrag.model.address import Address
 from memdefrag.model.migration import MigrateOptions, Pace
@@ -170,3 +170,23 @@ def test_what_was_gone_on_with_is_told_though_the_rest_cannot_be_done(source: Ad
         migrate(source, crashed, options, NO_MODEL)
     assert len(snapshot_of(crashed).records) == 6
     assert "6 memories are there now" in failed.value.safe and "memdefrag undo" in failed.value.safe
+
+
+def test_a_sign_that_may_not_be_removed_holds_nobody_up(
+    source: Address, target: Address, other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        if self.name.endswith(sign.SUFFIX) and self.exists():
+            raise PermissionError(13, "Permission denied", str(self))
+        unlink(self, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        assert migrate(source, target, None, NO_MODEL).copied == 6
+    assert target.path.with_name(target.path.name + sign.SUFFIX).exists()
+    assert catalogue.unfinished_jobs() == {}
+    more = make(Address("jsonl", f"{source.path}.more"), [MemoryRecord(Key(NAME, "more"), "One more", {})])
+    with other():
+        assert migrate(more, target, None, NO_MODEL).copied == 1

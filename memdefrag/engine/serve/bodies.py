@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from memdefrag.base.foreign_json import DEEPEST
 from memdefrag.engine.serve import protocol
 from memdefrag.engine.serve.door import Refused
 
@@ -19,8 +20,6 @@ BULK_BYTES = 8 << 20
 BODY_SECONDS = 120.0
 _THROWN_AWAY = 4
 """So many times the limit is read of a body that is too large: who still sends would not see the answer."""
-DEEPEST = 100
-"""Lists and objects in each other; more than that, and some reader of the store gives up."""
 
 
 async def read(request: Request, limit: int, faults_of: Callable[[Any], list[dict[str, Any]]]) -> dict[str, Any]:

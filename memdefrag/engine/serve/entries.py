@@ -249,12 +249,12 @@ class StoreEntries(Entries):
                 skipped = self._applied(source, [*writes.values(), *drops])
             finally:
                 self._view = None
-        refused |= {name: skipped[str(step.key)] for name, step in writes.items() if str(step.key) in skipped}
-        if gone := [str(drop.record.key) for drop in drops if str(drop.record.key) in skipped]:
+        refused |= {name: skipped[step.key] for name, step in writes.items() if step.key in skipped}
+        if gone := [drop.record.key for drop in drops if drop.record.key in skipped]:
             raise StoreChanged(f"The store did not remove it: {skipped[gone[0]]}.")
         return refused
 
-    def _applied(self, source: Address, steps: Sequence[Step]) -> dict[str, str]:
+    def _applied(self, source: Address, steps: Sequence[Step]) -> dict[Key, str]:
         """Carry the steps out; the keys of those that the store did not take, each with the reason."""
         if not steps:
             return {}
@@ -264,7 +264,7 @@ class StoreEntries(Entries):
         if report.backup and self._first_backup:
             retention.discard(report.backup)
         self._first_backup = self._first_backup or report.backup
-        return {each.record: each.reason for each in report.skipped}
+        return {each.key: each.reason for each in report.skipped if each.key}
 
     def _staged(
         self, source: Address, view: _View, put: Sequence[MemoryRecord], refused: dict[str, str]
