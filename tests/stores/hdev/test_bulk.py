@@ -43,13 +43,6 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Requests:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "memory"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def url(root: Path) -> Iterator[str]:
     with given_out(f"hdev:{root}") as url:
         yield f"hdev+{url}"

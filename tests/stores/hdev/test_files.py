@@ -26,13 +26,6 @@ from tests.stores.hdev import server
 from tests.stores.hdev.folders import TIMES, delete, entry, open_folder, put, record, texts
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "memory"
-    folder.mkdir()
-    return folder
-
-
 def test_an_entry_is_what_its_files_say(root: Path) -> None:
     entry(root, "a/b", "Grüße\r\n", {**TIMES, "k": None, "tags": ["x"]})
     [found] = read_snapshot(open_folder(root))

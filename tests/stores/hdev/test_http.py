@@ -39,13 +39,6 @@ NOT_OURS = ("search", "backup", "restore")
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "memory"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def running(root: Path) -> Iterator[MemoryServer]:
     with serving(root) as state:
         yield state

@@ -15,13 +15,6 @@ from memdefrag.stores.registry import resolve
 from tests.stores.hdev.folders import TIMES, delete, entry, open_folder, texts
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "memory"
-    folder.mkdir()
-    return folder
-
-
 def old_entry(root: Path, name: str, text: str = "old words") -> None:
     path = root / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
